@@ -1,0 +1,1 @@
+//! the daemon on every node.

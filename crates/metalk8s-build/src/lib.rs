@@ -1,0 +1,1 @@
+//! the build chain: programs, packages, images, documents, ISO.

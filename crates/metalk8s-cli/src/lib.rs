@@ -1,0 +1,1 @@
+//! the metalk8s command, and the scripts the manual prints.

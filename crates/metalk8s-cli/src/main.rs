@@ -1,0 +1,3 @@
+//! The program `metalk8s`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! how programs speak: error codes, hints, exit codes, tracing set-up, progress.

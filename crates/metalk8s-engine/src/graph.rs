@@ -1,0 +1,150 @@
+//! States and the edges between them.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::State;
+
+/// The name of a state within its graph, chosen by the formula: a sentence fragment a person can search for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StateId(String);
+
+impl StateId {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A state with its place in the graph.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub id: StateId,
+    /// The wish.
+    pub state: State,
+    /// What it depends on.
+    pub requisites: Vec<Requisite>,
+}
+
+/// One edge: this state depends on another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requisite {
+    /// How.
+    pub kind: RequisiteKind,
+    /// On which state.
+    pub on: StateId,
+}
+
+/// How one state depends on another, in Salt's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequisiteKind {
+    /// Comes after it, and only if it succeeded.
+    Require,
+    /// As `Require`; and when it changed, this state reacts (a service restarts).
+    Watch,
+    /// As `Require`; and is applied only when it changed.
+    OnChanges,
+    /// Comes before it: applied only when that state is about to change.
+    Prereq,
+    /// Comes after it, and only if it failed.
+    OnFail,
+}
+
+/// States with their order. Steps that do not depend on each other may run at the same time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Graph {
+    steps: Vec<Step>,
+}
+
+/// Why a graph cannot be run.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum GraphError {
+    /// Two states have one name.
+    #[error("two states are called `{0}`")]
+    Duplicate(StateId),
+    /// A requisite names a state that is not there.
+    #[error("state `{state}` depends on `{on}`, which does not exist")]
+    Missing {
+        /// The state that depends.
+        state: StateId,
+        /// The name it gives.
+        on: StateId,
+    },
+    /// States wait for one another.
+    #[error("these states wait for one another: {}", .0.iter().map(StateId::as_str).collect::<Vec<_>>().join(" -> "))]
+    Cycle(Vec<StateId>),
+}
+
+impl Graph {
+    /// Adds a state and returns its name, which must be new to this graph.
+    ///
+    /// # Panics
+    /// When the name is taken: formulas choose names, so that is a mistake in a formula.
+    pub fn add(&mut self, id: impl Into<String>, state: State) -> StateId {
+        let id = StateId(id.into());
+        assert!(!self.steps.iter().any(|step| step.id == id), "two states are called `{id}`");
+        self.steps.push(Step { id: id.clone(), state, requisites: Vec::new() });
+        id
+    }
+
+    /// `state` comes after `on`, and only if it succeeded.
+    pub fn require(&mut self, state: &StateId, on: &StateId) {
+        self.depend(state, RequisiteKind::Require, on);
+    }
+
+    /// `state` comes after `on`, and reacts when it changed.
+    pub fn watch(&mut self, state: &StateId, on: &StateId) {
+        self.depend(state, RequisiteKind::Watch, on);
+    }
+
+    /// `state` comes after each of `all`, and only if they succeeded.
+    pub fn require_all<'a>(&mut self, state: &StateId, all: impl IntoIterator<Item = &'a StateId>) {
+        for on in all {
+            self.require(state, on);
+        }
+    }
+
+    /// Adds an edge of any kind.
+    ///
+    /// # Panics
+    /// When `state` is not in this graph.
+    pub fn depend(&mut self, state: &StateId, kind: RequisiteKind, on: &StateId) {
+        let step = self
+            .steps
+            .iter_mut()
+            .find(|step| step.id == *state)
+            .expect("the state was returned by this graph's `add`");
+        let requisite = Requisite { kind, on: on.clone() };
+        if !step.requisites.contains(&requisite) {
+            step.requisites.push(requisite);
+        }
+    }
+
+    /// The states in the order they were added.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Takes all steps of another graph; their names must be new to this one.
+    pub fn append(&mut self, other: Self) {
+        for step in other.steps {
+            assert!(!self.steps.iter().any(|own| own.id == step.id), "two states are called `{}`", step.id);
+            self.steps.push(step);
+        }
+    }
+
+    /// The states by name.
+    pub fn by_id(&self) -> BTreeMap<&StateId, &Step> {
+        self.steps.iter().map(|step| (&step.id, step)).collect()
+    }
+}

@@ -1,0 +1,55 @@
+//! Everything that can be wished for, one type per wish.
+
+pub mod cluster;
+pub mod containers;
+pub mod files;
+pub mod keys;
+pub mod system;
+pub mod wait;
+
+use serde::{Deserialize, Serialize};
+
+pub use cluster::{NodeMetadata, Object, Taint, TaintEffect};
+pub use containers::{Image, ImageSource, StaticPod};
+pub use files::{Absent, Contents, Directory, File, Symlink};
+pub use keys::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Subject, Usage};
+pub use system::{
+    Command, Group, HostsEntry, KernelModule, Mount, Opening, Packages, Repository, RepositorySource, Service,
+    Swap, Sysctl, User,
+};
+pub use wait::{Condition, Wait};
+
+/// One wish about a host or a cluster, as plain data.
+///
+/// Guarantee: after a state was applied, checking it finds nothing to change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each variant is documented at the type it holds")]
+pub enum State {
+    File(File),
+    Directory(Directory),
+    Symlink(Symlink),
+    Absent(Absent),
+    Packages(Packages),
+    Repository(Repository),
+    Service(Service),
+    Sysctl(Sysctl),
+    KernelModule(KernelModule),
+    Mount(Mount),
+    Swap(Swap),
+    HostsEntry(HostsEntry),
+    User(User),
+    Group(Group),
+    Opening(Opening),
+    Command(Command),
+    Image(Image),
+    StaticPod(StaticPod),
+    KeyPair(KeyPair),
+    RandomKey(RandomKey),
+    Authority(Authority),
+    Certificate(Certificate),
+    Kubeconfig(Kubeconfig),
+    Object(Object),
+    NodeMetadata(NodeMetadata),
+    Wait(Wait),
+}

@@ -1,0 +1,1 @@
+//! HTTP and TCP: package repositories, OCI registry, local balancer of the API servers.

@@ -1,0 +1,1 @@
+//! states made true in a cluster: server-side apply, waiting, conditions.

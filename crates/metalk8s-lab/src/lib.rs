@@ -1,0 +1,1 @@
+//! boots test machines and runs the end-to-end suites.

@@ -1,0 +1,3 @@
+//! The program `metalk8s-lab`.
+
+fn main() {}

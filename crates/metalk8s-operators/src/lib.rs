@@ -1,0 +1,1 @@
+//! the controllers of the product.

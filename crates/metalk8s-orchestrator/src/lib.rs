@@ -1,0 +1,1 @@
+//! procedures over machines: the bootstrap.

@@ -1,0 +1,1 @@
+//! authorities, certificates, kubeconfigs, renewal rules; clock and randomness are arguments.

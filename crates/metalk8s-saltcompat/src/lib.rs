@@ -1,0 +1,1 @@
+//! the only crate that knows Salt's wire forms, function names and SLS files.

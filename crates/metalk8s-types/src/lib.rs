@@ -1,0 +1,27 @@
+//! The data everybody speaks: configurations, facts, settings, roles, versions, labels, well-known paths.
+//!
+//! Invariants: data only. Nothing here opens a file, runs a program or knows a network.
+
+pub mod grains;
+pub mod labels;
+pub mod paths;
+pub mod pillar;
+pub mod roles;
+
+pub use grains::Grains;
+pub use pillar::Pillar;
+pub use roles::Role;
+
+/// Name of the product, as in product.txt.
+pub const PRODUCT: &str = "MetalK8s";
+
+/// Version of this program and of the archive it belongs to.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Logical name of the registry in all image references (PKG-15); containerd maps it to ours.
+pub const REGISTRY: &str = "metalk8s-registry-from-config.invalid";
+
+/// The environment of a version: `metalk8s-<version>` (CFG-07).
+pub fn environment(version: &str) -> String {
+    format!("metalk8s-{version}")
+}

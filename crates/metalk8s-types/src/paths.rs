@@ -1,0 +1,28 @@
+//! Well-known paths (constants.md, section 3).
+
+/// Where archives are mounted, each as `<name>-<version>`.
+pub const ARCHIVES: &str = "/srv/scality";
+/// The configuration directory.
+pub const CONFIG_DIR: &str = "/etc/metalk8s";
+/// The BootstrapConfiguration.
+pub const BOOTSTRAP_CONFIG: &str = "/etc/metalk8s/bootstrap.yaml";
+/// Keys of the product.
+pub const PKI_DIR: &str = "/etc/metalk8s/pki";
+/// Keys of Kubernetes, in kubeadm's layout.
+pub const KUBERNETES_PKI: &str = "/etc/kubernetes/pki";
+/// Keys of etcd, in kubeadm's layout.
+pub const ETCD_PKI: &str = "/etc/kubernetes/pki/etcd";
+/// The administrator's kubeconfig.
+pub const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
+/// Manifests of static pods.
+pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
+/// What the product keeps.
+pub const STATE_DIR: &str = "/var/lib/metalk8s";
+/// Journals of runs.
+pub const RUNS: &str = "/var/lib/metalk8s/runs";
+/// Logs of the scripts.
+pub const LOG_DIR: &str = "/var/log/metalk8s";
+/// The bootstrap's log as documented, a link into [`LOG_DIR`].
+pub const DOCUMENTED_BOOTSTRAP_LOG: &str = "/var/log/metalk8s-bootstrap.log";
+/// containerd's socket.
+pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
