@@ -1,0 +1,6 @@
+//go:build tools
+
+// Keeps the programs built from this folder in go.mod; versions.toml lists them.
+package tools
+
+import _ "github.com/opencontainers/runc"
