@@ -1,1 +1,30 @@
-//! how programs speak: error codes, hints, exit codes, tracing set-up, progress.
+//! How programs speak: exit codes, error codes with explanations, hints, collected problems, logs, progress.
+//!
+//! Begin with [`Diagnose`], which an error implements to carry a code and hints, and [`Printer`], through
+//! which a program says everything.
+//!
+//! Invariants: nothing here decides what a program does; a secret in [`Secret`] is never shown.
+
+mod codes;
+mod colour;
+mod diagnose;
+mod exit;
+pub mod explain;
+pub mod logging;
+mod printer;
+mod problem;
+mod progress;
+mod render;
+mod secret;
+
+pub use codes::Code;
+pub use colour::{Paint, colours_wanted};
+pub use diagnose::{Diagnose, Diagnosed, DiagnoseExt, Hint};
+pub use exit::Exit;
+pub use explain::{Explanation, explain};
+pub use logging::{LogFile, LogFormat};
+pub use printer::{Output, Printer};
+pub use problem::{Problem, Problems};
+pub use progress::{Progress, ProgressMode, RunningStep};
+pub use render::render;
+pub use secret::Secret;

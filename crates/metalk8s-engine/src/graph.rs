@@ -1,10 +1,18 @@
 //! States and the edges between them.
 
-use std::{collections::BTreeMap, fmt};
+mod order;
+
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::State;
+
+pub(crate) use order::{Edge, Order};
 
 /// The name of a state within its graph, chosen by the formula: a sentence fragment a person can search for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -14,6 +22,12 @@ pub struct StateId(String);
 impl StateId {
     /// The name.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for StateId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -61,9 +75,35 @@ pub enum RequisiteKind {
 }
 
 /// States with their order. Steps that do not depend on each other may run at the same time.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Steps")]
 pub struct Graph {
     steps: Vec<Step>,
+    /// Where each name stands in `steps`; the first, where a foreign graph has two.
+    #[serde(skip)]
+    index: HashMap<StateId, usize>,
+}
+
+/// A graph as it is stored; its names are not known to be good.
+#[derive(Deserialize)]
+struct Steps {
+    steps: Vec<Step>,
+}
+
+impl From<Steps> for Graph {
+    fn from(Steps { steps }: Steps) -> Self {
+        let mut index = HashMap::with_capacity(steps.len());
+        for (position, step) in steps.iter().enumerate() {
+            index.entry(step.id.clone()).or_insert(position);
+        }
+        Self { steps, index }
+    }
+}
+
+impl PartialEq for Graph {
+    fn eq(&self, other: &Self) -> bool {
+        self.steps == other.steps
+    }
 }
 
 /// Why a graph cannot be run.
@@ -92,9 +132,14 @@ impl Graph {
     /// When the name is taken: formulas choose names, so that is a mistake in a formula.
     pub fn add(&mut self, id: impl Into<String>, state: State) -> StateId {
         let id = StateId(id.into());
-        assert!(!self.steps.iter().any(|step| step.id == id), "two states are called `{id}`");
-        self.steps.push(Step { id: id.clone(), state, requisites: Vec::new() });
+        self.push(Step { id: id.clone(), state, requisites: Vec::new() });
         id
+    }
+
+    fn push(&mut self, step: Step) {
+        let taken = self.index.insert(step.id.clone(), self.steps.len());
+        assert!(taken.is_none(), "two states are called `{}`", step.id);
+        self.steps.push(step);
     }
 
     /// `state` comes after `on`, and only if it succeeded.
@@ -119,11 +164,8 @@ impl Graph {
     /// # Panics
     /// When `state` is not in this graph.
     pub fn depend(&mut self, state: &StateId, kind: RequisiteKind, on: &StateId) {
-        let step = self
-            .steps
-            .iter_mut()
-            .find(|step| step.id == *state)
-            .expect("the state was returned by this graph's `add`");
+        let position = *self.index.get(state).expect("the state was returned by this graph's `add`");
+        let step = &mut self.steps[position];
         let requisite = Requisite { kind, on: on.clone() };
         if !step.requisites.contains(&requisite) {
             step.requisites.push(requisite);
@@ -138,9 +180,36 @@ impl Graph {
     /// Takes all steps of another graph; their names must be new to this one.
     pub fn append(&mut self, other: Self) {
         for step in other.steps {
-            assert!(!self.steps.iter().any(|own| own.id == step.id), "two states are called `{}`", step.id);
-            self.steps.push(step);
+            self.push(step);
         }
+    }
+
+    /// The state of this name.
+    pub fn get(&self, id: &str) -> Option<&Step> {
+        self.index.get(id).map(|position| &self.steps[*position])
+    }
+
+    /// How many states there are.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Whether it can be run: each name once, each requisite there, no cycle.
+    ///
+    /// # Errors
+    /// The first mistake found.
+    pub fn validate(&self) -> Result<(), GraphError> {
+        Order::of(self).map(drop)
+    }
+
+    /// Where a state stands in [`Self::steps`].
+    pub(crate) fn position(&self, id: &StateId) -> Option<usize> {
+        self.index.get(id).copied()
     }
 
     /// The states by name.

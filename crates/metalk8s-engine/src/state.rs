@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod containers;
 pub mod files;
 pub mod keys;
+mod label;
 pub mod system;
 pub mod wait;
 

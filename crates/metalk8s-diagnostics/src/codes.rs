@@ -1,0 +1,40 @@
+//! The stable name of a mistake.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// A stable code such as `MK1203`, whose meaning never changes and which is never used again.
+///
+/// All of them stand in [`crate::explain`], each with its explanation; there is no other way to make one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(&'static str);
+
+impl Code {
+    pub(crate) const fn new(code: &'static str) -> Self {
+        Self(code)
+    }
+
+    /// The code as it is printed.
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0)
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0)
+    }
+}

@@ -1,0 +1,16 @@
+//! 16: keys and certificates.
+
+super::explanations! { KEYS:
+    KEY_UNREADABLE = "MK1601", "a key or certificate cannot be read",
+        "The file is not the PEM that it should be, or is damaged.",
+        "Restore it from a backup. A certificate that is not an authority may be removed; it is made again.";
+    KEY_MISMATCH = "MK1602", "a certificate and its key do not belong together",
+        "The public key in the certificate is not that of the private key beside it.",
+        "Restore both from the same backup.";
+    AUTHORITY_EXPIRED = "MK1603", "a certificate authority has expired",
+        "Everything it signed is refused since then.",
+        "Replace the authority by the documented procedure; this interrupts the cluster.";
+    AUTHORITY_KEY_MISSING = "MK1604", "the private key of an authority is missing",
+        "Only the node that holds the authorities can sign, and its key is not there.",
+        "Run the command on the node that `ca.minion` names, or restore the key from a backup.";
+}

@@ -1,0 +1,116 @@
+//! The one place through which a program prints.
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    str::FromStr,
+};
+
+use serde::Serialize;
+
+use crate::{Explanation, Paint, colours_wanted, render};
+
+/// The form of data on stdout (`--output`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+impl FromStr for Output {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            "yaml" => Ok(Self::Yaml),
+            other => Err(format!("`{other}` is none of `text`, `json`, `yaml`")),
+        }
+    }
+}
+
+/// Prints data to stdout and words for people to stderr.
+///
+/// A reader that goes away (a closed pipe) is no error: there is nobody left to tell.
+pub struct Printer {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    out_paint: Paint,
+    err_paint: Paint,
+    quiet: bool,
+}
+
+impl Printer {
+    /// Prints to the process's own streams; `quiet` keeps everything but data and errors.
+    pub fn new(quiet: bool) -> Self {
+        Self {
+            out_paint: Paint::new(colours_wanted(&io::stdout())),
+            err_paint: Paint::new(colours_wanted(&io::stderr())),
+            out: Box::new(io::stdout()),
+            err: Box::new(io::stderr()),
+            quiet,
+        }
+    }
+
+    /// Prints to other streams, without colours.
+    pub fn to(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
+        Self {
+            out: Box::new(out),
+            err: Box::new(err),
+            out_paint: Paint::default(),
+            err_paint: Paint::default(),
+            quiet: false,
+        }
+    }
+
+    /// The colours of stdout.
+    pub fn paint(&self) -> Paint {
+        self.out_paint
+    }
+
+    /// Data: text for stdout, ended by a line break.
+    pub fn data(&mut self, text: &str) {
+        let newline = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+        drop(write!(self.out, "{text}{newline}").and_then(|()| self.out.flush()));
+    }
+
+    /// Data as indented JSON.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON, such as a map whose keys are no strings.
+    pub fn json(&mut self, value: &impl Serialize) -> Result<(), serde_json::Error> {
+        let text = serde_json::to_string_pretty(value)?;
+        self.data(&text);
+        Ok(())
+    }
+
+    /// A line for people on stderr, unless it must be quiet.
+    pub fn say(&mut self, line: &str) {
+        if !self.quiet {
+            drop(writeln!(self.err, "{line}"));
+        }
+    }
+
+    /// A warning on stderr, unless it must be quiet.
+    pub fn warn(&mut self, line: &str) {
+        let label = self.err_paint.yellow("warning:");
+        self.say(&format!("{label} {line}"));
+    }
+
+    /// An error on stderr, with causes and hints.
+    pub fn error(&mut self, error: &(dyn Error + 'static)) {
+        drop(render(error, self.err_paint, &mut self.err));
+    }
+
+    /// What a code means, on stdout.
+    pub fn explanation(&mut self, explanation: &Explanation) {
+        let title = self.out_paint.bold(&format!("{}: {}", explanation.code, explanation.title));
+        self.data(&format!("{title}\n\n{}\n\nWhat to do: {}", explanation.text, explanation.todo));
+    }
+}

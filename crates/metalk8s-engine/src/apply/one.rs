@@ -1,0 +1,181 @@
+//! One state: check, change or react, try again, wait.
+
+use std::{error::Error, time::Duration};
+
+use crate::{
+    Change, ChangeKind, Hands, Observer, Outcome, State, StateError, StateId, Step, StepReport,
+    state::Wait,
+};
+
+use super::ApplyOptions;
+
+/// The first pause between two looks at a condition.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+/// The longest pause between two looks at a condition.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+/// The first pause before a failure is tried again; it doubles.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+
+/// A state whose turn it is.
+pub(super) struct One<'a> {
+    pub(super) step: &'a Step,
+    pub(super) hands: &'a dyn Hands,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) options: &'a ApplyOptions,
+    /// States it watches that changed.
+    pub(super) watched: Vec<StateId>,
+    /// States that must be about to change for this one to be needed.
+    pub(super) precedes: Vec<&'a Step>,
+}
+
+/// How it went, without times.
+struct Done {
+    outcome: Outcome,
+    comment: String,
+    changes: Vec<Change>,
+}
+
+impl One<'_> {
+    pub(super) async fn run(self, run_number: usize) -> StepReport {
+        self.observer.started(self.step);
+        let clock = &self.options.clock;
+        let (started, before) = (clock.now(), clock.elapsed());
+        let done = match &self.step.state {
+            State::Wait(wait) => self.wait(wait).await,
+            _ => self.retry().await,
+        };
+        let duration_ms = clock.elapsed().saturating_sub(before).as_secs_f64() * 1000.0;
+        let (done, causes) = match done {
+            Ok(done) => (done, Vec::new()),
+            Err(err) => {
+                let causes = causes(&err);
+                (Done { outcome: Outcome::Failed, comment: err.doing, changes: Vec::new() }, causes)
+            }
+        };
+        StepReport {
+            id: self.step.id.clone(),
+            what: self.step.state.label(),
+            result: Some(done.outcome != Outcome::Failed),
+            outcome: done.outcome,
+            comment: done.comment,
+            changes: done.changes,
+            causes,
+            started,
+            duration_ms,
+            run_number,
+        }
+    }
+
+    async fn retry(&self) -> Result<Done, StateError> {
+        let mut pause = FIRST_RETRY;
+        let mut left = self.options.retries;
+        let mut begun = None;
+        loop {
+            match self.attempt(&mut begun).await {
+                Err(err) if err.retryable && left > 0 => {
+                    tracing::debug!(state = %self.step.id, error = %err, "state failed, will try again");
+                    left -= 1;
+                    self.options.clock.sleep(pause).await;
+                    pause *= 2;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// `begun` is the change that an earlier attempt began and that failed half-way.
+    async fn attempt(&self, begun: &mut Option<Change>) -> Result<Done, StateError> {
+        let state = &self.step.state;
+        self.taken()?;
+        if !self.precedes.is_empty() && !self.is_preceding().await? {
+            let comment = "not needed, because nothing is about to change".to_owned();
+            return Ok(Done { outcome: Outcome::NotNeeded, comment, changes: Vec::new() });
+        }
+        if let Some(change) = self.hands.check(state).await? {
+            self.observer.changing(self.step, &change)?;
+            let change = begun.insert(change);
+            let made = self.hands.apply(state, change).await?;
+            return Ok(changed(made));
+        }
+        if let Some(change) = begun.take() {
+            return Ok(changed(change));
+        }
+        if !self.watched.is_empty() && state.reacts() {
+            let names: Vec<&str> = self.watched.iter().map(StateId::as_str).collect();
+            let reaction = Change::new(ChangeKind::Run, format!("react to {}", names.join(", ")));
+            self.observer.changing(self.step, &reaction)?;
+            if let Some(made) = self.hands.react(state).await? {
+                return Ok(changed(made));
+            }
+        }
+        Ok(Done { outcome: Outcome::Unchanged, comment: "nothing to change".to_owned(), changes: Vec::new() })
+    }
+
+    fn taken(&self) -> Result<(), StateError> {
+        if self.hands.takes(&self.step.state) {
+            return Ok(());
+        }
+        Err(StateError::new(format!("`{}` cannot be carried out here", self.step.state.label())))
+    }
+
+    async fn is_preceding(&self) -> Result<bool, StateError> {
+        for other in &self.precedes {
+            let check = self.hands.check(&other.state).await.map_err(|err| StateError {
+                doing: format!("could not find out whether `{}` is about to change", other.id),
+                retryable: err.retryable,
+                source: Some(Box::new(err)),
+            })?;
+            if check.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Looks until the condition holds; errors that may pass count as not yet.
+    async fn wait(&self, wait: &Wait) -> Result<Done, StateError> {
+        self.taken()?;
+        let clock = &self.options.clock;
+        let start = clock.elapsed();
+        let deadline = Duration::from_secs(wait.deadline_seconds);
+        let mut pause = FIRST_LOOK;
+        loop {
+            let last_seen = match self.hands.check(&self.step.state).await {
+                Ok(None) => {
+                    let waited = clock.elapsed().saturating_sub(start).as_secs();
+                    let comment = if waited == 0 { "holds".to_owned() } else { format!("holds after {waited} s") };
+                    return Ok(Done { outcome: Outcome::Unchanged, comment, changes: Vec::new() });
+                }
+                Ok(Some(change)) => StateError::new(change.summary),
+                Err(err) if err.retryable => err,
+                Err(err) => return Err(err),
+            };
+            let waited = clock.elapsed().saturating_sub(start);
+            if waited >= deadline {
+                return Err(StateError {
+                    doing: format!("waited {} s until {}, in vain", wait.deadline_seconds, wait.until),
+                    retryable: true,
+                    source: Some(Box::new(last_seen)),
+                });
+            }
+            self.observer.waiting(self.step, &last_seen.doing, waited);
+            clock.sleep(pause.min(deadline.saturating_sub(waited))).await;
+            pause = (pause * 2).min(LAST_LOOK);
+        }
+    }
+}
+
+fn changed(change: Change) -> Done {
+    Done { outcome: Outcome::Changed, comment: change.summary.clone(), changes: vec![change] }
+}
+
+/// The causes of an error, outermost first, without its own message.
+pub(crate) fn causes(err: &StateError) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut next = err.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes
+}

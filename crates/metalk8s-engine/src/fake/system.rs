@@ -1,0 +1,223 @@
+//! Packages, services, settings and cluster objects of the fake host.
+
+use super::{Unit, World};
+use crate::{
+    Change, ChangeKind, State, StateError,
+    state::{Command, NodeMetadata, Packages, Service},
+};
+
+impl World {
+    pub(super) fn check_system(&self, state: &State) -> Result<Option<Change>, StateError> {
+        let true_already = match state {
+            State::Packages(packages) => self.has_packages(packages)?,
+            State::Service(service) => return self.check_service(service),
+            State::Command(command) => {
+                let run = || Change::new(ChangeKind::Run, format!("run {}", command.argv.join(" ")));
+                return Ok(self.wants_to_run(command).then(run));
+            }
+            State::Repository(repository) => self.repositories.get(&repository.name) == Some(repository),
+            State::Sysctl(sysctl) => self.sysctls.get(&sysctl.key) == Some(&sysctl.value),
+            State::KernelModule(module) => self.modules.contains(&module.name),
+            State::Mount(mount) => self.mounts.get(&mount.target) == Some(mount),
+            State::Swap(swap) => self.swap == swap.enabled,
+            State::HostsEntry(entry) => self.hosts.contains(entry),
+            State::User(user) => self.users.get(&user.name) == Some(user),
+            State::Group(group) => {
+                self.groups.get(&group.name).is_some_and(|gid| group.gid.is_none() || *gid == group.gid)
+            }
+            State::Opening(opening) => self.openings.contains(&format!("{}/{}", opening.port, opening.protocol)),
+            State::Image(image) => self.images.get(&image.reference) == Some(&image.digest),
+            State::StaticPod(pod) => self.objects.get(&pod.path.display().to_string()) == Some(&pod.manifest),
+            State::Object(object) => self.objects.get(&state.label()) == Some(&object.manifest),
+            State::NodeMetadata(node) => self.has_metadata(node),
+            State::File(_)
+            | State::Directory(_)
+            | State::Symlink(_)
+            | State::Absent(_)
+            | State::KeyPair(_)
+            | State::RandomKey(_)
+            | State::Authority(_)
+            | State::Certificate(_)
+            | State::Kubeconfig(_)
+            | State::Wait(_) => true,
+        };
+        Ok((!true_already).then(|| Change::new(ChangeKind::Update, format!("set {}", state.label()))))
+    }
+
+    pub(super) fn make_system(&mut self, state: &State) -> Result<(), StateError> {
+        match state {
+            State::Packages(packages) => self.install(packages),
+            State::Service(service) => self.set_service(service),
+            State::Command(command) => return self.run(command),
+            State::Repository(repository) => {
+                self.repositories.insert(repository.name.clone(), repository.clone());
+            }
+            State::Sysctl(sysctl) => {
+                self.sysctls.insert(sysctl.key.clone(), sysctl.value.clone());
+            }
+            State::KernelModule(module) => {
+                self.modules.insert(module.name.clone());
+            }
+            State::Mount(mount) => {
+                self.mounts.insert(mount.target.clone(), mount.clone());
+            }
+            State::Swap(swap) => self.swap = swap.enabled,
+            State::HostsEntry(entry) => {
+                self.hosts.retain(|other| !other.names.iter().any(|name| entry.names.contains(name)));
+                self.hosts.push(entry.clone());
+            }
+            State::User(user) => {
+                self.users.insert(user.name.clone(), user.clone());
+            }
+            State::Group(group) => {
+                self.groups.insert(group.name.clone(), group.gid);
+            }
+            State::Opening(opening) => {
+                self.openings.insert(format!("{}/{}", opening.port, opening.protocol));
+            }
+            State::Image(image) => {
+                self.images.insert(image.reference.clone(), image.digest.clone());
+            }
+            State::StaticPod(pod) => {
+                self.objects.insert(pod.path.display().to_string(), pod.manifest.clone());
+            }
+            State::Object(object) => {
+                self.objects.insert(state.label(), object.manifest.clone());
+            }
+            State::NodeMetadata(node) => self.set_metadata(node),
+            State::File(_)
+            | State::Directory(_)
+            | State::Symlink(_)
+            | State::Absent(_)
+            | State::KeyPair(_)
+            | State::RandomKey(_)
+            | State::Authority(_)
+            | State::Certificate(_)
+            | State::Kubeconfig(_)
+            | State::Wait(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Restarts or reloads a service that should run, runs a command that waits for a change.
+    pub(super) fn react(&mut self, state: &State) -> Option<Change> {
+        match state {
+            State::Service(service) if service.running => {
+                let unit = self.units.get_mut(&service.name)?;
+                let verb = if service.reload {
+                    unit.reloads += 1;
+                    "reload"
+                } else {
+                    unit.starts += 1;
+                    "restart"
+                };
+                Some(Change::new(ChangeKind::Run, format!("{verb} {}", service.name)))
+            }
+            State::Command(command) if command.only_on_change => {
+                self.ran.push(command.argv.clone());
+                Some(Change::new(ChangeKind::Run, format!("run {}", command.argv.join(" "))))
+            }
+            _ => None,
+        }
+    }
+
+    fn has_packages(&self, wanted: &Packages) -> Result<bool, StateError> {
+        let Packages { packages, hold, only_from: _ } = wanted;
+        let mut all = true;
+        for (name, version) in packages {
+            match self.packages.get(name) {
+                Some(installed) if version.as_ref().is_none_or(|version| version == installed) => {
+                    all &= !hold || self.held.contains(name);
+                }
+                _ if self.offered.contains_key(name) => all = false,
+                _ => return Err(StateError::new(format!("no candidate was found for `{name}`"))),
+            }
+        }
+        Ok(all)
+    }
+
+    fn install(&mut self, wanted: &Packages) {
+        for (name, version) in &wanted.packages {
+            let installed = self.packages.get(name).or_else(|| self.offered.get(name));
+            let version = version.as_ref().or(installed).cloned().unwrap_or_default();
+            self.packages.insert(name.clone(), version);
+            if wanted.hold {
+                self.held.insert(name.clone());
+            }
+            for unit in self.units_of_packages.get(name).into_iter().flatten() {
+                self.units.entry(unit.clone()).or_default();
+            }
+        }
+    }
+
+    fn check_service(&self, service: &Service) -> Result<Option<Change>, StateError> {
+        let Service { name, running, enabled, masked, may_be_missing, reload: _ } = service;
+        let Some(unit) = self.units.get(name) else {
+            let content = *may_be_missing && !running;
+            return if content { Ok(None) } else { Err(StateError::new(format!("unit `{name}` does not exist"))) };
+        };
+        let is = unit.running == *running
+            && enabled.is_none_or(|enabled| unit.enabled == enabled)
+            && unit.masked == *masked;
+        let verb = if *running { "start" } else { "stop" };
+        Ok((!is).then(|| Change::new(ChangeKind::Run, format!("{verb} {name}"))))
+    }
+
+    fn set_service(&mut self, service: &Service) {
+        let unit: &mut Unit = self.units.entry(service.name.clone()).or_default();
+        if service.running && !unit.running {
+            unit.starts += 1;
+        }
+        unit.running = service.running;
+        unit.enabled = service.enabled.unwrap_or(unit.enabled);
+        unit.masked = service.masked;
+    }
+
+    fn wants_to_run(&self, command: &Command) -> bool {
+        let succeeds = |argv: &Vec<String>| !self.failing.contains(argv);
+        !command.only_on_change
+            && !command.creates.as_ref().is_some_and(|path| self.files.contains_key(path))
+            && !command.unless.as_ref().is_some_and(succeeds)
+            && command.only_if.as_ref().is_none_or(succeeds)
+    }
+
+    fn run(&mut self, command: &Command) -> Result<(), StateError> {
+        self.ran.push(command.argv.clone());
+        if self.failing.contains(&command.argv) {
+            return Err(StateError::new(format!("`{}` ended with status 1", command.argv.join(" "))));
+        }
+        if let Some(path) = &command.creates {
+            self.write(path, "");
+        }
+        if let Some(argv) = &command.unless {
+            self.failing.remove(argv);
+        }
+        Ok(())
+    }
+
+    fn has_metadata(&self, wanted: &NodeMetadata) -> bool {
+        let NodeMetadata { node, labels, annotations, taints } = wanted;
+        self.nodes.get(node).is_some_and(|found| {
+            labels.iter().all(|(key, value)| found.labels.get(key) == Some(value))
+                && annotations.iter().all(|(key, value)| found.annotations.get(key) == Some(value))
+                && taints.iter().all(|taint| found.taints.contains(taint))
+        })
+    }
+
+    fn set_metadata(&mut self, wanted: &NodeMetadata) {
+        let NodeMetadata { node, labels, annotations, taints } = wanted.clone();
+        let found = self.nodes.entry(node.clone()).or_insert_with(|| NodeMetadata {
+            node,
+            labels: labels.clone(),
+            annotations: annotations.clone(),
+            taints: Vec::new(),
+        });
+        found.labels.extend(labels);
+        found.annotations.extend(annotations);
+        for taint in taints {
+            if !found.taints.contains(&taint) {
+                found.taints.push(taint);
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Addons: plain manifests below addons/, and what of them depends on facts and settings.
+
+mod calico;
+mod coredns;
+mod kube_proxy;
+mod manifests;
+
+pub use manifests::{AddonError, UpstreamManifests};
+
+pub(crate) use calico::calico;
+pub(crate) use coredns::coredns;
+pub(crate) use kube_proxy::kube_proxy;

@@ -1,0 +1,73 @@
+//! Calico, the pods' network (NET-06).
+
+use metalk8s_engine::{
+    Graph, State,
+    state::{Condition, Wait},
+};
+use metalk8s_types::Pillar;
+use serde_json::{Value, json};
+
+use super::manifests::{Addon, AddonError, UpstreamManifests, object_state, rolled_out, title, variable};
+use crate::{bootstrap::FormulaError, layout::APISERVER_PROXY};
+
+const FILES: [(&str, &str); 3] = [
+    ("rbac.yaml", include_str!("../../../../addons/calico/manifests/rbac.yaml")),
+    ("daemonset.yaml", include_str!("../../../../addons/calico/manifests/daemonset.yaml")),
+    ("kube-controllers.yaml", include_str!("../../../../addons/calico/manifests/kube-controllers.yaml")),
+];
+
+/// The CRDs of the archive, then the addon, then the wait for its pods.
+pub(crate) fn calico(pillar: &Pillar, upstream: &UpstreamManifests) -> Result<Graph, FormulaError> {
+    let mut graph = Graph::default();
+    let crds = upstream.get("calico").ok_or(AddonError::NoUpstream("calico"))?;
+    let mut established = Vec::new();
+    for crd in crds {
+        let name = crd["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let applied = graph.add(title(crd), object_state(crd.clone(), "metalk8s-calico"));
+        let wait = graph.add(
+            format!("{name} is served"),
+            State::Wait(Wait { until: Condition::CrdEstablished(name), deadline_seconds: 60 }),
+        );
+        graph.require(&wait, &applied);
+        established.push(wait);
+    }
+    let mut addon = Addon::read("calico", &FILES)?;
+    addon.fill_images(pillar)?;
+    let environment = environment(pillar);
+    let daemon_set = addon.object("DaemonSet", "calico-node");
+    for list in ["initContainers", "containers"] {
+        let containers = daemon_set["spec"]["template"]["spec"][list].as_array_mut();
+        for container in containers.into_iter().flatten() {
+            if let Some(own) = container["env"].as_array_mut() {
+                own.extend(environment.iter().cloned());
+            }
+        }
+    }
+    let objects = addon.add_to(&mut graph, &established);
+    for (kind, name) in [("DaemonSet", "calico-node"), ("Deployment", "calico-kube-controllers")] {
+        let ready = graph.add(format!("{name} runs"), rolled_out(kind, name));
+        graph.require_all(&ready, &objects);
+    }
+    Ok(graph)
+}
+
+/// What depends on the settings of the cluster, the same for all containers of calico-node.
+fn environment(pillar: &Pillar) -> Vec<Value> {
+    let (host, port) = APISERVER_PROXY.split_once(':').expect("the constant has a port");
+    let workload_plane: Vec<_> = pillar.networks.workload_plane.iter().map(ToString::to_string).collect();
+    let mut list = vec![
+        variable("KUBERNETES_SERVICE_HOST", host),
+        variable("KUBERNETES_SERVICE_PORT", port),
+        // BOOT-32: the overlay uses the address in the workload plane.
+        variable("IP_AUTODETECTION_METHOD", format!("cidr={}", workload_plane.join(","))),
+        variable("CALICO_IPV4POOL_CIDR", pillar.networks.pods.to_string()),
+    ];
+    if let Some(mtu) = pillar.networks.workload_plane_mtu {
+        list.push(variable("FELIX_VXLANMTU", (mtu - 50).to_string()));
+    }
+    list.push(json!({
+        "name": "CNI_NETWORK_CONFIG",
+        "valueFrom": {"configMapKeyRef": {"name": "calico-config", "key": "cni_network_config"}},
+    }));
+    list
+}

@@ -1,0 +1,55 @@
+//! kube-proxy, which makes Services reachable on each node.
+
+use metalk8s_engine::Graph;
+use metalk8s_types::{Grains, Pillar};
+use serde_json::json;
+
+use super::manifests::{Addon, rolled_out};
+use crate::{
+    bootstrap::FormulaError,
+    layout::{APISERVER_PROXY, yaml},
+};
+
+const FILES: [(&str, &str); 2] = [
+    ("rbac.yaml", include_str!("../../../../addons/kube-proxy/manifests/rbac.yaml")),
+    ("daemonset.yaml", include_str!("../../../../addons/kube-proxy/manifests/daemonset.yaml")),
+];
+
+/// The addon, and the wait for its first pod.
+pub(crate) fn kube_proxy(grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError> {
+    let mut addon = Addon::read("kube-proxy", &FILES)?;
+    addon.fill_images(pillar)?;
+    let mut configuration = json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clientConnection": {"kubeconfig": "/etc/kube-proxy/kubeconfig.yaml"},
+        "clusterCIDR": pillar.networks.pods,
+        "metricsBindAddress": "0.0.0.0:10249",
+        "healthzBindAddress": "0.0.0.0:10256",
+        "mode": "nftables",
+    });
+    if !grains.conntrack_writable {
+        // Zero leaves the kernel's limits as they are.
+        configuration["conntrack"] = json!({"maxPerCore": 0, "min": 0});
+    }
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "default", "cluster": {
+            "certificate-authority": "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt",
+            "server": format!("https://{APISERVER_PROXY}"),
+        }}],
+        "users": [{"name": "default", "user": {
+            "tokenFile": "/var/run/secrets/kubernetes.io/serviceaccount/token",
+        }}],
+        "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
+        "current-context": "default",
+    });
+    let data = json!({"config.yaml": yaml(&configuration), "kubeconfig.yaml": yaml(&kubeconfig)});
+    addon.object("ConfigMap", "kube-proxy")["data"] = data;
+    let mut graph = Graph::default();
+    let objects = addon.add_to(&mut graph, &[]);
+    let ready = graph.add("kube-proxy runs", rolled_out("DaemonSet", "kube-proxy"));
+    graph.require_all(&ready, &objects);
+    Ok(graph)
+}

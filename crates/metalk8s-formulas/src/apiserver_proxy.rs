@@ -1,0 +1,44 @@
+//! The local balancer of the API servers (NET-12).
+
+use std::{net::Ipv4Addr, path::Path};
+
+use metalk8s_engine::{
+    Graph, State,
+    state::{File, StaticPod},
+};
+use metalk8s_types::{Pillar, paths};
+
+use crate::{
+    bootstrap::{FormulaError, image},
+    layout::{APISERVER_PROXY, endpoint},
+    pod::{HostPath, Pod},
+};
+
+/// The directory with the list of API servers; the directory is mounted, so that a replaced file is seen.
+const DIRECTORY: &str = "/var/lib/metalk8s/apiserver-proxy";
+
+/// The balancer as a static pod, and its list of API servers, which it reads again when it changes.
+pub(crate) fn static_pod(pillar: &Pillar) -> Result<Graph, FormulaError> {
+    let mut graph = Graph::default();
+    let file = Path::new(DIRECTORY).join("backends");
+    let backends: String = pillar.masters.iter().map(|address| endpoint(*address, 6443) + "\n").collect();
+    let list = graph.add("list of API servers", State::File(File::text(&file, backends)));
+    let pod = Pod::new("apiserver-proxy", image(pillar, "metalk8s")?)
+        .command(["metalk8s", "apiserver-proxy", "--listen", APISERVER_PROXY])
+        .command(["--health", "127.0.0.1:7080", "--backends-file", &file.display().to_string()])
+        .command(["--local", &pillar.node.control_plane.to_string()])
+        .host_path(HostPath::directory("backends", DIRECTORY).read_only())
+        .user(65532)
+        .http_probes(Ipv4Addr::LOCALHOST.into(), 7080, "/healthz", "/healthz")
+        .requests("20m", "16Mi");
+    let manifest = graph.add(
+        "static pod apiserver-proxy",
+        State::StaticPod(StaticPod {
+            path: Path::new(paths::MANIFESTS).join("apiserver-proxy.yaml"),
+            manifest: pod.manifest(),
+            files: Vec::new(),
+        }),
+    );
+    graph.require(&manifest, &list);
+    Ok(graph)
+}

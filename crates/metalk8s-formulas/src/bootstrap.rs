@@ -1,0 +1,97 @@
+//! The stages that turn a bare machine into a Bootstrap node (area BOOT).
+
+use metalk8s_engine::Graph;
+use metalk8s_types::{Grains, Pillar};
+
+use crate::{
+    addons::{self, AddonError, UpstreamManifests},
+    apiserver_proxy, containerd, control_plane, etcd, kubelet, node, pki, repositories, system,
+};
+
+/// One part of a procedure: its states are applied before the next part begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// What it does, as it is shown while it runs.
+    pub title: &'static str,
+    /// Its name in journals.
+    pub name: &'static str,
+    /// Its states.
+    pub graph: Graph,
+}
+
+/// Why no stages can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FormulaError {
+    /// The archive lacks something that every node needs.
+    #[error("the archive of version {version} holds no {what} `{name}`")]
+    Missing {
+        /// Version of the archive.
+        version: String,
+        /// `image` or `package`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// An addon cannot be rendered.
+    #[error(transparent)]
+    Addon(#[from] AddonError),
+}
+
+/// All stages of a Bootstrap node, in their order.
+///
+/// `upstream` holds the manifests that the archive takes from upstream programs, such as Calico's CRDs.
+pub fn bootstrap(
+    grains: &Grains,
+    pillar: &Pillar,
+    upstream: &UpstreamManifests,
+) -> Result<Vec<Stage>, FormulaError> {
+    let mut network = addons::kube_proxy(grains, pillar)?;
+    network.append(addons::calico(pillar, upstream)?);
+    Ok(vec![
+        Stage { title: "Mounting archives", name: "archives", graph: repositories::archives(pillar) },
+        Stage { title: "Preparing the system", name: "system", graph: system::prepared(grains) },
+        Stage {
+            title: "Installing packages",
+            name: "packages",
+            graph: repositories::packages(grains, pillar)?,
+        },
+        Stage {
+            title: "Starting the container runtime",
+            name: "containerd",
+            graph: containerd::running(grains, pillar)?,
+        },
+        Stage { title: "Making keys and certificates", name: "pki", graph: pki::bootstrap(grains, pillar) },
+        Stage {
+            title: "Starting kubelet and repositories",
+            name: "kubelet",
+            graph: {
+                let mut graph = repositories::server(pillar)?;
+                graph.append(apiserver_proxy::static_pod(pillar)?);
+                graph.append(kubelet::running(grains, pillar, &node::bootstrap_taints())?);
+                graph
+            },
+        },
+        Stage {
+            title: "Starting etcd and the control plane",
+            name: "control-plane",
+            graph: {
+                let mut graph = etcd::static_pod(grains, pillar)?;
+                graph.append(control_plane::static_pods(pillar)?);
+                graph
+            },
+        },
+        Stage { title: "Registering the node", name: "node", graph: node::bootstrap(grains, pillar) },
+        Stage { title: "Deploying the network", name: "network", graph: network },
+        Stage { title: "Deploying DNS", name: "dns", graph: addons::coredns(pillar)? },
+        Stage { title: "Waiting until the node is ready", name: "ready", graph: node::ready(grains) },
+    ])
+}
+
+/// The full reference of an image that the archive must hold.
+pub(crate) fn image(pillar: &Pillar, name: &str) -> Result<String, FormulaError> {
+    pillar.archive.reference(name).ok_or_else(|| FormulaError::Missing {
+        version: pillar.archive.version.clone(),
+        what: "image",
+        name: name.to_owned(),
+    })
+}

@@ -1,0 +1,148 @@
+//! API server, controller manager and scheduler as static pods of a master.
+
+mod apiserver;
+
+use std::path::{Path, PathBuf};
+
+use metalk8s_engine::{
+    Graph, State, StateId,
+    state::{Condition, Image, ImageSource, StaticPod, Wait},
+};
+use metalk8s_types::{Pillar, paths};
+
+use crate::{
+    bootstrap::{FormulaError, image},
+    layout::endpoint,
+    pod::{HostPath, Pod},
+};
+
+/// The three static pods; all their images are pulled before the first starts, and the API server answers
+/// at the end.
+pub(crate) fn static_pods(pillar: &Pillar) -> Result<Graph, FormulaError> {
+    let mut graph = Graph::default();
+    let mut images = Vec::new();
+    for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+        images.push(graph.add(
+            format!("image {name} pulled"),
+            State::Image(Image {
+                reference: image(pillar, name)?,
+                digest: pillar.archive.images[name].digest.clone(),
+                source: ImageSource::Registry,
+                pinned: true,
+            }),
+        ));
+    }
+    // The three share their only layer: pulled one after the other it is fetched and unpacked once.
+    for pair in images.windows(2) {
+        graph.require(&pair[1], &pair[0]);
+    }
+    let last = images.last().cloned().expect("three images were added");
+    let configuration = apiserver::configuration(&mut graph);
+    let server = add(&mut graph, "kube-apiserver", apiserver::pod(pillar)?, apiserver::files());
+    graph.require_all(&server, &configuration);
+    let manager = add(
+        &mut graph,
+        "kube-controller-manager",
+        controller_manager(pillar)?,
+        pki_files(&["ca.crt", "ca.key", "sa.key", "controller-manager.crt", "controller-manager.key"])
+            .chain([PathBuf::from("/etc/kubernetes/controller-manager.conf")])
+            .collect(),
+    );
+    let scheduler = add(
+        &mut graph,
+        "kube-scheduler",
+        scheduler(pillar)?,
+        pki_files(&["scheduler.crt", "scheduler.key"])
+            .chain([PathBuf::from("/etc/kubernetes/scheduler.conf")])
+            .collect(),
+    );
+    graph.require_all(&server, [&last]);
+    graph.require_all(&manager, [&last]);
+    graph.require_all(&scheduler, [&last]);
+    let answers = graph.add(
+        "API server answers",
+        State::Wait(Wait {
+            until: Condition::Http {
+                url: format!("https://{}/readyz", endpoint(pillar.node.control_plane, 6443)),
+                ca: Some(Path::new(paths::KUBERNETES_PKI).join("ca.crt")),
+                client: None,
+            },
+            deadline_seconds: 300,
+        }),
+    );
+    graph.require(&answers, &server);
+    Ok(graph)
+}
+
+fn add(graph: &mut Graph, name: &str, pod: Pod, files: Vec<PathBuf>) -> StateId {
+    graph.add(
+        format!("static pod {name}"),
+        State::StaticPod(StaticPod {
+            path: Path::new(paths::MANIFESTS).join(format!("{name}.yaml")),
+            manifest: pod.manifest(),
+            files,
+        }),
+    )
+}
+
+fn pki_files(names: &'static [&'static str]) -> impl Iterator<Item = PathBuf> {
+    names.iter().map(|name| Path::new(paths::KUBERNETES_PKI).join(name))
+}
+
+fn controller_manager(pillar: &Pillar) -> Result<Pod, FormulaError> {
+    let pki = |name: &str| format!("{}/{name}", paths::KUBERNETES_PKI);
+    let kubeconfig = "/etc/kubernetes/controller-manager.conf";
+    let arguments = [
+        ("bind-address", pillar.node.control_plane.to_string()),
+        ("kubeconfig", kubeconfig.to_owned()),
+        ("authentication-kubeconfig", kubeconfig.to_owned()),
+        ("authorization-kubeconfig", kubeconfig.to_owned()),
+        ("authorization-always-allow-paths", "/healthz,/readyz,/livez".to_owned()),
+        ("tls-cert-file", pki("controller-manager.crt")),
+        ("tls-private-key-file", pki("controller-manager.key")),
+        ("client-ca-file", pki("ca.crt")),
+        ("requestheader-client-ca-file", pki("front-proxy-ca.crt")),
+        ("cluster-signing-cert-file", pki("ca.crt")),
+        ("cluster-signing-key-file", pki("ca.key")),
+        ("root-ca-file", pki("ca.crt")),
+        ("service-account-private-key-file", pki("sa.key")),
+        ("use-service-account-credentials", "true".to_owned()),
+        // Calico hands out the pods' addresses.
+        ("allocate-node-cidrs", "false".to_owned()),
+        ("cluster-name", "kubernetes".to_owned()),
+        ("leader-elect", "true".to_owned()),
+        ("profiling", "false".to_owned()),
+    ];
+    Ok(Pod::new("kube-controller-manager", image(pillar, "kube-controller-manager")?)
+        .command(["kube-controller-manager"])
+        .command(arguments.map(|(name, value)| format!("--{name}={value}")))
+        .host_path(HostPath::directory("pki", paths::KUBERNETES_PKI).read_only())
+        .host_path(HostPath::file("kubeconfig", kubeconfig).read_only())
+        .https_probes(pillar.node.control_plane, 10257, "/healthz", "/healthz")
+        .requests("100m", "64Mi"))
+}
+
+fn scheduler(pillar: &Pillar) -> Result<Pod, FormulaError> {
+    let pki = |name: &str| format!("{}/{name}", paths::KUBERNETES_PKI);
+    let kubeconfig = "/etc/kubernetes/scheduler.conf";
+    let arguments = [
+        ("bind-address", pillar.node.control_plane.to_string()),
+        ("kubeconfig", kubeconfig.to_owned()),
+        ("authentication-kubeconfig", kubeconfig.to_owned()),
+        ("authorization-kubeconfig", kubeconfig.to_owned()),
+        ("authorization-always-allow-paths", "/healthz,/readyz,/livez".to_owned()),
+        ("tls-cert-file", pki("scheduler.crt")),
+        ("tls-private-key-file", pki("scheduler.key")),
+        ("client-ca-file", pki("ca.crt")),
+        ("requestheader-client-ca-file", pki("front-proxy-ca.crt")),
+        ("leader-elect", "true".to_owned()),
+        ("profiling", "false".to_owned()),
+    ];
+    Ok(Pod::new("kube-scheduler", image(pillar, "kube-scheduler")?)
+        .command(["kube-scheduler"])
+        .command(arguments.map(|(name, value)| format!("--{name}={value}")))
+        .host_path(HostPath::directory("pki", paths::KUBERNETES_PKI).read_only())
+        .host_path(HostPath::file("kubeconfig", kubeconfig).read_only())
+        .https_probes(pillar.node.control_plane, 10259, "/livez", "/readyz")
+        .requests("50m", "32Mi"))
+}

@@ -1,0 +1,85 @@
+//! The store of Kubernetes as a static pod, run by its own user (NFR-12).
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
+
+use metalk8s_engine::{
+    Graph, State,
+    state::{Image, ImageSource, StaticPod},
+};
+use metalk8s_types::{Grains, Pillar, paths};
+
+use crate::{
+    bootstrap::{FormulaError, image},
+    hostname::node_name,
+    layout::endpoint,
+    pod::{HostPath, Pod},
+    repositories,
+    system::ETCD_ID,
+};
+
+/// The first member of a new cluster.
+pub(crate) fn static_pod(grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError> {
+    let mut graph = Graph::default();
+    let ready = graph.add("repositories answer", repositories::ready(pillar));
+    let reference = image(pillar, "etcd")?;
+    let pulled = graph.add(
+        "image etcd pulled",
+        State::Image(Image {
+            reference: reference.clone(),
+            digest: pillar.archive.images["etcd"].digest.clone(),
+            source: ImageSource::Registry,
+            pinned: true,
+        }),
+    );
+    graph.require(&pulled, &ready);
+    let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let pki = |name: &str| format!("{}/{name}", paths::ETCD_PKI);
+    let client = format!("https://{}", endpoint(pillar.node.control_plane, 2379));
+    let peer = format!("https://{}", endpoint(pillar.node.control_plane, 2380));
+    let arguments = [
+        ("name", node_name(grains).to_owned()),
+        ("data-dir", "/var/lib/etcd".to_owned()),
+        ("listen-client-urls", format!("https://127.0.0.1:2379,{client}")),
+        ("advertise-client-urls", client),
+        ("listen-peer-urls", peer.clone()),
+        ("initial-advertise-peer-urls", peer.clone()),
+        ("initial-cluster", format!("{}={peer}", node_name(grains))),
+        ("initial-cluster-state", "new".to_owned()),
+        ("listen-metrics-urls", "http://127.0.0.1:2381".to_owned()),
+        ("client-cert-auth", "true".to_owned()),
+        ("cert-file", pki("server.crt")),
+        ("key-file", pki("server.key")),
+        ("trusted-ca-file", pki("ca.crt")),
+        ("peer-client-cert-auth", "true".to_owned()),
+        ("peer-cert-file", pki("peer.crt")),
+        ("peer-key-file", pki("peer.key")),
+        ("peer-trusted-ca-file", pki("ca.crt")),
+        ("snapshot-count", "10000".to_owned()),
+        ("watch-progress-notify-interval", "5s".to_owned()),
+        ("feature-gates", "InitialCorruptCheck=true".to_owned()),
+    ];
+    let pod = Pod::new("etcd", reference)
+        .command(["etcd"])
+        .command(arguments.map(|(name, value)| format!("--{name}={value}")))
+        .host_path(HostPath::directory("data", "/var/lib/etcd"))
+        .host_path(HostPath::directory("pki", paths::ETCD_PKI).read_only())
+        .user(ETCD_ID)
+        .http_probes(localhost, 2381, "/livez", "/readyz")
+        .requests("100m", "100Mi");
+    let manifest = graph.add(
+        "static pod etcd",
+        State::StaticPod(StaticPod {
+            path: Path::new(paths::MANIFESTS).join("etcd.yaml"),
+            manifest: pod.manifest(),
+            files: ["ca.crt", "server.crt", "server.key", "peer.crt", "peer.key"]
+                .iter()
+                .map(|name| Path::new(paths::ETCD_PKI).join(name))
+                .collect(),
+        }),
+    );
+    graph.require(&manifest, &pulled);
+    Ok(graph)
+}

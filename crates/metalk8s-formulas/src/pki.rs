@@ -1,0 +1,230 @@
+//! Authorities, certificates and kubeconfigs of a control-plane node, in kubeadm's layout (area PKI).
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+};
+
+use metalk8s_engine::{
+    Graph, State, StateId,
+    state::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Subject, Usage},
+};
+use metalk8s_types::{Grains, Pillar, paths};
+
+use crate::{
+    hostname::node_name,
+    layout::{APISERVER_PROXY, AUTHORITY_DAYS, CLUSTER_DOMAIN, LEAF_DAYS, endpoint, kubernetes_service},
+    system::ETCD_USER,
+};
+
+/// The key that encrypts Secrets at rest (NFR-09).
+pub(crate) const ENCRYPTION_KEY: &str = "/etc/metalk8s/crypt/apiserver.key";
+
+/// One authority per realm (PKI-03).
+#[derive(Clone, Copy)]
+enum Realm {
+    Kubernetes,
+    Etcd,
+    FrontProxy,
+}
+
+impl Realm {
+    fn certificate(self) -> PathBuf {
+        self.stem().with_extension("crt")
+    }
+
+    fn key(self) -> PathBuf {
+        self.stem().with_extension("key")
+    }
+
+    fn stem(self) -> PathBuf {
+        match self {
+            Self::Kubernetes => Path::new(paths::KUBERNETES_PKI).join("ca"),
+            Self::Etcd => Path::new(paths::ETCD_PKI).join("ca"),
+            Self::FrontProxy => Path::new(paths::KUBERNETES_PKI).join("front-proxy-ca"),
+        }
+    }
+
+    fn common_name(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "kubernetes",
+            Self::Etcd => "etcd-ca",
+            Self::FrontProxy => "front-proxy-ca",
+        }
+    }
+}
+
+/// A certificate of this node, before it has paths.
+struct Leaf<'a> {
+    /// Path below /etc/kubernetes/pki, without ending.
+    name: &'a str,
+    realm: Realm,
+    common_name: &'a str,
+    organizations: &'a [&'a str],
+    usages: &'a [Usage],
+    dns_names: Vec<String>,
+    addresses: Vec<IpAddr>,
+    user: Option<&'a str>,
+}
+
+/// All keys of a node that holds the authorities and runs etcd and the control plane.
+pub(crate) fn bootstrap(grains: &Grains, pillar: &Pillar) -> Graph {
+    let mut graph = Graph::default();
+    let authorities: Vec<_> = [Realm::Kubernetes, Realm::Etcd, Realm::FrontProxy]
+        .into_iter()
+        .map(|realm| (realm.common_name(), add_authority(&mut graph, realm)))
+        .collect();
+    let of = |realm: Realm| -> &StateId {
+        authorities
+            .iter()
+            .find_map(|(name, id)| (*name == realm.common_name()).then_some(id))
+            .expect("all realms were added above")
+    };
+    for leaf in leaves(grains, pillar) {
+        let id = add_leaf(&mut graph, &leaf);
+        graph.require(&id, of(leaf.realm));
+    }
+    for (path, user, server) in kubeconfigs(grains, pillar) {
+        let id = add_kubeconfig(&mut graph, path, user, server);
+        graph.require(&id, of(Realm::Kubernetes));
+    }
+    graph.add(
+        "key pair of service accounts",
+        State::KeyPair(KeyPair {
+            private: Path::new(paths::KUBERNETES_PKI).join("sa.key"),
+            public: Path::new(paths::KUBERNETES_PKI).join("sa.pub"),
+        }),
+    );
+    graph.add(
+        "key of encryption at rest",
+        State::RandomKey(RandomKey { path: PathBuf::from(ENCRYPTION_KEY), bytes: 32 }),
+    );
+    graph
+}
+
+fn leaves<'a>(grains: &'a Grains, pillar: &Pillar) -> Vec<Leaf<'a>> {
+    let node = node_name(grains);
+    let own = pillar.node.control_plane;
+    let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let local_names = || vec![node.to_owned(), "localhost".to_owned()];
+    let local_addresses = || vec![own, localhost];
+    let client = |name, realm, common_name, organizations| Leaf {
+        name,
+        realm,
+        common_name,
+        organizations,
+        usages: &[Usage::Client],
+        dns_names: Vec::new(),
+        addresses: Vec::new(),
+        user: None,
+    };
+    let server = |name, realm, common_name| Leaf {
+        name,
+        realm,
+        common_name,
+        organizations: &[],
+        usages: &[Usage::Server],
+        dns_names: local_names(),
+        addresses: local_addresses(),
+        user: None,
+    };
+    let mut api_names = local_names();
+    api_names.extend(["", ".default", ".default.svc"].map(|suffix| format!("kubernetes{suffix}")));
+    api_names.push(format!("kubernetes.default.svc.{CLUSTER_DOMAIN}"));
+    let both: &[Usage] = &[Usage::Server, Usage::Client];
+    vec![
+        Leaf {
+            dns_names: api_names,
+            addresses: vec![own, localhost, kubernetes_service(pillar)],
+            ..server("apiserver", Realm::Kubernetes, "kube-apiserver")
+        },
+        server("controller-manager", Realm::Kubernetes, "kube-controller-manager"),
+        server("scheduler", Realm::Kubernetes, "kube-scheduler"),
+        server("kubelet", Realm::Kubernetes, node),
+        client("apiserver-kubelet-client", Realm::Kubernetes, "kube-apiserver-kubelet-client", &[]),
+        client("apiserver-etcd-client", Realm::Etcd, "kube-apiserver-etcd-client", &[]),
+        client("front-proxy-client", Realm::FrontProxy, "front-proxy-client", &[]),
+        // etcd uses its server certificate as a client too, when its gateway calls itself.
+        Leaf { usages: both, user: Some(ETCD_USER), ..server("etcd/server", Realm::Etcd, node) },
+        Leaf { usages: both, user: Some(ETCD_USER), ..server("etcd/peer", Realm::Etcd, node) },
+        Leaf {
+            user: Some(ETCD_USER),
+            ..client("etcd/healthcheck-client", Realm::Etcd, "kube-etcd-healthcheck-client", &[])
+        },
+    ]
+}
+
+/// File, who it is for, and the API server that it names.
+fn kubeconfigs(grains: &Grains, pillar: &Pillar) -> Vec<(&'static str, Subject, String)> {
+    let subject = |name: String, groups: &[&str]| Subject {
+        common_name: name,
+        organizations: groups.iter().map(|group| (*group).to_owned()).collect(),
+    };
+    let own = format!("https://{}", endpoint(pillar.node.control_plane, 6443));
+    let balanced = format!("https://{APISERVER_PROXY}");
+    vec![
+        (paths::ADMIN_KUBECONFIG, subject("kubernetes-admin".to_owned(), &["system:masters"]), own),
+        (
+            "/etc/kubernetes/kubelet.conf",
+            subject(format!("system:node:{}", node_name(grains)), &["system:nodes"]),
+            balanced.clone(),
+        ),
+        (
+            "/etc/kubernetes/controller-manager.conf",
+            subject("system:kube-controller-manager".to_owned(), &[]),
+            balanced.clone(),
+        ),
+        ("/etc/kubernetes/scheduler.conf", subject("system:kube-scheduler".to_owned(), &[]), balanced),
+    ]
+}
+
+fn add_authority(graph: &mut Graph, realm: Realm) -> StateId {
+    graph.add(
+        format!("authority {}", realm.common_name()),
+        State::Authority(Authority {
+            certificate: realm.certificate(),
+            key: realm.key(),
+            common_name: realm.common_name().to_owned(),
+            days: AUTHORITY_DAYS,
+        }),
+    )
+}
+
+fn add_leaf(graph: &mut Graph, leaf: &Leaf<'_>) -> StateId {
+    let stem = Path::new(paths::KUBERNETES_PKI).join(leaf.name);
+    graph.add(
+        format!("certificate {}", leaf.name),
+        State::Certificate(Certificate {
+            certificate: stem.with_extension("crt"),
+            key: stem.with_extension("key"),
+            key_mode: 0o600,
+            user: leaf.user.map(str::to_owned),
+            ca_certificate: leaf.realm.certificate(),
+            ca_key: leaf.realm.key(),
+            subject: Subject {
+                common_name: leaf.common_name.to_owned(),
+                organizations: leaf.organizations.iter().map(|name| (*name).to_owned()).collect(),
+            },
+            usages: leaf.usages.to_vec(),
+            dns_names: leaf.dns_names.clone(),
+            addresses: leaf.addresses.clone(),
+            days: LEAF_DAYS,
+        }),
+    )
+}
+
+fn add_kubeconfig(graph: &mut Graph, path: &str, subject: Subject, server: String) -> StateId {
+    graph.add(
+        format!("kubeconfig {path}"),
+        State::Kubeconfig(Kubeconfig {
+            path: PathBuf::from(path),
+            server,
+            cluster: "kubernetes".to_owned(),
+            ca_certificate: Realm::Kubernetes.certificate(),
+            ca_key: Realm::Kubernetes.key(),
+            subject,
+            days: LEAF_DAYS,
+            user: None,
+        }),
+    )
+}

@@ -1,0 +1,195 @@
+//! Static pods, in the one shape that all of ours have.
+
+use std::net::IpAddr;
+
+use metalk8s_types::labels;
+use serde_json::{Value, json};
+
+/// A static pod with one container in the host's network: read-only root, no capability, no new privilege.
+pub(crate) struct Pod {
+    name: &'static str,
+    image: String,
+    command: Vec<String>,
+    volumes: Vec<HostPath>,
+    user: Option<u32>,
+    probes: Option<Probes>,
+    requests: (String, String),
+}
+
+/// A path of the host inside a pod, at the same place.
+pub(crate) struct HostPath {
+    name: &'static str,
+    path: String,
+    kind: &'static str,
+    read_only: bool,
+    propagation: Option<&'static str>,
+}
+
+struct Probes {
+    host: IpAddr,
+    port: u16,
+    scheme: &'static str,
+    live: String,
+    ready: String,
+}
+
+impl HostPath {
+    /// A directory that is there.
+    pub(crate) fn directory(name: &'static str, path: &str) -> Self {
+        Self { name, path: path.to_owned(), kind: "Directory", read_only: false, propagation: None }
+    }
+
+    /// A file that is there.
+    pub(crate) fn file(name: &'static str, path: &str) -> Self {
+        Self { kind: "File", ..Self::directory(name, path) }
+    }
+
+    /// The pod cannot write it.
+    pub(crate) fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// How mounts below it travel, in the words of Kubernetes.
+    pub(crate) fn propagation(mut self, propagation: &'static str) -> Self {
+        self.propagation = Some(propagation);
+        self
+    }
+}
+
+impl Pod {
+    /// A pod called `name` in kube-system; the kubelet adds the node's name.
+    pub(crate) fn new(name: &'static str, image: String) -> Self {
+        Self {
+            name,
+            image,
+            command: Vec::new(),
+            volumes: Vec::new(),
+            user: None,
+            probes: None,
+            requests: ("50m".to_owned(), "32Mi".to_owned()),
+        }
+    }
+
+    /// The program and its arguments.
+    pub(crate) fn command<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.command.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    /// A path of the host.
+    pub(crate) fn host_path(mut self, path: HostPath) -> Self {
+        self.volumes.push(path);
+        self
+    }
+
+    /// The user and group it runs as; without one it is root without any capability.
+    pub(crate) fn user(mut self, id: u32) -> Self {
+        self.user = Some(id);
+        self
+    }
+
+    /// Probes by plain HTTP.
+    pub(crate) fn http_probes(self, host: IpAddr, port: u16, live: &str, ready: &str) -> Self {
+        self.probes("HTTP", host, port, live, ready)
+    }
+
+    /// Probes by HTTPS; the kubelet does not check the certificate.
+    pub(crate) fn https_probes(self, host: IpAddr, port: u16, live: &str, ready: &str) -> Self {
+        self.probes("HTTPS", host, port, live, ready)
+    }
+
+    fn probes(mut self, scheme: &'static str, host: IpAddr, port: u16, live: &str, ready: &str) -> Self {
+        self.probes = Some(Probes { host, port, scheme, live: live.to_owned(), ready: ready.to_owned() });
+        self
+    }
+
+    /// Processor and memory that it asks for.
+    pub(crate) fn requests(mut self, cpu: &str, memory: &str) -> Self {
+        self.requests = (cpu.to_owned(), memory.to_owned());
+        self
+    }
+
+    /// The pod as the kubelet reads it.
+    pub(crate) fn manifest(&self) -> Value {
+        let mounts: Vec<_> = self.volumes.iter().map(HostPath::mount).collect();
+        let volumes: Vec<_> = self.volumes.iter().map(HostPath::volume).collect();
+        let mut container = json!({
+            "name": self.name,
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": self.command,
+            "resources": {"requests": {"cpu": self.requests.0, "memory": self.requests.1}},
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": mounts,
+        });
+        if let Some(probes) = &self.probes {
+            container["startupProbe"] = probes.probe(&probes.ready, 1, 300);
+            container["livenessProbe"] = probes.probe(&probes.live, 10, 8);
+            container["readinessProbe"] = probes.probe(&probes.ready, 2, 3);
+        }
+        let mut security = json!({"seccompProfile": {"type": "RuntimeDefault"}});
+        if let Some(user) = self.user {
+            security["runAsNonRoot"] = true.into();
+            security["runAsUser"] = user.into();
+            security["runAsGroup"] = user.into();
+        }
+        json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": self.name,
+                "namespace": "kube-system",
+                "labels": {
+                    "app.kubernetes.io/name": self.name,
+                    labels::MANAGED_BY: labels::MANAGED_BY_VALUE,
+                    labels::PART_OF: labels::PART_OF_VALUE,
+                    "heritage": "metalk8s",
+                    "component": self.name,
+                    "tier": "control-plane",
+                },
+            },
+            "spec": {
+                "hostNetwork": true,
+                "priorityClassName": "system-node-critical",
+                "securityContext": security,
+                "tolerations": [{"operator": "Exists"}],
+                "containers": [container],
+                "volumes": volumes,
+            },
+        })
+    }
+}
+
+impl HostPath {
+    fn mount(&self) -> Value {
+        let mut mount = json!({"name": self.name, "mountPath": self.path});
+        if self.read_only {
+            mount["readOnly"] = true.into();
+        }
+        if let Some(propagation) = self.propagation {
+            mount["mountPropagation"] = propagation.into();
+        }
+        mount
+    }
+
+    fn volume(&self) -> Value {
+        json!({"name": self.name, "hostPath": {"path": self.path, "type": self.kind}})
+    }
+}
+
+impl Probes {
+    fn probe(&self, path: &str, period: u32, failures: u32) -> Value {
+        json!({
+            "httpGet": {"host": self.host.to_string(), "port": self.port, "path": path, "scheme": self.scheme},
+            "periodSeconds": period,
+            "timeoutSeconds": 15,
+            "failureThreshold": failures,
+        })
+    }
+}

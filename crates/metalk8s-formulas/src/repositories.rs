@@ -1,0 +1,160 @@
+//! Archives, the package repositories inside them, and the server that hands both out (areas ISO, PKG).
+
+use std::{collections::BTreeMap, path::Path};
+
+use metalk8s_engine::{
+    Graph, State,
+    state::{
+        Condition, Directory, Image, ImageSource, Mount, Packages, Repository, RepositorySource, StaticPod,
+        Wait,
+    },
+};
+use metalk8s_types::{Grains, Pillar, environment, grains::OsFamily, paths};
+use serde_json::json;
+
+use crate::{
+    bootstrap::{FormulaError, image},
+    layout::endpoint,
+    pod::{HostPath, Pod},
+};
+
+/// Port of the repositories (constants.md, section 1).
+const PORT: u16 = 8080;
+
+/// What a node installs, in one transaction (BOOT-15, BOOT-16).
+const PACKAGES: [&str; 7] =
+    ["containerd", "runc", "cri-tools", "kubernetes-cni", "kubelet", "kubectl", "metalk8s-agent"];
+
+/// All archives of the configuration are mounted, now and after a boot (BOOT-06).
+pub(crate) fn archives(pillar: &Pillar) -> Graph {
+    let mut graph = Graph::default();
+    for archive in pillar.archives.iter().filter(|archive| archive.is_image) {
+        let target = archive.mountpoint.display();
+        let directory = graph.add(
+            format!("mount point {target}"),
+            State::Directory(Directory::new(&archive.mountpoint, 0o755)),
+        );
+        let mount = graph.add(
+            format!("archive mounted at {target}"),
+            State::Mount(Mount {
+                source: archive.archive.clone(),
+                target: archive.mountpoint.clone(),
+                fs_type: "iso9660".to_owned(),
+                options: vec!["ro".to_owned(), "nofail".to_owned()],
+                persistent: true,
+            }),
+        );
+        graph.require(&mount, &directory);
+    }
+    graph
+}
+
+/// The packages of this version, installed from the mounted archive alone and held (PKG-12).
+pub(crate) fn packages(grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError> {
+    let mut graph = Graph::default();
+    let name = environment(&pillar.archive.version);
+    let key = pillar.archive.root.join("keys/packages.asc");
+    let source = local_source(grains, &pillar.archive.root);
+    let repository =
+        graph.add("package repository", State::Repository(Repository { name: name.clone(), source, key }));
+    let packages = PACKAGES
+        .iter()
+        .map(|package| match pillar.archive.packages.get(*package) {
+            Some(version) => Ok(((*package).to_owned(), Some(version.clone()))),
+            None => Err(FormulaError::Missing {
+                version: pillar.archive.version.clone(),
+                what: "package",
+                name: (*package).to_owned(),
+            }),
+        })
+        .collect::<Result<BTreeMap<_, _>, _>>()?;
+    let installed = graph
+        .add("packages of a node", State::Packages(Packages { packages, hold: true, only_from: vec![name] }));
+    graph.watch(&installed, &repository);
+    Ok(graph)
+}
+
+/// Where the host's package manager finds our packages inside an archive on this host.
+fn local_source(grains: &Grains, root: &Path) -> RepositorySource {
+    match grains.os.family {
+        OsFamily::RedHat => {
+            let major = grains.os.version.split('.').next().unwrap_or_default();
+            RepositorySource::Dnf { base_url: format!("file://{}/packages/redhat/{major}", root.display()) }
+        }
+        OsFamily::Debian | OsFamily::Other => RepositorySource::Apt {
+            uri: format!("file://{}/packages/debian/{}", root.display(), grains.os.codename),
+            suite: grains.os.codename.clone(),
+            components: vec!["main".to_owned()],
+        },
+    }
+}
+
+/// The repositories' server as a static pod. Its own image and that of the pause container come straight
+/// from the archive: nobody could serve them yet.
+pub(crate) fn server(pillar: &Pillar) -> Result<Graph, FormulaError> {
+    let mut graph = Graph::default();
+    let mut images = Vec::new();
+    for name in ["pause", "metalk8s"] {
+        let reference = image(pillar, name)?;
+        let digest = pillar.archive.images[name].digest.clone();
+        images.push(graph.add(
+            format!("image {name} imported"),
+            State::Image(Image {
+                reference,
+                digest,
+                source: ImageSource::Layout(pillar.archive.root.join("images")),
+                pinned: true,
+            }),
+        ));
+    }
+    let address = endpoint(pillar.node.control_plane, PORT);
+    let pod = Pod::new("repositories", image(pillar, "metalk8s")?)
+        .command(["metalk8s", "repositories", "--root", paths::ARCHIVES, "--listen", &address])
+        .host_path(
+            HostPath::directory("archives", paths::ARCHIVES).read_only().propagation("HostToContainer"),
+        )
+        .user(65532)
+        .http_probes(pillar.node.control_plane, PORT, "/healthz", "/healthz")
+        .requests("50m", "32Mi");
+    let manifest = graph.add(
+        "static pod repositories",
+        State::StaticPod(StaticPod {
+            path: Path::new(paths::MANIFESTS).join("repositories.yaml"),
+            manifest: pod.manifest(),
+            files: Vec::new(),
+        }),
+    );
+    graph.require_all(&manifest, &images);
+    Ok(graph)
+}
+
+/// The repositories answer.
+pub(crate) fn ready(pillar: &Pillar) -> State {
+    State::Wait(Wait {
+        until: Condition::Http {
+            url: format!("http://{}/healthz", endpoint(pillar.node.control_plane, PORT)),
+            ca: None,
+            client: None,
+        },
+        deadline_seconds: 120,
+    })
+}
+
+/// How containerd reaches the registry: our logical name and, unless a proxy says that there is a world
+/// outside, every other name too leads to our repositories and nowhere else.
+pub(crate) fn registry_hosts(pillar: &Pillar) -> BTreeMap<String, serde_json::Value> {
+    let hosts: serde_json::Map<_, _> = pillar
+        .repositories
+        .iter()
+        .map(|address| {
+            (format!("http://{}", endpoint(*address, PORT)), json!({"capabilities": ["pull", "resolve"]}))
+        })
+        .collect();
+    let server = hosts.keys().next().cloned().unwrap_or_default();
+    let config = json!({"server": server, "host": hosts});
+    let mut names = vec![metalk8s_types::REGISTRY];
+    if pillar.proxies == metalk8s_types::pillar::Proxies::default() {
+        names.push("_default");
+    }
+    names.into_iter().map(|name| (name.to_owned(), config.clone())).collect()
+}
