@@ -1,1 +1,58 @@
-//! the metalk8s command, and the scripts the manual prints.
+//! The `metalk8s` command, and the scripts the manual prints.
+//!
+//! [`args`] says what can be typed; one file below `commands` does it. This crate holds no logic: it parses,
+//! calls one function, prints. It is the roof of the house and links all programs of the product.
+
+pub mod args;
+mod commands;
+
+use std::{ffi::OsString, path::Path};
+
+use clap::Parser;
+use metalk8s_diagnostics::{Exit, Printer};
+
+use args::{Args, Command};
+
+/// Runs the program with these words, the first being the name it was called by.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
+    let args = match Args::try_parse_from(front_door(words.into_iter().collect())) {
+        Ok(args) => args,
+        Err(err) => {
+            // Help and version are answers and go to stdout; a reader that went away is no error.
+            let _ = err.print();
+            return if err.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let mut printer = Printer::new(args.quiet);
+    match run(args, &mut printer) {
+        Ok(exit) => exit,
+        Err(err) => {
+            printer.error(err.as_ref());
+            Exit::Failed
+        }
+    }
+}
+
+fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match args.command {
+            Command::Bootstrap(command) => commands::bootstrap::run(command, args.quiet, printer).await,
+            Command::Archive(command) => commands::archive::run(command, printer),
+            Command::Explain(command) => commands::explain::run(&command, printer),
+            Command::Repositories(command) => commands::repositories::run(command).await,
+            Command::ApiserverProxy(command) => commands::apiserver_proxy::run(command).await,
+        }
+    })
+}
+
+/// Called by another name than `metalk8s`, such as `salt-call`, the name is the subcommand.
+fn front_door(mut words: Vec<OsString>) -> Vec<OsString> {
+    let name = words.first().and_then(|word| Path::new(word).file_name()).map(ToOwned::to_owned);
+    if let Some(name) = name
+        && name == "salt-call"
+    {
+        words.splice(..1, [OsString::from("metalk8s"), name]);
+    }
+    words
+}

@@ -1,3 +1,7 @@
-//! The program `metalk8s`.
+//! The program `metalk8s`: one program with many names.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    metalk8s_cli::main(std::env::args_os()).into()
+}

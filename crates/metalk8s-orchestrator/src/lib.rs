@@ -1,1 +1,19 @@
-//! procedures over machines: the bootstrap.
+//! Procedures over machines, each a list of stages decided before the first is applied.
+//!
+//! Begin with [`mod@bootstrap`].
+//!
+//! Invariants: what is read and what is decided comes before anything is changed; a finished stage is
+//! recorded before the next one begins; a procedure goes forward only.
+
+pub mod bootstrap;
+mod hands;
+mod lock;
+mod observer;
+mod pillar;
+mod run_journal;
+mod settings;
+
+pub use hands::AllHands;
+pub use lock::{LockError, RunLock, lock};
+pub use pillar::{PillarError, Settings};
+pub use run_journal::{OpenJournalError, RunJournal, journals};

@@ -1,0 +1,152 @@
+//! What can be typed.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use metalk8s_diagnostics::Output;
+use metalk8s_types::paths;
+
+/// Kubernetes for a company's own machines, from one archive.
+#[derive(Debug, Parser)]
+#[command(name = "metalk8s", version, propagate_version = true)]
+pub struct Args {
+    /// Say nothing but errors and data
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each command is documented at the arguments it holds")]
+pub enum Command {
+    Bootstrap(Bootstrap),
+    Archive(Archive),
+    Explain(Explain),
+    Repositories(Repositories),
+    ApiserverProxy(ApiserverProxy),
+}
+
+/// Turn this machine into a Bootstrap node
+///
+/// Reads /etc/metalk8s/bootstrap.yaml, checks the machine, and installs everything from the archive, with no
+/// network. Can be run again at any moment: what is done already is left alone, what was interrupted goes on.
+#[derive(Debug, ClapArgs)]
+pub struct Bootstrap {
+    /// Where the archive of this version is mounted
+    #[arg(long, value_name = "DIRECTORY")]
+    pub archive: PathBuf,
+    /// The BootstrapConfiguration
+    #[arg(long, value_name = "FILE", default_value = paths::BOOTSTRAP_CONFIG)]
+    pub config: PathBuf,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: exit with 3 when something would change
+    #[arg(long, requires = "dry_run")]
+    pub exit_code: bool,
+    /// Form of the plan and of the summary on stdout
+    #[arg(short, long, value_name = "text|json|yaml", default_value = "text")]
+    pub output: Output,
+    /// Show the details of each step
+    #[arg(short, long, env = "VERBOSE", num_args = 0, default_value_t = false, value_parser = clap::builder::FalseyValueParser::new())]
+    pub verbose: bool,
+    /// Plain lines instead of moving ones
+    #[arg(long)]
+    pub no_progress: bool,
+    /// Where everything is written down
+    #[arg(short, long, value_name = "FILE", default_value = "/var/log/metalk8s/bootstrap.log")]
+    pub log_file: PathBuf,
+}
+
+/// Look into archives
+#[derive(Debug, ClapArgs)]
+pub struct Archive {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ArchiveCommand,
+}
+
+/// What can be done with archives.
+#[derive(Debug, Subcommand)]
+pub enum ArchiveCommand {
+    /// Compare every file of an archive with its signed manifest
+    Verify {
+        /// An ISO file, or the folder where one is mounted
+        path: PathBuf,
+        /// The public key that must have signed it; without one only damage is found, not a forgery
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Form of the result on stdout
+        #[arg(short, long, value_name = "text|json|yaml", default_value = "text")]
+        output: Output,
+    },
+}
+
+/// Say what an error code means and what to do about it
+#[derive(Debug, ClapArgs)]
+pub struct Explain {
+    /// Such as MK1101; without one, all codes are listed
+    pub code: Option<String>,
+}
+
+/// Serve the packages and images of mounted archives
+#[derive(Debug, ClapArgs)]
+pub struct Repositories {
+    /// The folder in which archives are mounted
+    #[arg(long, value_name = "DIRECTORY", default_value = paths::ARCHIVES)]
+    pub root: PathBuf,
+    /// Address and port
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// Certificate chain, PEM; without one it speaks plain HTTP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+}
+
+/// Balance connections over the API servers
+#[derive(Debug, ClapArgs)]
+pub struct ApiserverProxy {
+    /// Where clients connect
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7443")]
+    pub listen: SocketAddr,
+    /// Where health and metrics are answered
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7080")]
+    pub health: SocketAddr,
+    /// A file with one API server (address:port) per line, read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub backends_file: PathBuf,
+    /// Address of the API server on this machine, which is preferred
+    #[arg(long, value_name = "ADDRESS")]
+    pub local: Option<IpAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_documented_options_of_bootstrap_are_accepted() {
+        for words in
+            [&["-v"][..], &["--verbose"], &["-l", "/tmp/x"], &["--log-file", "/tmp/x"], &["--dry-run"]]
+        {
+            let words = ["metalk8s", "bootstrap", "--archive", "/x"].iter().chain(words);
+            Args::try_parse_from(words).unwrap();
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! One file per command.
+
+pub(crate) mod apiserver_proxy;
+pub(crate) mod archive;
+pub(crate) mod bootstrap;
+pub(crate) mod explain;
+pub(crate) mod repositories;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Ends when somebody wants this program to end: SIGTERM, or SIGINT.
+async fn told_to_stop() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// The same, for servers that cannot do anything about a failure to listen for signals.
+async fn shutdown() {
+    if let Err(err) = told_to_stop().await {
+        tracing::warn!(error = %err, "cannot listen for signals; only SIGKILL ends this program");
+        std::future::pending::<()>().await;
+    }
+}

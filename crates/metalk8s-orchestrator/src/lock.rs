@@ -1,0 +1,91 @@
+//! One run at a time on a machine.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
+use rustix::fs::{FlockOperation, flock};
+
+/// A lock that lasts as long as this value; the kernel lets it go when the process ends in any way.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
+}
+
+/// Why a run may not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else has it.
+    #[error("another run is going on: {holder}")]
+    Held {
+        /// What the holder wrote about itself.
+        holder: String,
+    },
+    /// The file cannot be used.
+    #[error("could not lock `{path}`")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Diagnose for LockError {
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Held { .. } => Some(explain::ALREADY_RUNNING),
+            Self::File { .. } => None,
+        }
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        match self {
+            Self::Held { .. } => vec!["wait until it has ended, then start the same command again".into()],
+            Self::File { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Takes the lock at `path` for `what`, such as `bootstrap`, without waiting.
+///
+/// # Errors
+/// When another process has it, or the file cannot be made.
+pub fn lock(path: &Path, what: &str) -> Result<RunLock, LockError> {
+    let failed = |source| LockError::File { path: path.to_owned(), source };
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut holder = String::new();
+        // A holder that has not written its name yet is a holder all the same.
+        let _ = file.read_to_string(&mut holder);
+        return Err(LockError::Held { holder: holder.trim().to_owned() });
+    }
+    file.set_len(0).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    writeln!(file, "{what}, process {}", std::process::id()).map_err(failed)?;
+    Ok(RunLock { _file: file })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_is_refused_and_told_who_is_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs/lock");
+        let first = lock(&path, "bootstrap").unwrap();
+        let error = lock(&path, "bootstrap").unwrap_err();
+        assert!(matches!(&error, LockError::Held { holder } if holder.starts_with("bootstrap, process ")));
+        drop(first);
+        lock(&path, "bootstrap").unwrap();
+    }
+}

@@ -1,0 +1,125 @@
+//! From what people wrote and what the archive offers to the settings that formulas read.
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use ipnet::IpNet;
+use metalk8s_artifacts::{
+    Archive,
+    archive::{ReadArchiveError, read_product},
+};
+use metalk8s_types::{
+    Grains, Pillar, environment,
+    grains::OsFamily,
+    paths,
+    pillar::{ArchiveMount, Networks, NodeAddresses, Proxies},
+};
+
+/// What a BootstrapConfiguration says, once it was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Networks of the cluster.
+    pub networks: Networks,
+    /// Proxies of the container runtime.
+    pub proxies: Proxies,
+    /// The node that holds the authorities.
+    pub ca_node: String,
+    /// The archives of the cluster.
+    pub archives: Vec<PathBuf>,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum PillarError {
+    /// The machine has no address, or several, in a plane.
+    #[error("the machine has {found} address(es) in {plane}, which must be exactly one: {addresses}")]
+    Addresses {
+        /// `networks.controlPlane` or `networks.workloadPlane`.
+        plane: &'static str,
+        /// How many were found.
+        found: usize,
+        /// Which, or what was looked for.
+        addresses: String,
+    },
+    /// An archive of the configuration cannot be read.
+    #[error("the archive `{path}` of the configuration cannot be used")]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ReadArchiveError,
+    },
+}
+
+/// The settings of the Bootstrap node, installed from the archive mounted at `root`.
+///
+/// # Errors
+/// When addresses are missing or ambiguous, or an archive is unreadable.
+pub(crate) fn bootstrap_pillar(
+    settings: Settings,
+    grains: &Grains,
+    archive: &Archive,
+    root: &Path,
+) -> Result<Pillar, PillarError> {
+    let control_plane = address(grains, "networks.controlPlane", &settings.networks.control_plane)?;
+    let workload_plane = address(grains, "networks.workloadPlane", &settings.networks.workload_plane)?;
+    let archives = settings.archives.into_iter().map(mount).collect::<Result<_, _>>()?;
+    Ok(Pillar {
+        networks: settings.networks,
+        proxies: settings.proxies,
+        ca_node: settings.ca_node,
+        node: NodeAddresses { control_plane, workload_plane },
+        archive: archive.facts(root, &package_repository(grains)),
+        archives,
+        masters: vec![control_plane],
+        repositories: vec![control_plane],
+    })
+}
+
+/// The first range in which this machine has an address decides; there it must have one only (BOOT-32).
+fn address(grains: &Grains, plane: &'static str, ranges: &[IpNet]) -> Result<IpAddr, PillarError> {
+    for range in ranges {
+        let found: Vec<IpAddr> = grains
+            .addresses
+            .iter()
+            .map(|address| address.network.addr())
+            .filter(|address| range.contains(address))
+            .collect();
+        match found.as_slice() {
+            [] => {}
+            [one] => return Ok(*one),
+            several => {
+                let addresses = several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                return Err(PillarError::Addresses { plane, found: several.len(), addresses });
+            }
+        }
+    }
+    let addresses = ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Err(PillarError::Addresses { plane, found: 0, addresses })
+}
+
+/// Where an archive of the configuration is mounted: its product.txt names the version (ISO-02).
+fn mount(archive: PathBuf) -> Result<ArchiveMount, PillarError> {
+    let product =
+        read_product(&archive).map_err(|source| PillarError::Archive { path: archive.clone(), source })?;
+    let is_image = archive.is_file();
+    let mountpoint = if is_image {
+        Path::new(paths::ARCHIVES).join(environment(&product.version))
+    } else {
+        archive.clone()
+    };
+    Ok(ArchiveMount { archive, mountpoint, is_image })
+}
+
+/// The key of the archive's packages for this host, such as `debian/bookworm` or `redhat/9`.
+fn package_repository(grains: &Grains) -> String {
+    match grains.os.family {
+        OsFamily::RedHat => {
+            format!("redhat/{}", grains.os.version.split('.').next().unwrap_or_default())
+        }
+        OsFamily::Debian | OsFamily::Other => format!("debian/{}", grains.os.codename),
+    }
+}
