@@ -1,1 +1,18 @@
-//! authorities, certificates, kubeconfigs, renewal rules; clock and randomness are arguments.
+//! Authorities, certificates, kubeconfigs and the rules by which they are made anew.
+//!
+//! Begin with [`authority`], [`issue`] and [`check_certificate`].
+//!
+//! Invariants: text in, text out; this crate does not know that disks exist. The clock is an argument.
+//! Randomness comes from the operating system, because the cryptographic library takes no other. Private
+//! keys never appear in `Debug` output or in an error.
+
+mod certificate;
+mod check;
+mod issue;
+mod kubeconfig;
+mod material;
+
+pub use check::{Part, Reason, check_authority, check_certificate, check_key_pair};
+pub use issue::{IssueError, authority, issue, key_pair};
+pub use kubeconfig::{check_kubeconfig, kubeconfig};
+pub use material::{AuthorityMaterial, Issued, KeyPairPem, Request, Usage};

@@ -1,0 +1,206 @@
+//! Users and groups of the host.
+//!
+//! They are read from /etc/passwd and /etc/group: a statically linked program has no other name service,
+//! and the system accounts that states name are always there.
+
+use std::path::Path;
+
+use metalk8s_engine::{
+    Change, ChangeKind, StateError,
+    state::{Group, User},
+};
+
+use crate::{
+    Host,
+    doing::Doing,
+    program::{Program, no_option},
+};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Account {
+    name: String,
+    uid: u32,
+    gid: u32,
+    home: String,
+    shell: String,
+}
+
+pub(crate) fn check_user(host: &Host, wish: &User) -> Result<Option<Change>, StateError> {
+    let Some(account) = account(host, &wish.name)? else {
+        return Ok(Some(Change::new(ChangeKind::Create, format!("create user {}", wish.name))));
+    };
+    let group = gid(host, &wish.group)?;
+    let differs = user_differences(wish, group, &account);
+    Ok((!differs.is_empty()).then(|| {
+        Change::new(ChangeKind::Update, format!("change {} of user {}", differs.join(", "), wish.name))
+    }))
+}
+
+pub(crate) async fn apply_user(host: &Host, wish: &User) -> Result<(), StateError> {
+    let exists = account(host, &wish.name)?.is_some();
+    let program = if exists {
+        host.program("usermod")
+    } else {
+        // A user that owns files of a service is of the system's range unless a number is asked for.
+        host.program("useradd")
+            .args(["--no-create-home", "--no-user-group"])
+            .args(wish.uid.is_none_or(|uid| uid < 1_000).then_some("--system"))
+    };
+    let program = with_number(program, "--uid", wish.uid)
+        .args(["--gid", &wish.group])
+        .arg(if exists { "--home" } else { "--home-dir" })
+        .arg(&wish.home)
+        .arg("--shell")
+        .arg(&wish.shell);
+    run(program, &wish.name).await.doing(|| format!("could not make user `{}`", wish.name))
+}
+
+pub(crate) fn check_group(host: &Host, wish: &Group) -> Result<Option<Change>, StateError> {
+    Ok(match (gid(host, &wish.name)?, wish.gid) {
+        (None, _) => Some(Change::new(ChangeKind::Create, format!("create group {}", wish.name))),
+        (Some(is), Some(wished)) if is != wished => Some(Change::new(
+            ChangeKind::Update,
+            format!("change the number of group {} from {is} to {wished}", wish.name),
+        )),
+        (Some(_), _) => None,
+    })
+}
+
+pub(crate) async fn apply_group(host: &Host, wish: &Group) -> Result<(), StateError> {
+    let program = if gid(host, &wish.name)?.is_some() {
+        host.program("groupmod")
+    } else {
+        host.program("groupadd").args(wish.gid.is_none_or(|gid| gid < 1_000).then_some("--system"))
+    };
+    run(with_number(program, "--gid", wish.gid), &wish.name)
+        .await
+        .doing(|| format!("could not make group `{}`", wish.name))
+}
+
+/// The number of a user, by name or already as a number; `None` where there is no such user.
+pub(crate) fn uid(host: &Host, name: &str) -> Result<Option<u32>, StateError> {
+    if name == "root" {
+        return Ok(Some(0));
+    }
+    Ok(account(host, name)?.map(|account| account.uid).or_else(|| name.parse().ok()))
+}
+
+/// The number of a group, by name or already as a number; `None` where there is no such group.
+pub(crate) fn gid(host: &Host, name: &str) -> Result<Option<u32>, StateError> {
+    if name == "root" {
+        return Ok(Some(0));
+    }
+    let text = host.read_text(Path::new("/etc/group"))?.unwrap_or_default();
+    Ok(find_group(&text, name).or_else(|| name.parse().ok()))
+}
+
+fn account(host: &Host, name: &str) -> Result<Option<Account>, StateError> {
+    let text = host.read_text(Path::new("/etc/passwd"))?.unwrap_or_default();
+    Ok(text.lines().filter_map(parse_account).find(|account| account.name == name))
+}
+
+fn parse_account(line: &str) -> Option<Account> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [name, _, uid, gid, _, home, shell] = fields[..] else { return None };
+    Some(Account {
+        name: name.to_owned(),
+        uid: uid.parse().ok()?,
+        gid: gid.parse().ok()?,
+        home: home.to_owned(),
+        shell: shell.to_owned(),
+    })
+}
+
+fn find_group(text: &str, name: &str) -> Option<u32> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then_some(())?;
+        fields.nth(1)?.parse().ok()
+    })
+}
+
+fn user_differences(wish: &User, group: Option<u32>, account: &Account) -> Vec<&'static str> {
+    let mut differs = Vec::new();
+    if wish.uid.is_some_and(|uid| uid != account.uid) {
+        differs.push("number");
+    }
+    if group != Some(account.gid) {
+        differs.push("group");
+    }
+    if wish.home != Path::new(&account.home) {
+        differs.push("home");
+    }
+    if wish.shell != Path::new(&account.shell) {
+        differs.push("shell");
+    }
+    differs
+}
+
+fn with_number(program: Program, option: &str, number: Option<u32>) -> Program {
+    match number {
+        Some(number) => program.arg(option).arg(number.to_string()),
+        None => program,
+    }
+}
+
+async fn run(program: Program, name: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    program.arg(no_option(name)?).run().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use metalk8s_engine::State;
+
+    use super::*;
+    use crate::testing::Lab;
+
+    /// What useradd and usermod do to /etc/passwd, as far as our calls of them go.
+    const USERADD: &str = r#"
+        while [ $# -gt 1 ]; do case "$1" in
+            --gid) gid=$(grep "^$2:" "$ROOT/etc/group" | cut -d: -f3); shift ;;
+            --uid) uid=$2; shift ;;
+            --home|--home-dir) home=$2; shift ;;
+            --shell) shell=$2; shift ;;
+        esac; shift; done
+        sed -i "/^$1:/d" "$ROOT/etc/passwd"
+        echo "$1:x:${uid:-999}:$gid::$home:$shell" >> "$ROOT/etc/passwd""#;
+
+    fn wish() -> User {
+        User {
+            name: "etcd".to_owned(),
+            uid: Some(900),
+            group: "etcd".to_owned(),
+            home: "/var/lib/etcd".into(),
+            shell: "/usr/sbin/nologin".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_user_and_its_group_are_made_once_and_then_found() {
+        let lab = Lab::new();
+        lab.file("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n");
+        lab.file("/etc/group", "root:x:0:\n");
+        lab.program("groupadd", r#"for last; do :; done; echo "$last:x:900:" >> "$ROOT/etc/group""#);
+        lab.program("useradd", USERADD);
+        lab.program("usermod", USERADD);
+
+        lab.settles(&State::Group(Group { name: "etcd".to_owned(), gid: Some(900) })).await;
+        lab.settles(&State::User(wish())).await;
+        lab.settles(&State::User(User { shell: "/bin/sh".into(), ..wish() })).await;
+    }
+
+    #[test]
+    fn names_that_are_options_are_refused() {
+        assert!(no_option("--root=/elsewhere").is_err());
+    }
+
+    #[test]
+    fn numbers_count_as_names_where_no_account_is_called_so() {
+        let lab = Lab::new();
+        lab.file("/etc/passwd", "7:x:70:70::/:/bin/sh\n");
+        assert_eq!(uid(&lab.host, "7").unwrap(), Some(70));
+        assert_eq!(uid(&lab.host, "8").unwrap(), Some(8));
+        assert_eq!(uid(&lab.host, "nobody-here").unwrap(), None);
+    }
+}

@@ -1,0 +1,308 @@
+//! Openings in chains of the kernel that refuse what they do not know.
+//!
+//! An accepted packet still passes the other chains of the same hook, so a table of our own could not open
+//! anything: the rule goes to the head of the very chain that refuses.
+
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use metalk8s_engine::{StateError, state::Opening};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Host, doing::Doing, lines, program::ProgramError};
+
+/// Our rules for the next boot, read by the host's own file.
+const OURS: &str = "/etc/nftables.d/metalk8s.nft";
+/// The host's own file: of Debian, and of the Red Hat family.
+const MAIN: [&str; 2] = ["/etc/nftables.conf", "/etc/sysconfig/nftables.conf"];
+
+/// The hook of packets that are for this host.
+const INPUT: &str = "input";
+
+#[derive(Debug, Deserialize)]
+struct Ruleset {
+    nftables: Vec<Item>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Item {
+    chain: Option<Chain>,
+    rule: Option<Rule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Chain {
+    family: String,
+    table: String,
+    name: String,
+    hook: Option<String>,
+    policy: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Rule {
+    family: String,
+    table: String,
+    chain: String,
+    comment: Option<String>,
+    #[serde(default)]
+    expr: Vec<Value>,
+}
+
+/// A rule that is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Needed {
+    chain: Chain,
+    comment: String,
+    /// The command that inserts it.
+    command: String,
+}
+
+pub(super) async fn is_open(host: &Host, wish: &Opening) -> Result<bool, StateError> {
+    let ruleset = list(host).await?;
+    let main = main_file(host)?;
+    let kept = host.read_text(Path::new(OURS))?.unwrap_or_default();
+    Ok(needed(&ruleset, wish).iter().all(|needed| {
+        has(&ruleset, needed)
+            && main.as_ref().is_none_or(|main| !main.has_table(needed) || main.keeps(&kept, needed))
+    }))
+}
+
+pub(super) async fn open(host: &Host, wish: &Opening) -> Result<(), StateError> {
+    let doing = || format!("could not open port {}/{} in the kernel's firewall", wish.port, wish.protocol);
+    let ruleset = list(host).await?;
+    let main = main_file(host)?;
+    for needed in needed(&ruleset, wish) {
+        if !has(&ruleset, &needed) {
+            host.program("nft").arg(&needed.command).run().await.doing(doing)?;
+        }
+        match &main {
+            Some(main) if main.has_table(&needed) => {
+                lines::edit(host, Path::new(OURS), |text| {
+                    lines::with_line(text, &needed.command, |line| line == needed.command)
+                })?;
+                lines::edit(host, &main.path, |text| lines::with_line(text, &include(), is_include))?;
+            }
+            _ => tracing::warn!(
+                opening = %wish.name, table = %needed.chain.table,
+                "the table is not in the host's nftables file, so the opening lasts until the firewall is loaded again"
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// The file that the host loads at boot.
+struct Main {
+    path: PathBuf,
+    text: String,
+}
+
+impl Main {
+    /// A rule for a table that this file does not make would keep the whole file from being loaded.
+    fn has_table(&self, needed: &Needed) -> bool {
+        self.text.lines().any(|line| {
+            let words = lines::words(line);
+            let Some(rest) = words.strip_prefix(&["table"]) else { return false };
+            let name = match rest {
+                [family, name, ..] if *family == needed.chain.family => name,
+                [name, ..] if needed.chain.family == "ip" => name,
+                _ => return false,
+            };
+            name.trim_end_matches('{') == needed.chain.table
+        })
+    }
+
+    fn keeps(&self, ours: &str, needed: &Needed) -> bool {
+        self.text.lines().any(is_include) && ours.lines().any(|line| line == needed.command)
+    }
+}
+
+fn main_file(host: &Host) -> Result<Option<Main>, StateError> {
+    for path in MAIN.map(PathBuf::from) {
+        if let Some(text) = host.read_text(&path)? {
+            return Ok(Some(Main { path, text }));
+        }
+    }
+    Ok(None)
+}
+
+fn include() -> String {
+    // With a pattern, a missing file is no error.
+    format!("include \"{}*\"", OURS)
+}
+
+fn is_include(line: &str) -> bool {
+    line.trim() == include()
+}
+
+/// The chains of the kernel, and the rules of those that see incoming packets. The others are not asked
+/// for: kube-proxy alone may have made thousands of them.
+async fn list(host: &Host) -> Result<Ruleset, StateError> {
+    let mut all = Ruleset { nftables: Vec::new() };
+    for chain in ask(host, &["chains"]).await?.nftables.into_iter().filter_map(|item| item.chain) {
+        if chain.hook.as_deref() == Some(INPUT) {
+            let rules = ask(host, &["chain", &chain.family, &chain.table, &chain.name]).await?;
+            all.nftables.extend(rules.nftables.into_iter().filter(|item| item.rule.is_some()));
+            all.nftables.push(Item { chain: Some(chain), rule: None });
+        }
+    }
+    Ok(all)
+}
+
+async fn ask(host: &Host, what: &[&str]) -> Result<Ruleset, StateError> {
+    let doing = || "could not ask the kernel for its firewall".to_owned();
+    match host.program("nft").args(["--json", "list"]).args(what).run().await {
+        Ok(output) => serde_json::from_str(&output.stdout).doing(doing),
+        // A kernel without nftables has no rules of theirs.
+        Err(ProgramError::Failed { stderr, .. }) if stderr.contains("not supported") => {
+            Ok(Ruleset { nftables: Vec::new() })
+        }
+        Err(err) => Err(err).doing(doing),
+    }
+}
+
+fn needed(ruleset: &Ruleset, wish: &Opening) -> Vec<Needed> {
+    let mut all = Vec::new();
+    for chain in ruleset.nftables.iter().filter_map(|item| item.chain.as_ref()) {
+        if !refuses(ruleset, chain) {
+            continue;
+        }
+        let sources: Vec<Option<&IpNet>> =
+            if wish.sources.is_empty() { vec![None] } else { wish.sources.iter().map(Some).collect() };
+        for source in sources {
+            let of_family = match (source, &*chain.family) {
+                (_, "inet") | (None, "ip" | "ip6") => true,
+                (Some(source), "ip") => source.addr().is_ipv4(),
+                (Some(source), "ip6") => source.addr().is_ipv6(),
+                _ => false,
+            };
+            if of_family {
+                all.push(rule(chain, wish, source));
+            }
+        }
+    }
+    all
+}
+
+fn rule(chain: &Chain, wish: &Opening, source: Option<&IpNet>) -> Needed {
+    let Opening { name, protocol, port, sources: _ } = wish;
+    let (from, word) = match source {
+        None => (String::new(), "all".to_owned()),
+        Some(net) => {
+            let family = if net.addr().is_ipv4() { "ip" } else { "ip6" };
+            (format!("{family} saddr {} ", net.trunc()), net.trunc().to_string())
+        }
+    };
+    let comment = format!("metalk8s {name} {port}/{protocol} {word}");
+    let Chain { family, table, name: chain_name, .. } = chain;
+    let command = format!(
+        "insert rule {family} {table} {chain_name} {from}{protocol} dport {port} accept comment \"{comment}\""
+    );
+    Needed { chain: chain.clone(), comment, command }
+}
+
+/// Whether a chain refuses incoming packets that it does not know: by its policy or by its last rule.
+fn refuses(ruleset: &Ruleset, chain: &Chain) -> bool {
+    if chain.hook.as_deref() != Some(INPUT) {
+        return false;
+    }
+    if chain.policy.as_deref() == Some("drop") {
+        return true;
+    }
+    let mut rules = ruleset.nftables.iter().filter_map(|item| item.rule.as_ref());
+    rules.rfind(|rule| is_in(rule, chain)).is_some_and(|last| {
+        let refusing = |part: &Value| part.get("drop").is_some() || part.get("reject").is_some();
+        last.expr.iter().any(refusing) && !last.expr.iter().any(|part| part.get("match").is_some())
+    })
+}
+
+fn has(ruleset: &Ruleset, needed: &Needed) -> bool {
+    let rules = ruleset.nftables.iter().filter_map(|item| item.rule.as_ref());
+    let mut ours = rules.filter(|rule| is_in(rule, &needed.chain));
+    ours.any(|rule| rule.comment.as_ref() == Some(&needed.comment))
+}
+
+fn is_in(rule: &Rule, chain: &Chain) -> bool {
+    (&rule.family, &rule.table, &rule.chain) == (&chain.family, &chain.table, &chain.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use metalk8s_engine::State;
+
+    use super::*;
+    use crate::testing::Lab;
+
+    fn ruleset(policy: &str, rules: &str) -> String {
+        format!(
+            r#"{{"nftables": [{{"metainfo": {{"json_schema_version": 1}}}},
+            {{"table": {{"family": "inet", "name": "filter", "handle": 1}}}},
+            {{"chain": {{"family": "inet", "table": "filter", "name": "input", "handle": 1, "type": "filter",
+              "hook": "input", "prio": 0, "policy": "{policy}"}}}},
+            {{"chain": {{"family": "inet", "table": "filter", "name": "other", "handle": 2}}}}{rules}]}}"#
+        )
+    }
+
+    fn wish(sources: &[&str]) -> Opening {
+        let sources = sources.iter().map(|source| source.parse().unwrap()).collect();
+        Opening { name: "api".to_owned(), protocol: "tcp".to_owned(), port: 6443, sources }
+    }
+
+    /// nft that keeps inserted rules by their comment.
+    fn lab(policy: &str) -> Lab {
+        let lab = Lab::new();
+        lab.file("/fake/head", ruleset(policy, "").strip_suffix("]}").unwrap());
+        lab.file("/fake/rules", "");
+        lab.program(
+            "nft",
+            r#"case "$1" in
+               --json) cat "$ROOT/fake/head" "$ROOT/fake/rules"; echo ']}' ;;
+               insert*) comment=${1#*\"}; printf ', {"rule": {"family": "inet", "table": "filter",
+                   "chain": "input", "comment": "%s", "expr": []}}' "${comment%\"}" >> "$ROOT/fake/rules" ;;
+               esac"#,
+        );
+        lab
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_drops_gets_a_rule_now_and_at_boot() {
+        let lab = lab("drop");
+        lab.file("/etc/nftables.conf", "flush ruleset\ntable inet filter {\n}\n");
+        lab.settles(&State::Opening(wish(&["10.0.0.0/8"]))).await;
+        assert_eq!(
+            lab.text("/etc/nftables.d/metalk8s.nft"),
+            "insert rule inet filter input ip saddr 10.0.0.0/8 tcp dport 6443 accept \
+             comment \"metalk8s api 6443/tcp 10.0.0.0/8\"\n"
+        );
+        assert!(lab.text("/etc/nftables.conf").ends_with("\ninclude \"/etc/nftables.d/metalk8s.nft*\"\n"));
+    }
+
+    #[tokio::test]
+    async fn a_table_that_the_hosts_file_does_not_make_is_not_written_to_it() {
+        let lab = lab("drop");
+        lab.file("/etc/nftables.conf", "table inet other {\n}\n");
+        lab.settles(&State::Opening(wish(&[]))).await;
+        assert!(!lab.path("/etc/nftables.d/metalk8s.nft").exists());
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_accepts_needs_nothing() {
+        assert_eq!(lab("accept").check(&State::Opening(wish(&[]))).await.unwrap(), None);
+    }
+
+    #[test]
+    fn a_last_rule_without_a_condition_refuses_as_a_policy_does() {
+        let with = |expr: &str| {
+            let rule = format!(
+                r#", {{"rule": {{"family": "inet", "table": "filter", "chain": "input", "handle": 9, "expr": {expr}}}}}"#
+            );
+            let ruleset: Ruleset = serde_json::from_str(&ruleset("accept", &rule)).unwrap();
+            needed(&ruleset, &wish(&[])).len()
+        };
+        assert_eq!(with(r#"[{"counter": {"packets": 0, "bytes": 0}}, {"reject": {"type": "icmpx"}}]"#), 1);
+        assert_eq!(with(r#"[{"match": {"op": "=="}}, {"drop": null}]"#), 0);
+        assert_eq!(with(r#"[{"accept": null}]"#), 0);
+    }
+}

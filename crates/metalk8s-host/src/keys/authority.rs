@@ -1,0 +1,40 @@
+//! Certificate authorities.
+
+use metalk8s_engine::{Change, ChangeKind, StateError, state::Authority};
+use metalk8s_pki::check_authority;
+
+use super::{PRIVATE, PUBLIC, now, own, ownership, pem, private, write};
+use crate::{Host, doing::Doing, files::owner::Numbers};
+
+pub(crate) fn check(host: &Host, wish: &Authority) -> Result<Option<Change>, StateError> {
+    let certificate = pem(host, &wish.certificate)?;
+    let path = wish.certificate.display();
+    if certificate.trim().is_empty() {
+        let summary = format!("make the authority {} ({path})", wish.common_name);
+        return Ok(Some(Change::new(ChangeKind::Create, summary)));
+    }
+    let key = pem(host, &wish.key)?;
+    if let Some(reason) = check_authority(&certificate, &key, &wish.common_name, now()) {
+        return Err(StateError::new(format!(
+            "the authority `{path}` cannot be used, and a new one would make everything signed by it void: \
+             bring back its files from a backup"
+        ))
+        .because(reason.to_string()));
+    }
+    let differences = ownership(host, &wish.key, private(None, PRIVATE))?;
+    Ok((!differences.is_empty()).then(|| {
+        let summary = format!("change {}: {}", wish.key.display(), differences.join(", "));
+        Change::new(ChangeKind::Update, summary)
+    }))
+}
+
+pub(crate) fn apply(host: &Host, wish: &Authority) -> Result<(), StateError> {
+    if !pem(host, &wish.certificate)?.trim().is_empty() {
+        check(host, wish)?;
+        return own(host, &wish.key, private(None, PRIVATE));
+    }
+    let made = metalk8s_pki::authority(&wish.common_name, wish.days, now())
+        .doing(|| format!("could not make the authority `{}`", wish.common_name))?;
+    write(host, &wish.key, &made.key_pem, Numbers::root(PRIVATE))?;
+    write(host, &wish.certificate, &made.certificate_pem, Numbers::root(PUBLIC))
+}

@@ -1,0 +1,52 @@
+//! Certificates signed by an authority of this host.
+
+use metalk8s_engine::{Change, ChangeKind, StateError, state::Certificate};
+use metalk8s_pki::{Reason, Request, check_certificate};
+
+use super::{PUBLIC, now, own, ownership, pem, private, request, signer, write};
+use crate::{Host, doing::Doing, files::owner::Numbers};
+
+pub(crate) fn check(host: &Host, wish: &Certificate) -> Result<Option<Change>, StateError> {
+    let path = wish.certificate.display();
+    if let Some(reason) = renewal(host, wish)? {
+        let change = if pem(host, &wish.certificate)?.trim().is_empty() {
+            Change::new(ChangeKind::Create, format!("make the certificate {path}"))
+        } else {
+            Change::new(ChangeKind::Update, format!("renew the certificate {path}: {reason}"))
+        };
+        return Ok(Some(change));
+    }
+    let differences = ownership(host, &wish.key, private(wish.user.as_ref(), wish.key_mode))?;
+    Ok((!differences.is_empty()).then(|| {
+        let summary = format!("change {}: {}", wish.key.display(), differences.join(", "));
+        Change::new(ChangeKind::Update, summary)
+    }))
+}
+
+pub(crate) fn apply(host: &Host, wish: &Certificate) -> Result<(), StateError> {
+    let wished = private(wish.user.as_ref(), wish.key_mode);
+    if renewal(host, wish)?.is_none() {
+        return own(host, &wish.key, wished);
+    }
+    let numbers = wished.numbers(host)?;
+    let authority = signer(host, &wish.ca_certificate, &wish.ca_key)?;
+    let issued = metalk8s_pki::issue(&authority, &full_request(wish), now())
+        .doing(|| format!("could not make the certificate `{}`", wish.certificate.display()))?;
+    // Killed in between, the two do not fit, which the next check sees.
+    write(host, &wish.key, &issued.key_pem, Numbers { gid: Some(0), ..numbers })?;
+    write(host, &wish.certificate, &issued.certificate_pem, Numbers::root(PUBLIC))
+}
+
+fn renewal(host: &Host, wish: &Certificate) -> Result<Option<Reason>, StateError> {
+    let (certificate, key) = (pem(host, &wish.certificate)?, pem(host, &wish.key)?);
+    let ca = pem(host, &wish.ca_certificate)?;
+    Ok(check_certificate(&certificate, &key, &ca, &full_request(wish), now()))
+}
+
+fn full_request(wish: &Certificate) -> Request {
+    Request {
+        dns_names: wish.dns_names.clone(),
+        addresses: wish.addresses.clone(),
+        ..request(&wish.subject, &wish.usages, wish.days)
+    }
+}

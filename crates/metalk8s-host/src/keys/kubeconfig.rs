@@ -1,0 +1,54 @@
+//! Kubeconfigs with a certificate and key of their own.
+
+use metalk8s_engine::{
+    Change, ChangeKind, StateError,
+    state::{Kubeconfig, Usage},
+};
+use metalk8s_pki::{Reason, Request, check_kubeconfig, kubeconfig};
+
+use super::{PRIVATE, now, own, ownership, pem, private, request, signer, write};
+use crate::{Host, doing::Doing, files::owner::Numbers};
+
+pub(crate) fn check(host: &Host, wish: &Kubeconfig) -> Result<Option<Change>, StateError> {
+    let path = wish.path.display();
+    if let Some(reason) = renewal(host, wish)? {
+        let change = if pem(host, &wish.path)?.trim().is_empty() {
+            Change::new(ChangeKind::Create, format!("make the kubeconfig {path}"))
+        } else {
+            Change::new(ChangeKind::Update, format!("renew the kubeconfig {path}: {reason}"))
+        };
+        return Ok(Some(change));
+    }
+    let differences = ownership(host, &wish.path, private(wish.user.as_ref(), PRIVATE))?;
+    Ok((!differences.is_empty())
+        .then(|| Change::new(ChangeKind::Update, format!("change {path}: {}", differences.join(", ")))))
+}
+
+pub(crate) fn apply(host: &Host, wish: &Kubeconfig) -> Result<(), StateError> {
+    let wished = private(wish.user.as_ref(), PRIVATE);
+    if renewal(host, wish)?.is_none() {
+        return own(host, &wish.path, wished);
+    }
+    let numbers = wished.numbers(host)?;
+    let authority = signer(host, &wish.ca_certificate, &wish.ca_key)?;
+    let issued = metalk8s_pki::issue(&authority, &client(wish), now())
+        .doing(|| format!("could not make the kubeconfig `{}`", wish.path.display()))?;
+    let text = kubeconfig(
+        &wish.server,
+        &wish.cluster,
+        &wish.subject.common_name,
+        &authority.certificate_pem,
+        &issued.certificate_pem,
+        &issued.key_pem,
+    );
+    write(host, &wish.path, &text, Numbers { gid: Some(0), ..numbers })
+}
+
+fn renewal(host: &Host, wish: &Kubeconfig) -> Result<Option<Reason>, StateError> {
+    let (text, ca) = (pem(host, &wish.path)?, pem(host, &wish.ca_certificate)?);
+    Ok(check_kubeconfig(&text, &wish.server, &wish.cluster, &ca, &client(wish), now()))
+}
+
+fn client(wish: &Kubeconfig) -> Request {
+    request(&wish.subject, &[Usage::Client], wish.days)
+}

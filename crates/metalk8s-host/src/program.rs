@@ -1,0 +1,290 @@
+//! Running programs of the host: with a deadline, bounded output, and errors that say what went wrong.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::{Host, host::Programs};
+
+/// The same for every caller, so that what is found does not depend on who started us.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// More than any list we ask for; a program that says more is not understood any longer.
+const MOST_OUTPUT: usize = 16 << 20;
+const USUAL_DEADLINE: Duration = Duration::from_secs(60);
+/// A child that left a daemon behind may have left its output open with it.
+const GRACE_FOR_OUTPUT: Duration = Duration::from_secs(2);
+
+/// A program about to be run. Arguments are shown in errors: never put a secret there.
+pub(crate) struct Program {
+    command: Command,
+    line: String,
+    deadline: Duration,
+}
+
+/// What a program said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Why a program did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProgramError {
+    #[error("`{program}` is not installed")]
+    Missing { program: String },
+    #[error("could not start `{line}`")]
+    Start { line: String, source: io::Error },
+    #[error("`{line}` was ended after {seconds} s without an answer")]
+    Deadline { line: String, seconds: u64 },
+    #[error("`{line}` ended with {status}{}", said(.stderr))]
+    Failed { line: String, status: String, stderr: String },
+    #[error("`{line}` said more than {MOST_OUTPUT} bytes")]
+    TooMuch { line: String },
+}
+
+impl Host {
+    /// A program of this host, by name or absolute path.
+    pub(crate) fn program(&self, name: impl AsRef<OsStr>) -> Program {
+        let name = name.as_ref();
+        let mut command = match self.programs() {
+            Programs::Machine => Command::new(name),
+            Programs::Chroot(root) => {
+                let mut command = Command::new("chroot");
+                command.arg(root).arg(name);
+                command
+            }
+            Programs::Folder(folder) => Command::new(folder.join(name)),
+        };
+        let path = match self.programs() {
+            Programs::Machine | Programs::Chroot(_) => PATH.to_owned(),
+            Programs::Folder(folder) => format!("{}:{PATH}", folder.display()),
+        };
+        // Messages are read by us: they must not be translated.
+        command.env("PATH", path).env("LC_ALL", "C").stdin(Stdio::null());
+        command.process_group(0).kill_on_drop(true);
+        Program { command, line: name.to_string_lossy().into_owned(), deadline: USUAL_DEADLINE }
+    }
+
+    /// Whether a program of that name is installed.
+    pub(crate) fn has_program(&self, name: &str) -> bool {
+        match self.programs() {
+            Programs::Folder(folder) => folder.join(name).exists(),
+            Programs::Machine | Programs::Chroot(_) => PATH.split(':').any(|folder| {
+                let path = PathBuf::from(folder).join(name);
+                self.real(&path).is_ok_and(|path| path.exists())
+            }),
+        }
+    }
+}
+
+impl Program {
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.line.push(' ');
+        self.line.push_str(&arg.as_ref().to_string_lossy());
+        self.command.arg(arg);
+        self
+    }
+
+    pub(crate) fn args<A: AsRef<OsStr>>(self, args: impl IntoIterator<Item = A>) -> Self {
+        args.into_iter().fold(self, |program, arg| program.arg(arg))
+    }
+
+    pub(crate) fn environment(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn directory(mut self, directory: PathBuf) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
+    pub(crate) fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    pub(crate) fn input(mut self, input: impl Into<Stdio>) -> Self {
+        self.command.stdin(input);
+        self
+    }
+
+    /// Runs it; anything but success is an error.
+    pub(crate) async fn run(self) -> Result<Output, ProgramError> {
+        let line = self.line.clone();
+        let output = self.output().await?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        Err(ProgramError::Failed {
+            line: shortened(&line),
+            status: ending(output.status),
+            stderr: last_lines(if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr }),
+        })
+    }
+
+    /// Whether it succeeds; a program that is not installed does not.
+    pub(crate) async fn succeeds(self) -> Result<bool, ProgramError> {
+        match self.output().await {
+            Ok(output) => Ok(output.status.success()),
+            Err(ProgramError::Missing { .. }) => Ok(false),
+            Err(err) => Err(err),
+        }
+    }
+
+    /// Runs it, however it ends.
+    pub(crate) async fn output(self) -> Result<Output, ProgramError> {
+        let Self { mut command, line, deadline } = self;
+        let line = shortened(&line);
+        tracing::debug!(program = %line, "running");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => {
+                ProgramError::Missing { program: line.split(' ').next().unwrap_or_default().to_owned() }
+            }
+            _ => ProgramError::Start { line: line.clone(), source },
+        })?;
+        let stdout = collect(child.stdout.take());
+        let stderr = collect(child.stderr.take());
+        let ended = timeout(deadline, child.wait()).await;
+        let Ok(status) = ended else {
+            end(&mut child).await;
+            return Err(ProgramError::Deadline { line, seconds: deadline.as_secs() });
+        };
+        let status = status.map_err(|source| ProgramError::Start { line: line.clone(), source })?;
+        let (stdout, stderr) = (stdout.finish().await, stderr.finish().await);
+        if stdout.len() > MOST_OUTPUT {
+            return Err(ProgramError::TooMuch { line });
+        }
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
+    }
+}
+
+/// Output as it comes.
+struct Collecting {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+fn collect(stream: Option<impl AsyncRead + Unpin + Send + 'static>) -> Collecting {
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&bytes);
+    let task = tokio::spawn(async move {
+        let Some(mut stream) = stream else { return };
+        let mut buffer = vec![0; 16 << 10];
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            let mut bytes = into.lock().unwrap_or_else(PoisonError::into_inner);
+            // One byte more than allowed is kept, to know that there was more; the rest is drained,
+            // because a program that cannot write would never end.
+            let room = (MOST_OUTPUT + 1).saturating_sub(bytes.len());
+            bytes.extend_from_slice(&buffer[..read.min(room)]);
+        }
+    });
+    Collecting { bytes, task }
+}
+
+impl Collecting {
+    async fn finish(mut self) -> Vec<u8> {
+        if timeout(GRACE_FOR_OUTPUT, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Ends a program and everything it started, which shares its process group.
+async fn end(child: &mut Child) {
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(group) = group {
+        let _ = kill_process_group(group, Signal::TERM);
+        if timeout(Duration::from_secs(5), child.wait()).await.is_err() {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+    let _ = child.kill().await;
+}
+
+fn ending(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no status".to_owned(),
+    }
+}
+
+fn said(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!(": {stderr}") }
+}
+
+/// The last lines, in which programs say why they failed.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = lines[lines.len().saturating_sub(5)..].join("; ");
+    let start = last.ceil_char_boundary(last.len().saturating_sub(1_000));
+    last[start..].to_owned()
+}
+
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(240) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+/// Names as arguments, each checked to be no option.
+pub(crate) fn no_option(name: &str) -> Result<OsString, io::Error> {
+    if name.starts_with('-') || name.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}` is no name")));
+    }
+    Ok(name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Lab;
+
+    #[tokio::test]
+    async fn a_failure_names_the_program_its_status_and_its_last_words() {
+        let lab = Lab::new();
+        lab.program("broken", "echo first >&2; echo 'no candidate' >&2; exit 7");
+        let err = lab.host.program("broken").arg("now").run().await.unwrap_err();
+        assert_eq!(err.to_string(), "`broken now` ended with exit status 7: first; no candidate");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_end_is_ended_with_its_children() {
+        let lab = Lab::new();
+        lab.program("endless", "sleep 1000 & echo $! > \"$(dirname \"$0\")/child\"; wait");
+        let err = lab.host.program("endless").deadline(Duration::from_millis(300)).run().await.unwrap_err();
+        assert!(matches!(err, ProgramError::Deadline { .. }), "{err}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let err = Lab::new().host.program("nonesuch").run().await.unwrap_err();
+        assert!(err.to_string().contains("nonesuch` is not installed"), "{err}");
+    }
+
+    #[test]
+    fn long_words_are_cut_from_the_front() {
+        assert_eq!(last_lines("a\n\nb\n"), "a; b");
+        assert_eq!(last_lines(&"ä".repeat(3_000)).chars().count(), 500);
+    }
+}

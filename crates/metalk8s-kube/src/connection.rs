@@ -1,0 +1,200 @@
+//! The connection to the API server, made at first use and again when it has to be.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+    core::{ApiResource, DynamicObject, GroupVersion},
+};
+use tokio::sync::Mutex;
+
+use crate::call::{CALL_TIMEOUT, CallError, call, if_found};
+
+/// Makes connections from a kubeconfig that may come, change or go at any time.
+pub(crate) struct Connector {
+    kubeconfig: PathBuf,
+    current: Mutex<Option<(Stamp, Arc<Connection>)>>,
+}
+
+/// A connection, and what was learnt over it.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) server: String,
+    kinds: Mutex<HashMap<String, Arc<Vec<Kind>>>>,
+}
+
+/// A kind as the server serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Kind {
+    kind: String,
+    plural: String,
+    namespaced: bool,
+}
+
+/// Tells one state of a file from the next: inode, length, time of the last change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp(u64, u64, i64, i64);
+
+impl Connector {
+    pub(crate) fn new(kubeconfig: PathBuf) -> Self {
+        Self { kubeconfig, current: Mutex::new(None) }
+    }
+
+    /// The connection, made anew where the kubeconfig has changed.
+    pub(crate) async fn connection(&self) -> Result<Arc<Connection>, CallError> {
+        let stamp = stamp(&self.kubeconfig).await?;
+        let mut current = self.current.lock().await;
+        if let Some((known, connection)) = &*current
+            && *known == stamp
+        {
+            return Ok(Arc::clone(connection));
+        }
+        let connection = Arc::new(connect(&self.kubeconfig).await?);
+        tracing::debug!(server = %connection.server, "connected to the API server");
+        *current = Some((stamp, Arc::clone(&connection)));
+        Ok(connection)
+    }
+
+    /// Makes the next call connect anew.
+    pub(crate) async fn forget(&self) {
+        *self.current.lock().await = None;
+    }
+}
+
+async fn stamp(path: &Path) -> Result<Stamp, CallError> {
+    match tokio::fs::metadata(path).await {
+        Ok(found) => Ok(Stamp(found.ino(), found.len(), found.mtime(), found.mtime_nsec())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(CallError::NoKubeconfig(path.to_owned()))
+        }
+        Err(_) => Err(CallError::BadKubeconfig(path.to_owned())),
+    }
+}
+
+async fn connect(path: &Path) -> Result<Connection, CallError> {
+    let bad = || CallError::BadKubeconfig(path.to_owned());
+    let text = tokio::fs::read_to_string(path).await.map_err(|_| bad())?;
+    let kubeconfig = Kubeconfig::from_yaml(&text).map_err(|_| bad())?;
+    let mut config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(|_| bad())?;
+    config.connect_timeout = Some(CALL_TIMEOUT);
+    config.read_timeout = Some(CALL_TIMEOUT);
+    config.write_timeout = Some(CALL_TIMEOUT);
+    config.reset_reader_on_write = true;
+    // A proxy of the environment is for the world outside, never for the control plane.
+    config.proxy_url = None;
+    // Whoever calls decides whether a busy server is asked again.
+    config.default_retry = false;
+    let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+    // Fails when a provider is installed already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::try_from(config).map_err(|_| bad())?;
+    Ok(Connection { client, server, kinds: Mutex::default() })
+}
+
+impl Connection {
+    /// The interface to objects of this kind, in this namespace where the kind has namespaces.
+    pub(crate) async fn api(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<Api<DynamicObject>, CallError> {
+        let group_version: GroupVersion = api_version
+            .parse()
+            .map_err(|_| CallError::Mistake(format!("`{api_version}` is no apiVersion")))?;
+        let found = self.find_kind(&group_version, kind).await?;
+        let resource = ApiResource::from_gvk_with_plural(&group_version.with_kind(kind), &found.plural);
+        match (found.namespaced, namespace) {
+            (true, Some(namespace)) => Ok(Api::namespaced_with(self.client.clone(), namespace, &resource)),
+            (true, None) => Err(CallError::Mistake(format!("a {kind} needs a namespace"))),
+            (false, None) => Ok(Api::all_with(self.client.clone(), &resource)),
+            (false, Some(_)) => Err(CallError::Mistake(format!("a {kind} has no namespace"))),
+        }
+    }
+
+    /// Looks a kind up; a kind that is not known yet is asked for again.
+    async fn find_kind(&self, group_version: &GroupVersion, kind: &str) -> Result<Kind, CallError> {
+        let api_version = group_version.api_version();
+        let find = |kinds: &[Kind]| kinds.iter().find(|known| known.kind == kind).cloned();
+        let known = self.kinds.lock().await.get(&api_version).cloned();
+        if let Some(found) = known.as_deref().and_then(|kinds| find(kinds)) {
+            return Ok(found);
+        }
+        let list = if group_version.group.is_empty() {
+            call(&self.server, self.client.list_core_api_resources(&api_version)).await
+        } else {
+            call(&self.server, self.client.list_api_group_resources(&api_version)).await
+        };
+        let kinds = if_found(list)?.map(kinds).unwrap_or_default();
+        let found = find(&kinds);
+        self.kinds.lock().await.insert(api_version.clone(), Arc::new(kinds));
+        found.ok_or_else(|| CallError::UnknownKind { api_version, kind: kind.to_owned() })
+    }
+}
+
+/// The kinds of a list, without subresources such as `pods/status`.
+fn kinds(list: APIResourceList) -> Vec<Kind> {
+    list.resources
+        .into_iter()
+        .filter(|resource| !resource.name.contains('/'))
+        .map(|resource| Kind { kind: resource.kind, plural: resource.name, namespaced: resource.namespaced })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_not_there_yet_is_worth_another_try() {
+        let folder = tempfile::tempdir().unwrap();
+        let connector = Connector::new(folder.path().join("admin.conf"));
+        let error = connector.connection().await.err().unwrap();
+        assert!(matches!(error, CallError::NoKubeconfig(_)) && error.is_retryable());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_kubeconfig_is_named_and_not_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.conf");
+        std::fs::write(&path, "clusters: [{name: x, client-key-data: SECRET}\n").unwrap();
+        let error = Connector::new(path).connection().await.err().unwrap();
+        assert!(!error.is_retryable());
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("admin.conf") && !shown.contains("SECRET"));
+    }
+
+    #[tokio::test]
+    async fn a_new_kubeconfig_makes_a_new_connection_and_the_same_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.conf");
+        let write = |port: u16| {
+            let text = format!(
+                "{{apiVersion: v1, kind: Config, current-context: c, \
+                 clusters: [{{name: a, cluster: {{server: 'http://127.0.0.1:{port}'}}}}], \
+                 contexts: [{{name: c, context: {{cluster: a, user: u}}}}], users: []}}"
+            );
+            let new = path.with_extension("new");
+            std::fs::write(&new, text).unwrap();
+            std::fs::rename(&new, &path).unwrap();
+        };
+        let connector = Connector::new(path.clone());
+        write(1000);
+        let first = connector.connection().await.unwrap();
+        assert!(Arc::ptr_eq(&first, &connector.connection().await.unwrap()));
+        write(2000);
+        let second = connector.connection().await.unwrap();
+        assert_eq!(second.server, "http://127.0.0.1:2000");
+        connector.forget().await;
+        assert!(!Arc::ptr_eq(&second, &connector.connection().await.unwrap()));
+    }
+}

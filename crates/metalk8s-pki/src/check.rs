@@ -1,0 +1,222 @@
+//! Whether what is there is still what is wanted.
+
+use std::{collections::BTreeSet, fmt, net::IpAddr};
+
+use jiff::Timestamp;
+use rcgen::{KeyPair, PublicKeyData};
+use x509_parser::pem::parse_x509_pem;
+
+use crate::{
+    certificate::{Certificate, public_key_fits},
+    material::Request,
+};
+
+/// Why a certificate, an authority, a key pair or a kubeconfig must be made anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// A part is not there.
+    Missing(Part),
+    /// A part is there and is not what it should be.
+    Unreadable(Part),
+    /// It is valid only later: the clock was wrong then, or is now.
+    NotYetValid(Timestamp),
+    /// Its life is over.
+    Expired(Timestamp),
+    /// Two thirds of its life are over.
+    Due(Timestamp),
+    /// It names somebody else.
+    AnotherSubject {
+        /// Whom it names, such as `O=system:nodes, CN=system:node:n1`.
+        found: String,
+    },
+    /// It is good for other names or addresses.
+    OtherNames {
+        /// Names and addresses it is good for.
+        found: Vec<String>,
+    },
+    /// It may be used for something else.
+    OtherUsages,
+    /// Another authority signed it.
+    AnotherAuthority,
+    /// It is no authority, or one that may not sign.
+    NoAuthority,
+    /// The key belongs to another certificate.
+    KeyDoesNotFit,
+    /// The kubeconfig leads elsewhere.
+    AnotherServer {
+        /// Where it leads.
+        found: String,
+    },
+    /// The kubeconfig calls the cluster differently.
+    AnotherCluster {
+        /// How it calls it.
+        found: String,
+    },
+}
+
+/// A part that can be missing or unreadable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The certificate.
+    Certificate,
+    /// The private key.
+    Key,
+    /// The public key.
+    PublicKey,
+    /// The authority's certificate.
+    Authority,
+    /// The kubeconfig.
+    Kubeconfig,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Certificate => "certificate",
+            Self::Key => "private key",
+            Self::PublicKey => "public key",
+            Self::Authority => "authority's certificate",
+            Self::Kubeconfig => "kubeconfig",
+        })
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(part) => write!(f, "the {part} is missing"),
+            Self::Unreadable(part) => write!(f, "the {part} cannot be read"),
+            Self::NotYetValid(from) => write!(f, "it is valid only from {from} on"),
+            Self::Expired(end) => write!(f, "it expired at {end}"),
+            Self::Due(end) => write!(f, "two thirds of its life are over, it expires at {end}"),
+            Self::AnotherSubject { found } => write!(f, "it names `{found}`"),
+            Self::OtherNames { found } if found.is_empty() => f.write_str("it is good for no name"),
+            Self::OtherNames { found } => write!(f, "it is good for {}", found.join(", ")),
+            Self::OtherUsages => f.write_str("it may be used for something else"),
+            Self::AnotherAuthority => f.write_str("another authority signed it"),
+            Self::NoAuthority => f.write_str("it is no certificate of an authority"),
+            Self::KeyDoesNotFit => f.write_str("key and certificate do not belong together"),
+            Self::AnotherServer { found } => write!(f, "it leads to `{found}`"),
+            Self::AnotherCluster { found } => write!(f, "it calls the cluster `{found}`"),
+        }
+    }
+}
+
+/// Why the certificate must be made anew; `None` where it is good. Empty text means that nothing is there.
+///
+/// The days of the request are not compared: a certificate lives as long as it was made for.
+pub fn check_certificate(
+    certificate_pem: &str,
+    key_pem: &str,
+    ca_pem: &str,
+    request: &Request,
+    now: Timestamp,
+) -> Option<Reason> {
+    let (certificate, key) = match read_pair(certificate_pem, key_pem) {
+        Ok(pair) => pair,
+        Err(reason) => return Some(reason),
+    };
+    let ca = match read_certificate(ca_pem, Part::Authority) {
+        Ok(ca) => ca,
+        Err(reason) => return Some(reason),
+    };
+    if !public_key_fits(&certificate, &key) {
+        return Some(Reason::KeyDoesNotFit);
+    }
+    if !certificate.is_signed_by(&ca) {
+        return Some(Reason::AnotherAuthority);
+    }
+    if certificate.common_names() != [request.common_name.as_str()]
+        || certificate.organizations() != request.organizations
+    {
+        return Some(Reason::AnotherSubject { found: certificate.subject() });
+    }
+    let names = certificate.names();
+    let wanted: BTreeSet<String> =
+        request.dns_names.iter().cloned().chain(request.addresses.iter().map(IpAddr::to_string)).collect();
+    if names != wanted {
+        return Some(Reason::OtherNames { found: names.into_iter().collect() });
+    }
+    if certificate.usages() != request.usages.iter().copied().collect() {
+        return Some(Reason::OtherUsages);
+    }
+    check_life(&certificate, now)
+}
+
+/// Why the authority cannot serve; `None` where it can. Empty text means that nothing is there.
+///
+/// An authority is not replaced early: everything it signed would have to change with it.
+pub fn check_authority(
+    certificate_pem: &str,
+    key_pem: &str,
+    common_name: &str,
+    now: Timestamp,
+) -> Option<Reason> {
+    let (certificate, key) = match read_pair(certificate_pem, key_pem) {
+        Ok(pair) => pair,
+        Err(reason) => return Some(reason),
+    };
+    if !public_key_fits(&certificate, &key) {
+        return Some(Reason::KeyDoesNotFit);
+    }
+    if !certificate.is_authority() {
+        return Some(Reason::NoAuthority);
+    }
+    if certificate.common_names() != [common_name] {
+        return Some(Reason::AnotherSubject { found: certificate.subject() });
+    }
+    check_life(&certificate, now).filter(|reason| !matches!(reason, Reason::Due(_)))
+}
+
+/// Why the key pair must be made anew; `None` where it is good. Empty text means that nothing is there.
+pub fn check_key_pair(private_pem: &str, public_pem: &str) -> Option<Reason> {
+    for (text, part) in [(private_pem, Part::Key), (public_pem, Part::PublicKey)] {
+        if text.trim().is_empty() {
+            return Some(Reason::Missing(part));
+        }
+    }
+    let Ok(key) = KeyPair::from_pem(private_pem) else { return Some(Reason::Unreadable(Part::Key)) };
+    let Ok((_, public)) = parse_x509_pem(public_pem.as_bytes()) else {
+        return Some(Reason::Unreadable(Part::PublicKey));
+    };
+    (key.subject_public_key_info() != public.contents).then_some(Reason::KeyDoesNotFit)
+}
+
+/// The life of a certificate, and whether it is time to renew it.
+fn check_life(certificate: &Certificate, now: Timestamp) -> Option<Reason> {
+    let (begin, end) = (certificate.not_before(), certificate.not_after());
+    if now < begin {
+        Some(Reason::NotYetValid(begin))
+    } else if now >= end {
+        Some(Reason::Expired(end))
+    } else if is_due(begin, end, now) {
+        Some(Reason::Due(end))
+    } else {
+        None
+    }
+}
+
+/// Whether two thirds of the time from `begin` to `end` are over.
+fn is_due(begin: Timestamp, end: Timestamp, now: Timestamp) -> bool {
+    // In whole seconds, as in the certificate; the product stays far below the limit of the type.
+    3 * (now.as_second() - begin.as_second()) >= 2 * (end.as_second() - begin.as_second())
+}
+
+fn read_certificate(pem: &str, part: Part) -> Result<Certificate, Reason> {
+    if pem.trim().is_empty() {
+        return Err(Reason::Missing(part));
+    }
+    Certificate::parse(pem).ok_or(Reason::Unreadable(part))
+}
+
+fn read_pair(certificate_pem: &str, key_pem: &str) -> Result<(Certificate, KeyPair), Reason> {
+    let certificate = read_certificate(certificate_pem, Part::Certificate)?;
+    if key_pem.trim().is_empty() {
+        return Err(Reason::Missing(Part::Key));
+    }
+    let key = KeyPair::from_pem(key_pem).map_err(|_| Reason::Unreadable(Part::Key))?;
+    Ok((certificate, key))
+}
+
+#[cfg(test)]
+mod tests;

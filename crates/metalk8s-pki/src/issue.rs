@@ -1,0 +1,154 @@
+//! Making authorities, certificates and keys.
+
+use std::time::SystemTime;
+
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+};
+
+use crate::{
+    certificate::{Certificate, public_key_fits},
+    material::{AuthorityMaterial, Issued, KeyPairPem, Request, Usage},
+};
+
+/// Certificates are valid from a little before now, for machines whose clocks are behind.
+const BACKDATED: SignedDuration = SignedDuration::from_mins(5);
+
+/// Why a certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The operating system gave no randomness, or the library refused.
+    #[error("could not make a private key")]
+    Key(#[source] rcgen::Error),
+    /// The authority's certificate is not one.
+    #[error("the authority's certificate cannot be read")]
+    AuthorityCertificate,
+    /// The authority's key cannot be read; what the library says could quote the key.
+    #[error("the authority's private key cannot be read; it must be PKCS #8 in PEM")]
+    AuthorityKey,
+    /// The authority's key belongs to another certificate.
+    #[error("the private key of the authority `{0}` does not belong to its certificate")]
+    AuthorityKeyMismatch(String),
+    /// The authority's life is over.
+    #[error("the authority `{0}` is not valid any more")]
+    AuthorityExpired(String),
+    /// The library keeps one organisation per name.
+    #[error("the certificate `{0}` asks for more than one organisation")]
+    SeveralOrganizations(String),
+    /// It would be good for nothing.
+    #[error("the certificate `{0}` asks for no usage")]
+    NoUsage(String),
+    /// A name that cannot stand in a certificate.
+    #[error("the certificate `{common_name}` asks for the DNS name `{name}`, which is not ASCII")]
+    DnsName {
+        /// The certificate.
+        common_name: String,
+        /// The name.
+        name: String,
+    },
+    /// Not a time that a certificate can name.
+    #[error("a life of {0} days ends later than a certificate can say, or never begins")]
+    Days(u32),
+    /// The library refused.
+    #[error("could not sign the certificate `{common_name}`")]
+    Sign {
+        /// The certificate.
+        common_name: String,
+        /// Why.
+        #[source]
+        source: rcgen::Error,
+    },
+}
+
+/// Makes a self-signed authority with a new key.
+pub fn authority(common_name: &str, days: u32, now: Timestamp) -> Result<Issued, IssueError> {
+    let key = KeyPair::generate().map_err(IssueError::Key)?;
+    let mut params = params(common_name, &[], now, end_of_life(now, days)?);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages =
+        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let certificate = params
+        .self_signed(&key)
+        .map_err(|source| IssueError::Sign { common_name: common_name.to_owned(), source })?;
+    Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+}
+
+/// Makes a certificate with a new key, signed by the authority.
+///
+/// It ends with its authority if that comes first.
+pub fn issue(authority: &AuthorityMaterial, request: &Request, now: Timestamp) -> Result<Issued, IssueError> {
+    let name = || request.common_name.clone();
+    if request.organizations.len() > 1 {
+        return Err(IssueError::SeveralOrganizations(name()));
+    }
+    if request.usages.is_empty() {
+        return Err(IssueError::NoUsage(name()));
+    }
+    let signer = Certificate::parse(&authority.certificate_pem).ok_or(IssueError::AuthorityCertificate)?;
+    let signer_key = KeyPair::from_pem(&authority.key_pem).map_err(|_| IssueError::AuthorityKey)?;
+    if !public_key_fits(&signer, &signer_key) {
+        return Err(IssueError::AuthorityKeyMismatch(signer.common_name()));
+    }
+    if signer.not_after() <= now {
+        return Err(IssueError::AuthorityExpired(signer.common_name()));
+    }
+
+    let end = end_of_life(now, request.days)?.min(signer.not_after());
+    let mut params = params(&request.common_name, &request.organizations, now, end);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.use_authority_key_identifier_extension = true;
+    // A key on a curve cannot encipher other keys, so this is the only usage that fits it.
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    for usage in &request.usages {
+        params.insert_extended_key_usage(match usage {
+            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+            Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
+        });
+    }
+    for dns_name in &request.dns_names {
+        let text = dns_name
+            .as_str()
+            .try_into()
+            .map_err(|_| IssueError::DnsName { common_name: name(), name: dns_name.clone() })?;
+        params.subject_alt_names.push(SanType::DnsName(text));
+    }
+    params.subject_alt_names.extend(request.addresses.iter().map(|address| SanType::IpAddress(*address)));
+
+    let key = KeyPair::generate().map_err(IssueError::Key)?;
+    let issuer = Issuer::from_ca_cert_pem(&authority.certificate_pem, signer_key)
+        .map_err(|_| IssueError::AuthorityCertificate)?;
+    let certificate =
+        params.signed_by(&key, &issuer).map_err(|source| IssueError::Sign { common_name: name(), source })?;
+    Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+}
+
+/// Makes a key pair for signing tokens: ECDSA on P-256, which Kubernetes uses as ES256.
+pub fn key_pair() -> Result<KeyPairPem, IssueError> {
+    let key = KeyPair::generate().map_err(IssueError::Key)?;
+    Ok(KeyPairPem { private_pem: key.serialize_pem(), public_pem: key.public_key_pem() })
+}
+
+fn end_of_life(now: Timestamp, days: u32) -> Result<Timestamp, IssueError> {
+    let life = SignedDuration::from_hours(24 * i64::from(days));
+    // Certificates write years with four digits, and so does `Timestamp`.
+    now.checked_add(life).ok().filter(|_| days > 0).ok_or(IssueError::Days(days))
+}
+
+fn params(common_name: &str, organizations: &[String], now: Timestamp, end: Timestamp) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let mut subject = DistinguishedName::new();
+    for organization in organizations {
+        subject.push(DnType::OrganizationName, organization.as_str());
+    }
+    subject.push(DnType::CommonName, common_name);
+    params.distinguished_name = subject;
+    params.serial_number = Some(SerialNumber::from_slice(&rand::random::<[u8; 16]>()));
+    params.not_before = SystemTime::from(now - BACKDATED).into();
+    params.not_after = SystemTime::from(end).into();
+    params
+}
+
+#[cfg(test)]
+mod tests;
