@@ -10,10 +10,12 @@ mod hands;
 mod lock;
 mod observer;
 mod pillar;
+pub mod precheck;
 mod run_journal;
-mod settings;
+mod verified;
 
 pub use hands::AllHands;
 pub use lock::{LockError, RunLock, lock};
-pub use pillar::{PillarError, Settings};
+pub use pillar::PillarError;
 pub use run_journal::{OpenJournalError, RunJournal, journals};
+pub use verified::VerifyError;

@@ -11,24 +11,11 @@ use metalk8s_artifacts::{
     archive::{ReadArchiveError, read_product},
 };
 use metalk8s_types::{
-    Grains, Pillar, environment,
+    BootstrapConfiguration, Grains, Pillar, environment,
     grains::OsFamily,
     paths,
-    pillar::{ArchiveMount, Networks, NodeAddresses, Proxies},
+    pillar::{ArchiveMount, NodeAddresses},
 };
-
-/// What a BootstrapConfiguration says, once it was checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Networks of the cluster.
-    pub networks: Networks,
-    /// Proxies of the container runtime.
-    pub proxies: Proxies,
-    /// The node that holds the authorities.
-    pub ca_node: String,
-    /// The archives of the cluster.
-    pub archives: Vec<PathBuf>,
-}
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
@@ -59,18 +46,18 @@ pub enum PillarError {
 /// # Errors
 /// When addresses are missing or ambiguous, or an archive is unreadable.
 pub(crate) fn bootstrap_pillar(
-    settings: Settings,
+    configuration: &BootstrapConfiguration,
     grains: &Grains,
     archive: &Archive,
     root: &Path,
 ) -> Result<Pillar, PillarError> {
-    let control_plane = address(grains, "networks.controlPlane", &settings.networks.control_plane)?;
-    let workload_plane = address(grains, "networks.workloadPlane", &settings.networks.workload_plane)?;
-    let archives = settings.archives.into_iter().map(mount).collect::<Result<_, _>>()?;
+    let control_plane = address(grains, "networks.controlPlane", &configuration.networks.control_plane)?;
+    let workload_plane = address(grains, "networks.workloadPlane", &configuration.networks.workload_plane)?;
+    let archives = configuration.archives.iter().cloned().map(mount).collect::<Result<_, _>>()?;
     Ok(Pillar {
-        networks: settings.networks,
-        proxies: settings.proxies,
-        ca_node: settings.ca_node,
+        networks: configuration.networks.clone(),
+        proxies: configuration.proxies.clone(),
+        ca_node: configuration.ca_minion.clone(),
         node: NodeAddresses { control_plane, workload_plane },
         archive: archive.facts(root, &package_repository(grains)),
         archives,

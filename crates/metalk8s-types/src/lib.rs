@@ -2,12 +2,14 @@
 //!
 //! Invariants: data only. Nothing here opens a file, runs a program or knows a network.
 
+pub mod bootstrap_config;
 pub mod grains;
 pub mod labels;
 pub mod paths;
 pub mod pillar;
 pub mod roles;
 
+pub use bootstrap_config::BootstrapConfiguration;
 pub use grains::Grains;
 pub use pillar::Pillar;
 pub use roles::Role;

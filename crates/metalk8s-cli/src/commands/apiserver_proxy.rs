@@ -1,6 +1,6 @@
 //! `metalk8s apiserver-proxy`.
 
-use metalk8s_diagnostics::{Exit, logging};
+use metalk8s_diagnostics::{DiagnoseExt, Exit, logging};
 use metalk8s_gateway::{Backends, BalancerConfig, serve_balancer};
 
 use super::shutdown;
@@ -15,6 +15,6 @@ pub(crate) async fn run(args: args::ApiserverProxy) -> anyhow::Result<Exit> {
         local: args.local,
         ..BalancerConfig::new(Backends::File(args.backends_file))
     };
-    serve_balancer(config, shutdown()).await?;
+    serve_balancer(config, shutdown()).await.diagnose()?;
     Ok(Exit::Done)
 }

@@ -37,9 +37,7 @@ pub(crate) async fn run(args: args::Bootstrap, quiet: bool, printer: &mut Printe
     logging::command(Some(log.clone()), LogFormat::Text, u8::from(args.verbose))?;
     let progress = Progress::new(ProgressMode::choose(quiet, args.verbose, args.no_progress), Some(log));
     let began = Instant::now();
-    let step = progress.step("Reading configuration and archive");
-    let bootstrap = decide(&options).await?;
-    step.done();
+    let bootstrap = decide(&options, &progress).await?;
     let _lock = lock(&Path::new(paths::RUNS).join("lock"), "bootstrap").diagnose()?;
     let steps: Vec<_> = bootstrap.stages.iter().map(|stage| stage.name).collect();
     let mut journal = RunJournal::open(Path::new(paths::RUNS), "bootstrap", &steps).diagnose()?;
@@ -61,9 +59,9 @@ pub(crate) async fn run(args: args::Bootstrap, quiet: bool, printer: &mut Printe
     }
 }
 
-async fn decide(options: &BootstrapOptions) -> anyhow::Result<Bootstrap> {
+async fn decide(options: &BootstrapOptions, progress: &Progress) -> anyhow::Result<Bootstrap> {
     let grains = Host::new().collect_grains().context("could not look at this machine")?;
-    Ok(prepare(options, &grains).diagnose()?)
+    Ok(prepare(options, &grains, progress).await.diagnose()?)
 }
 
 async fn plan(
@@ -72,7 +70,8 @@ async fn plan(
     hands: &AllHands,
     printer: &mut Printer,
 ) -> anyhow::Result<Exit> {
-    let stages = decide(options).await?.plan(hands).await?;
+    let progress = Progress::new(ProgressMode::choose(false, args.verbose, args.no_progress), None);
+    let stages = decide(options, &progress).await?.plan(hands).await?;
     let pending = stages.iter().any(|stage| stage.plan.pending().next().is_some());
     match args.output {
         Output::Text => {

@@ -1,6 +1,6 @@
 //! `metalk8s repositories`.
 
-use metalk8s_diagnostics::{Exit, logging};
+use metalk8s_diagnostics::{DiagnoseExt, Exit, logging};
 use metalk8s_gateway::{Limits, RepositoriesConfig, TlsFiles, serve_repositories};
 
 use super::shutdown;
@@ -11,6 +11,6 @@ pub(crate) async fn run(args: args::Repositories) -> anyhow::Result<Exit> {
     logging::daemon()?;
     let tls = args.tls_certificate.zip(args.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
     let config = RepositoriesConfig { root: args.root, listen: args.listen, tls, limits: Limits::default() };
-    serve_repositories(config, shutdown()).await?;
+    serve_repositories(config, shutdown()).await.diagnose()?;
     Ok(Exit::Done)
 }

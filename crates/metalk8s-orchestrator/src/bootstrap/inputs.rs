@@ -1,18 +1,26 @@
 //! Everything that is read before anything is decided.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use metalk8s_artifacts::{
     Archive, Source,
     archive::{ReadArchiveError, read_archive},
     source::SourceError,
 };
-use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, Progress, explain};
 use metalk8s_formulas::{FormulaError, UpstreamManifests, bootstrap};
-use metalk8s_types::Grains;
+use metalk8s_types::{BootstrapConfiguration, Grains, VERSION, paths};
 
 use super::{Bootstrap, BootstrapOptions};
-use crate::pillar::{PillarError, bootstrap_pillar};
+use crate::{
+    pillar::{PillarError, bootstrap_pillar},
+    precheck::{Observed, Severity, configuration_problems, precheck, refuse},
+    run_journal::journals,
+    verified::{VerifyError, verify_once},
+};
 
 /// The largest manifest of an upstream program that is read, in bytes.
 const MANIFEST_LIMIT: u64 = 8 << 20;
@@ -30,8 +38,22 @@ pub enum PrepareError {
         source: io::Error,
     },
     /// The configuration has mistakes.
+    #[error("{0}")]
+    Config(#[source] Problems),
+    /// The machine is not as it must be.
+    #[error("{0}")]
+    Machine(#[source] Problems),
+    /// The archive is not as it was signed.
     #[error(transparent)]
-    Config(Problems),
+    Verify(#[from] VerifyError),
+    /// The archive is of another version than this program.
+    #[error("the archive `{path}` is version {found}, this program is version {VERSION}")]
+    Version {
+        /// The archive.
+        path: PathBuf,
+        /// Its version.
+        found: String,
+    },
     /// The archive cannot be read.
     #[error("the archive of this version cannot be used")]
     Archive(#[source] ReadArchiveError),
@@ -73,7 +95,9 @@ impl Diagnose for PrepareError {
             Self::Pillar(PillarError::Addresses { .. }) => Some(explain::SEVERAL_ADDRESSES),
             Self::Pillar(PillarError::Archive { .. }) => Some(explain::ARCHIVE_UNREADABLE),
             Self::Formula(FormulaError::Missing { .. }) => Some(explain::ARCHIVE_INCOMPLETE),
-            Self::Read { .. } | Self::Config(_) | Self::Formula(_) => None,
+            Self::Verify(err) => err.code(),
+            Self::Version { .. } => Some(explain::ARCHIVE_WRONG_VERSION),
+            Self::Read { .. } | Self::Config(_) | Self::Machine(_) | Self::Formula(_) => None,
         }
     }
 
@@ -82,24 +106,58 @@ impl Diagnose for PrepareError {
             Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 vec![Hint(format!("write `{}`; the archive has an example below examples/", path.display()))]
             }
+            Self::Verify(err) => err.hints(),
             _ => Vec::new(),
         }
     }
 }
 
-/// Reads configuration and archive, and decides every stage. Changes nothing.
+/// Reads the configuration, checks the machine and the archive, and decides every stage. Changes nothing but
+/// the note that the archive was verified.
 ///
 /// # Errors
-/// When something cannot be read, or does not fit together.
-pub fn prepare(options: &BootstrapOptions, grains: &Grains) -> Result<Bootstrap, PrepareError> {
-    let text = fs::read(&options.config)
-        .map_err(|source| PrepareError::Read { path: options.config.clone(), source })?;
-    let settings = crate::settings::parse(&options.config, &text).map_err(PrepareError::Config)?;
+/// When something cannot be read, is not as it must be, or does not fit together.
+pub async fn prepare(
+    options: &BootstrapOptions,
+    grains: &Grains,
+    progress: &Progress,
+) -> Result<Bootstrap, PrepareError> {
+    let step = progress.step("Reading the configuration");
+    let configuration = read_configuration(&options.config)?;
+    step.done();
+
+    let step = progress.step("Checking this machine");
+    let already_begun = journals(Path::new(paths::RUNS)).is_ok_and(|runs| !runs.is_empty());
+    let observed = Observed::collect(&configuration, VERSION, already_begun).await;
+    let findings = precheck(grains, &configuration, &observed);
+    refuse(&findings).map_err(PrepareError::Machine)?;
+    step.done();
+    for finding in findings.iter().filter(|finding| finding.severity == Severity::Warning) {
+        progress.say(&format!("warning: {} ({})", finding.message, finding.code));
+    }
+
+    let step = progress.step("Verifying the archive");
     let archive = read_archive(&options.archive).map_err(PrepareError::Archive)?;
+    if archive.product.version != VERSION {
+        return Err(PrepareError::Version { path: options.archive.clone(), found: archive.product.version });
+    }
+    let pillar = bootstrap_pillar(&configuration, grains, &archive, &options.archive)?;
+    // The image file is read several times faster than the files of the mounted tree, and is what stays.
+    let mounted = pillar.archives.iter().find(|mount| mount.mountpoint == options.archive && mount.is_image);
+    let source = mounted.map_or(&options.archive, |mount| &mount.archive);
+    let note = Path::new(paths::STATE_DIR).join("verified.json");
+    tokio::task::block_in_place(|| verify_once(source, &note, &step))?;
+    step.done();
+
     let upstream = upstream_manifests(&archive)?;
-    let pillar = bootstrap_pillar(settings, grains, &archive, &options.archive)?;
     let stages = bootstrap(grains, &pillar, &upstream)?;
     Ok(Bootstrap { pillar, stages })
+}
+
+fn read_configuration(path: &Path) -> Result<BootstrapConfiguration, PrepareError> {
+    let bytes = fs::read(path).map_err(|source| PrepareError::Read { path: path.to_owned(), source })?;
+    BootstrapConfiguration::parse(&bytes)
+        .map_err(|mistakes| PrepareError::Config(configuration_problems(path, mistakes)))
 }
 
 /// Manifests that the archive takes from upstream programs: `addons/<name>/crds/*.yaml`.

@@ -1,0 +1,158 @@
+//! Ports that the node listens on (constants.md, section 1).
+
+use std::net::IpAddr;
+
+use metalk8s_diagnostics::explain;
+use metalk8s_types::{BootstrapConfiguration, Grains};
+
+use super::{Finding, Observed, network::address, observed::Listener};
+
+/// On which addresses a part listens.
+#[derive(Clone, Copy)]
+enum Bind {
+    All,
+    ControlPlane,
+    Loopback,
+}
+
+/// A port, where it is opened, by what, and whether the bootstrap fails without it.
+struct Port(u16, Bind, &'static str, bool);
+
+const PORTS: [Port; 22] = [
+    Port(179, Bind::All, "calico-node", true),
+    Port(2379, Bind::ControlPlane, "etcd", true),
+    Port(2379, Bind::Loopback, "etcd", true),
+    Port(2380, Bind::ControlPlane, "etcd", true),
+    Port(2381, Bind::Loopback, "etcd", true),
+    Port(6443, Bind::ControlPlane, "kube-apiserver", true),
+    Port(7080, Bind::Loopback, "apiserver-proxy", true),
+    Port(7443, Bind::Loopback, "apiserver-proxy", true),
+    Port(8080, Bind::ControlPlane, "repositories", true),
+    Port(9099, Bind::Loopback, "calico-node", true),
+    Port(10248, Bind::Loopback, "kubelet", true),
+    Port(10249, Bind::All, "kube-proxy", true),
+    Port(10250, Bind::ControlPlane, "kubelet", true),
+    Port(10256, Bind::All, "kube-proxy", true),
+    Port(10257, Bind::ControlPlane, "kube-controller-manager", true),
+    Port(10259, Bind::ControlPlane, "kube-scheduler", true),
+    Port(80, Bind::All, "the workload-plane Ingress", false),
+    Port(443, Bind::All, "the workload-plane Ingress", false),
+    Port(4507, Bind::ControlPlane, "salt-api", false),
+    Port(8443, Bind::ControlPlane, "the control-plane Ingress", false),
+    Port(9100, Bind::All, "node-exporter", false),
+    Port(9101, Bind::Loopback, "calico-node", false),
+];
+
+/// Names under which the kernel knows our own parts; it keeps 15 characters of each.
+const OURS: [&str; 14] = [
+    "apiserver-proxy",
+    "bird",
+    "calico-node",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubelet",
+    "kubernetes",
+    "metalk8s",
+    "node_exporter",
+    "repositories",
+    "traefik",
+];
+
+pub(super) fn check(
+    grains: &Grains,
+    configuration: &BootstrapConfiguration,
+    observed: &Observed,
+    findings: &mut Vec<Finding>,
+) {
+    let control_plane = address(grains, &configuration.networks.control_plane).ok().flatten();
+    let mut told: Vec<u16> = Vec::new();
+    for Port(port, bind, part, is_needed) in &PORTS {
+        let taken = observed.listeners.iter().find(|listener| {
+            listener.port == *port
+                && collide(*bind, control_plane, listener.address)
+                && !(observed.already_begun && is_ours(listener))
+        });
+        let Some(listener) = taken.filter(|_| !told.contains(port)) else { continue };
+        told.push(*port);
+        let who = listener.process.as_deref().unwrap_or("a program that cannot be named");
+        let message = format!("port {port}, which {part} needs, is taken by {who} on {}", listener.address);
+        findings.push(if *is_needed {
+            Finding::error(explain::PORT_IN_USE, message)
+        } else {
+            Finding::warning(explain::PORT_IN_USE, message)
+        });
+    }
+}
+
+fn is_ours(listener: &Listener) -> bool {
+    listener.process.as_deref().is_some_and(|process| OURS.contains(&process))
+}
+
+fn collide(bind: Bind, control_plane: Option<IpAddr>, taken: IpAddr) -> bool {
+    taken.is_unspecified()
+        || match bind {
+            Bind::All => true,
+            Bind::ControlPlane => control_plane.is_none_or(|own| own == taken),
+            Bind::Loopback => taken.is_loopback(),
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::precheck::testing;
+
+    fn ports(already_begun: bool, taken: &[(u16, &str, Option<&str>)]) -> Vec<String> {
+        let listeners = taken
+            .iter()
+            .map(|(port, address, process)| Listener {
+                port: *port,
+                address: address.parse().unwrap(),
+                process: process.map(str::to_owned),
+            })
+            .collect();
+        let observed = Observed { already_begun, listeners, ..testing::observed() };
+        let mut findings = Vec::new();
+        check(&testing::grains(), &testing::configuration(), &observed, &mut findings);
+        findings.iter().map(|finding| format!("{:?} {}", finding.severity, finding.message)).collect()
+    }
+
+    #[test]
+    fn a_taken_port_is_told_with_who_needs_and_who_has_it() {
+        assert_eq!(
+            ports(false, &[(10250, "0.0.0.0", Some("python3")), (2379, "::", None)]),
+            [
+                "Error port 2379, which etcd needs, is taken by a program that cannot be named on ::",
+                "Error port 10250, which kubelet needs, is taken by python3 on 0.0.0.0",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_port_on_another_address_is_free_for_us() {
+        assert!(ports(false, &[(6443, "192.0.2.1", None), (7443, "10.200.1.2", None)]).is_empty());
+        assert_eq!(ports(false, &[(6443, "10.200.1.2", None), (7443, "127.0.0.1", None)]).len(), 2);
+        assert_eq!(ports(false, &[(10249, "192.0.2.1", None)]).len(), 1);
+    }
+
+    #[test]
+    fn ports_of_optional_parts_are_a_warning() {
+        let findings = ports(false, &[(80, "0.0.0.0", Some("apache2"))]);
+        assert_eq!(
+            findings,
+            ["Warning port 80, which the workload-plane Ingress needs, is taken by apache2 on 0.0.0.0"]
+        );
+    }
+
+    #[test]
+    fn our_own_parts_take_nothing_away_once_the_bootstrap_has_begun() {
+        let taken =
+            [(6443, "10.200.1.2", Some("kube-apiserver")), (10257, "10.200.1.2", Some("kube-controller"))];
+        assert!(ports(true, &taken).is_empty());
+        assert_eq!(ports(false, &taken).len(), 2);
+        assert_eq!(ports(true, &[(6443, "10.200.1.2", Some("haproxy"))]).len(), 1);
+    }
+}

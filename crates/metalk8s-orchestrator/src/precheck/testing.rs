@@ -1,0 +1,68 @@
+//! A machine on which nothing is wrong.
+
+use metalk8s_types::{
+    BootstrapConfiguration, Grains,
+    grains::{Address, Cgroup, Disk, OperatingSystem, OsFamily},
+};
+
+use super::{ArchiveSeen, Observed};
+
+pub(super) fn configuration() -> BootstrapConfiguration {
+    let text = b"apiVersion: metalk8s.scality.com/v1alpha3\n\
+                 kind: BootstrapConfiguration\n\
+                 networks: {controlPlane: {cidr: 10.200.1.0/28}, workloadPlane: {cidr: 10.200.2.0/28}}\n\
+                 ca: {minion: bootstrap}\n\
+                 archives: [/archives/metalk8s.iso]\n";
+    BootstrapConfiguration::parse(text).unwrap()
+}
+
+pub(super) fn address(interface: &str, network: &str) -> Address {
+    Address { interface: interface.into(), network: network.parse().unwrap() }
+}
+
+pub(super) fn grains() -> Grains {
+    Grains {
+        hostname: "bootstrap".into(),
+        os: OperatingSystem {
+            id: "debian".into(),
+            version: "12".into(),
+            codename: "bookworm".into(),
+            pretty_name: "Debian GNU/Linux 12 (bookworm)".into(),
+            family: OsFamily::Debian,
+        },
+        kernel: "6.1.0-18-amd64".into(),
+        cpus: 8,
+        memory_bytes: 16 << 30,
+        cgroup: Cgroup::V2,
+        systemd_cgroups: true,
+        container: false,
+        swap: false,
+        selinux_enforcing: false,
+        conntrack_writable: true,
+        oom_score_adjustable: true,
+        addresses: vec![address("eth0", "10.200.1.2/28"), address("eth1", "10.200.2.2/28")],
+        nameservers: vec![[10, 200, 1, 14].into()],
+        disk: Disk { total_bytes: 100_000_000_000, free_bytes: 80_000_000_000 },
+    }
+}
+
+pub(super) fn observed() -> Observed {
+    Observed {
+        root: true,
+        already_begun: false,
+        version: "1.0.0".into(),
+        listeners: Vec::new(),
+        units: Vec::new(),
+        systemd: true,
+        routes: Vec::new(),
+        cgroup_controllers: ["cpu", "memory", "pids"].map(str::to_owned).to_vec(),
+        now: "2026-11-21T00:00:00Z".parse().unwrap(),
+        time_synchronised: Some(true),
+        archives: vec![ArchiveSeen { path: "/archives/metalk8s.iso".into(), version: Ok("1.0.0".into()) }],
+    }
+}
+
+#[test]
+fn nothing_speaks_against_a_good_machine() {
+    assert_eq!(super::precheck(&grains(), &configuration(), &observed()), []);
+}
