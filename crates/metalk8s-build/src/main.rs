@@ -1,3 +1,7 @@
-//! The program `metalk8s-build`.
+//! The program `metalk8s-build`, which `./doit.sh` runs.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    metalk8s_build::cli::main()
+}

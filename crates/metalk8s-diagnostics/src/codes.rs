@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 /// A stable code such as `MK1203`, whose meaning never changes and which is never used again.
 ///
-/// All of them stand in [`crate::explain`], each with its explanation; there is no other way to make one.
+/// All of them stand in [`mod@crate::explain`], each with its explanation; there is no other way to make one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(&'static str);
 

@@ -1,6 +1,11 @@
 //! How a program ends.
 
-use std::process::{ExitCode, Termination};
+use std::{
+    error::Error,
+    process::{ExitCode, Termination},
+};
+
+use crate::{Code, Diagnosed, Problems, explain};
 
 /// The status a program ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +33,32 @@ impl Exit {
             Self::Interrupted => 130,
         }
     }
+
+    /// How a program ends that failed with this error: [`Exit::Usage`] where something in its chain says that
+    /// the command line, a configuration or an SLS file must be corrected, else [`Exit::Failed`].
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut next = Some(error);
+        while let Some(err) = next {
+            let diagnosed = err.downcast_ref::<Diagnosed>();
+            let inner: &(dyn Error + 'static) = match diagnosed {
+                Some(diagnosed) => diagnosed.inner(),
+                None => err,
+            };
+            let problems = inner.downcast_ref::<Problems>().map(|found| found.problems.as_slice());
+            let codes = problems.unwrap_or_default().iter().map(|problem| problem.code);
+            match diagnosed.and_then(Diagnosed::code).into_iter().chain(codes).next() {
+                Some(code) if code == explain::INTERRUPTED => return Self::Interrupted,
+                Some(code) if is_usage(code) => return Self::Usage,
+                _ => next = err.source(),
+            }
+        }
+        Self::Failed
+    }
+}
+
+/// The areas of the configuration and of SLS files.
+fn is_usage(code: Code) -> bool {
+    code == explain::WRONG_USAGE || code.as_str().starts_with("MK11") || code.as_str().starts_with("MK18")
 }
 
 impl From<Exit> for ExitCode {
@@ -44,7 +75,22 @@ impl Termination for Exit {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::{Context, anyhow};
+
     use super::Exit;
+    use crate::{Diagnosed, Problem, Problems, explain};
+
+    #[test]
+    fn mistakes_of_the_person_end_with_2_and_failures_of_the_world_with_1() {
+        let of = |error: anyhow::Error| Exit::of(error.context("could not bootstrap").as_ref());
+        let problems = |code| anyhow::Error::new(Problems::new("not valid", vec![Problem::new(code, "x")]));
+        assert_eq!(of(problems(explain::CONFIG_BAD_VALUE)), Exit::Usage);
+        assert_eq!(of(problems(explain::TOO_FEW_CPUS)), Exit::Failed);
+        assert_eq!(of(anyhow!(Diagnosed::with_code(explain::INTERRUPTED, "stopped"))), Exit::Interrupted);
+        assert_eq!(of(anyhow!("something else")), Exit::Failed);
+        let missing: Result<(), _> = Err(Diagnosed::with_code(explain::CONFIG_MISSING, "no such file"));
+        assert_eq!(of(missing.context("reading").unwrap_err()), Exit::Usage);
+    }
 
     #[test]
     fn exit_codes_are_the_documented_ones() {

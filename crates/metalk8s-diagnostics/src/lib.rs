@@ -19,7 +19,7 @@ mod secret;
 
 pub use codes::Code;
 pub use colour::{Paint, colours_wanted};
-pub use diagnose::{Diagnose, Diagnosed, DiagnoseExt, Hint};
+pub use diagnose::{Diagnose, DiagnoseExt, Diagnosed, Hint};
 pub use exit::Exit;
 pub use explain::{Explanation, explain};
 pub use logging::{LogFile, LogFormat};

@@ -138,7 +138,11 @@ pub fn command(file: Option<LogFile>, format: LogFormat, verbosity: u8) -> Resul
         .with_target(false)
         .without_time()
         .with_filter(filter(shown));
-    Registry::default().with(to_stderr).with(file.map(|file| to_file(file, format))).try_init().map_err(LogError::Twice)
+    Registry::default()
+        .with(to_stderr)
+        .with(file.map(|file| to_file(file, format)))
+        .try_init()
+        .map_err(LogError::Twice)
 }
 
 /// Logging of a daemon: one JSON object per line on stdout, from `info` up.
@@ -155,16 +159,19 @@ where
     S: Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     match format {
-        LogFormat::Text => fmt::layer().with_writer(file).with_ansi(false).with_filter(filter("debug")).boxed(),
+        LogFormat::Text => {
+            fmt::layer().with_writer(file).with_ansi(false).with_filter(filter("debug")).boxed()
+        }
         LogFormat::Json => {
             fmt::layer().json().flatten_event(true).with_writer(file).with_filter(filter("debug")).boxed()
         }
     }
 }
 
-/// Ours from `level` up; of the libraries (HTTP, TLS and so on) only what needs attention.
+/// Ours from `level` up; of the libraries (HTTP, TLS and so on) only what needs attention, because their own
+/// details may hold tokens.
 fn filter(level: &str) -> EnvFilter {
-    let ours = if level == "trace" { "trace".to_owned() } else { format!("warn,metalk8s={level}") };
+    let ours = format!("warn,metalk8s={level}");
     EnvFilter::builder()
         .with_default_directive(LevelFilter::WARN.into())
         .with_env_var("METALK8S_LOG")
@@ -193,14 +200,16 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_hold_our_fields() {
+    fn json_lines_hold_our_fields_and_no_details_of_libraries() {
         let folder = tempfile::tempdir().unwrap();
         let file = LogFile::open(folder.path().join("log")).unwrap();
         let subscriber = Registry::default().with(to_file(file.clone(), LogFormat::Json));
         tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(target: "metalk8s_engine", node = "n1", "did not answer");
+            tracing::debug!(target: "metalk8s_engine::apply", node = "n1", "did not answer");
+            tracing::info!(target: "hyper", "authorization: token");
         });
-        let line: serde_json::Value = serde_json::from_str(&fs::read_to_string(file.path()).unwrap()).unwrap();
+        let line: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(file.path()).unwrap()).unwrap();
         assert_eq!((line["node"].as_str(), line["message"].as_str()), (Some("n1"), Some("did not answer")));
     }
 

@@ -53,8 +53,8 @@ struct Lines {
 }
 
 impl ProgressMode {
-    /// The mode for stderr: quiet or verbose when asked, else turning lines on a terminal unless
-    /// `no_progress` or `NO_COLOR` says otherwise.
+    /// The mode for stderr: quiet or verbose when asked, else turning lines on a terminal, and plain ones where
+    /// there is none or `no_progress` asks for them. `NO_COLOR` takes the colours away, not the lines.
     pub fn choose(quiet: bool, verbose: bool, no_progress: bool) -> Self {
         match (quiet, verbose) {
             (true, _) => Self::Quiet,
@@ -303,7 +303,8 @@ mod tests {
     fn the_log_keeps_complete_lines() {
         let folder = tempfile::tempdir().unwrap();
         let log = crate::LogFile::open(folder.path().join("log")).unwrap();
-        let progress = Progress::with(ProgressMode::Quiet, crate::Paint::default(), io::sink(), Some(log.clone()));
+        let progress =
+            Progress::with(ProgressMode::Quiet, crate::Paint::default(), io::sink(), Some(log.clone()));
         progress.step("a").done();
         assert_eq!(std::fs::read_to_string(log.path()).unwrap(), "> a... done [0s]\n");
     }

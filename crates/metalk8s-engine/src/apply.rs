@@ -15,7 +15,8 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 
 use crate::{
-    Clock, Graph, GraphError, Hands, Observer, Outcome, Report, StateId, Step, StepReport, SystemClock,
+    Clock, Graph, GraphError, Hands, Observer, Outcome, Report, State, StateId, Step, StepReport,
+    SystemClock,
     graph::{Edge, Order},
 };
 
@@ -24,7 +25,7 @@ pub(crate) use one::causes;
 /// How a graph is applied.
 #[derive(Debug, Clone)]
 pub struct ApplyOptions {
-    /// How many states may be worked on at the same time. With 1, states run in the order they were added,
+    /// How many states may be worked on at the same time; those that only wait do not count. With 1, states run in the order they were added,
     /// as far as requisites allow.
     pub concurrency: NonZeroUsize,
     /// How often a failure that may pass is tried again.
@@ -71,9 +72,7 @@ pub async fn apply(
     let mut run = Run::new(graph, &order, observer, options);
     let mut working = FuturesUnordered::new();
     loop {
-        while working.len() < options.concurrency.get()
-            && let Some(Reverse(position)) = run.ready.pop()
-        {
+        while let Some(position) = run.next_ready() {
             let step = &graph.steps()[position];
             let run_number = run.begun;
             run.begun += 1;
@@ -83,6 +82,7 @@ pub async fn apply(
                     run.finish(position, report);
                 }
                 Decision::Run { watched } => {
+                    run.busy += usize::from(run.counts(position));
                     let precedes = order.precedes[position].iter().map(|at| &graph.steps()[*at]).collect();
                     let one = one::One { step, hands, observer, options, watched, precedes };
                     working.push(async move { (position, one.run(run_number).await) });
@@ -90,7 +90,10 @@ pub async fn apply(
             }
         }
         match working.next().await {
-            Some((position, report)) => run.finish(position, report),
+            Some((position, report)) => {
+                run.busy -= usize::from(run.counts(position));
+                run.finish(position, report);
+            }
             // Nothing is worked on and nothing is ready: everything is finished.
             None => break,
         }
@@ -109,6 +112,8 @@ struct Run<'a> {
     ready: BinaryHeap<Reverse<usize>>,
     reports: Vec<Option<StepReport>>,
     begun: usize,
+    /// How many states are worked on, of those that count.
+    busy: usize,
 }
 
 /// What becomes of a state whose turn it is.
@@ -121,10 +126,33 @@ enum Decision {
 }
 
 impl<'a> Run<'a> {
-    fn new(graph: &'a Graph, order: &'a Order, observer: &'a dyn Observer, options: &'a ApplyOptions) -> Self {
+    fn new(
+        graph: &'a Graph,
+        order: &'a Order,
+        observer: &'a dyn Observer,
+        options: &'a ApplyOptions,
+    ) -> Self {
         let open: Vec<usize> = order.needs.iter().map(Vec::len).collect();
         let ready = (0..open.len()).filter(|position| open[*position] == 0).map(Reverse).collect();
-        Self { graph, order, observer, options, reports: vec![None; open.len()], open, ready, begun: 0 }
+        let reports = vec![None; open.len()];
+        Self { graph, order, observer, options, open, ready, reports, begun: 0, busy: 0 }
+    }
+
+    /// Whether a state counts for [`ApplyOptions::concurrency`]. Waiting is no work: many states that wait must
+    /// not keep those from running that they wait for.
+    fn counts(&self, position: usize) -> bool {
+        let waits = matches!(self.graph.steps()[position].state, State::Wait(_));
+        !waits || self.options.concurrency == NonZeroUsize::MIN
+    }
+
+    /// The next state whose turn it is, where there is room for it.
+    fn next_ready(&mut self) -> Option<usize> {
+        let Reverse(position) = *self.ready.peek()?;
+        if self.counts(position) && self.busy >= self.options.concurrency.get() {
+            return None;
+        }
+        self.ready.pop();
+        Some(position)
     }
 
     fn report(&self, position: usize) -> &StepReport {
@@ -179,7 +207,13 @@ impl<'a> Run<'a> {
     }
 }
 
-fn skipped(step: &Step, outcome: Outcome, comment: String, started: Timestamp, run_number: usize) -> StepReport {
+fn skipped(
+    step: &Step,
+    outcome: Outcome,
+    comment: String,
+    started: Timestamp,
+    run_number: usize,
+) -> StepReport {
     StepReport {
         id: step.id.clone(),
         what: step.state.label(),

@@ -22,7 +22,7 @@ use crate::{
 pub async fn check_all(graph: &Graph, hands: &dyn Hands, options: &ApplyOptions) -> Result<Plan, GraphError> {
     let order = Order::of(graph)?;
     let looks = look_all(graph, hands, options).await;
-    Ok(Plan { steps: decide_all(graph, &order, looks).0 })
+    Ok(Plan { steps: decide_all(graph, &order, options, looks).0 })
 }
 
 /// Looks at every state and reports, in Salt's test mode: nothing is changed, and the result of what would
@@ -33,8 +33,9 @@ pub async fn check_all(graph: &Graph, hands: &dyn Hands, options: &ApplyOptions)
 pub async fn test(graph: &Graph, hands: &dyn Hands, options: &ApplyOptions) -> Result<Report, GraphError> {
     let order = Order::of(graph)?;
     let looks = look_all(graph, hands, options).await;
-    let (steps, times) = decide_all(graph, &order, looks);
-    let reports = steps.into_iter().zip(times).enumerate().map(|(number, (step, time))| tested(step, time, number));
+    let (steps, times) = decide_all(graph, &order, options, looks);
+    let reports =
+        steps.into_iter().zip(times).enumerate().map(|(number, (step, time))| tested(step, time, number));
     Ok(Report::new(reports.collect()))
 }
 
@@ -65,15 +66,21 @@ async fn look_all(graph: &Graph, hands: &dyn Hands, options: &ApplyOptions) -> V
 }
 
 /// Puts what was seen in order and applies the requisites.
-fn decide_all(graph: &Graph, order: &Order, looks: Vec<(Look, Time)>) -> (Vec<PlanStep>, Vec<Time>) {
+fn decide_all(
+    graph: &Graph,
+    order: &Order,
+    options: &ApplyOptions,
+    looks: Vec<(Look, Time)>,
+) -> (Vec<PlanStep>, Vec<Time>) {
     let about_to_change: Vec<Option<bool>> =
         looks.iter().map(|(look, _)| look.as_ref().ok().map(Option::is_some)).collect();
     let mut looks: Vec<Option<(Look, Time)>> = looks.into_iter().map(Some).collect();
-    let mut seen = Seen { planned: vec![None; looks.len()], pending: vec![None; looks.len()] };
+    let mut seen =
+        Seen { order, options, planned: vec![None; looks.len()], pending: vec![None; looks.len()] };
     let mut times = Vec::with_capacity(looks.len());
     for &position in &order.sequence {
         let (look, time) = looks[position].take().expect("a sequence names each state once");
-        let planned = seen.decide(graph, order, position, look, &about_to_change);
+        let planned = seen.decide(graph, position, look, &about_to_change);
         seen.planned[position] = Some(planned);
         times.push(time);
     }
@@ -87,31 +94,38 @@ fn decide_all(graph: &Graph, order: &Order, looks: Vec<(Look, Time)>) -> (Vec<Pl
 }
 
 /// What was decided for the states before.
-struct Seen {
+struct Seen<'a> {
+    order: &'a Order,
+    options: &'a ApplyOptions,
     planned: Vec<Option<Planned>>,
     /// The nearest state before each that will change, through any number of states that will not.
     pending: Vec<Option<usize>>,
 }
 
-impl Seen {
+impl Seen<'_> {
     fn planned(&self, position: usize) -> &Planned {
         self.planned[position].as_ref().expect("a sequence puts a state after those it depends on")
+    }
+
+    /// Whether those who watch a state would react.
+    fn may_change(&self, graph: &Graph, position: usize) -> bool {
+        self.planned(position).may_change()
+            || self.options.changed_before.contains(&graph.steps()[position].id)
     }
 
     fn decide(
         &mut self,
         graph: &Graph,
-        order: &Order,
         position: usize,
         look: Look,
         about_to_change: &[Option<bool>],
     ) -> Planned {
-        let needs = &order.needs[position];
+        let needs = &self.order.needs[position];
         let step = &graph.steps()[position];
         let id = |at: usize| graph.steps()[at].id.clone();
-        self.pending[position] = needs.iter().find_map(|&(on, _)| {
-            if self.planned(on).may_change() { Some(on) } else { self.pending[on] }
-        });
+        self.pending[position] = needs
+            .iter()
+            .find_map(|&(on, _)| if self.planned(on).may_change() { Some(on) } else { self.pending[on] });
         for &(on, edge) in needs {
             if edge == Edge::OnFail {
                 continue;
@@ -127,16 +141,17 @@ impl Seen {
             return Planned::NotNeeded { because: "nothing failed".to_owned() };
         }
         if of(Edge::OnChanges).next().is_some() {
-            if !of(Edge::OnChanges).any(|on| self.planned(on).may_change()) {
+            if !of(Edge::OnChanges).any(|on| self.may_change(graph, on)) {
                 return Planned::NotNeeded { because: "nothing changes".to_owned() };
             }
-            if let Some(on) = of(Edge::OnChanges).find(|on| matches!(self.planned(*on), Planned::Unknown { .. }))
+            if let Some(on) =
+                of(Edge::OnChanges).find(|on| matches!(self.planned(*on), Planned::Unknown { .. }))
                 && !of(Edge::OnChanges).any(|on| self.planned(on).is_change())
             {
                 return Planned::Unknown { before: id(on) };
             }
         }
-        let precedes = &order.precedes[position];
+        let precedes = &self.order.precedes[position];
         if !precedes.is_empty() && !precedes.iter().any(|&on| about_to_change[on] == Some(true)) {
             return match precedes.iter().find(|&&on| about_to_change[on].is_none()) {
                 Some(&on) => Planned::Unknown { before: id(on) },
@@ -150,7 +165,7 @@ impl Seen {
                 let to: Vec<_> = needs
                     .iter()
                     .filter(|(_, edge)| *edge == Edge::Watch || (also && *edge == Edge::OnChanges))
-                    .filter(|(on, _)| self.planned(*on).may_change())
+                    .filter(|(on, _)| self.may_change(graph, *on))
                     .map(|(on, _)| id(*on))
                     .collect();
                 if to.is_empty() { Planned::Nothing } else { Planned::React { to } }
@@ -166,7 +181,9 @@ impl Seen {
 
 fn tested(step: PlanStep, time: Time, run_number: usize) -> StepReport {
     let (result, outcome, comment, changes, causes) = match step.planned {
-        Planned::Nothing => (Some(true), Outcome::Unchanged, "nothing to change".to_owned(), Vec::new(), Vec::new()),
+        Planned::Nothing => {
+            (Some(true), Outcome::Unchanged, "nothing to change".to_owned(), Vec::new(), Vec::new())
+        }
         Planned::Change { change } => {
             (None, Outcome::WouldChange, format!("would {}", change.summary), vec![change], Vec::new())
         }

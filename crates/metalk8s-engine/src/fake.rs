@@ -243,7 +243,9 @@ impl World {
     /// What would have to change.
     fn check(&self, state: &State) -> Result<Option<Change>, StateError> {
         match state {
-            State::File(_) | State::Directory(_) | State::Symlink(_) | State::Absent(_) => self.check_file(state),
+            State::File(_) | State::Directory(_) | State::Symlink(_) | State::Absent(_) => {
+                self.check_file(state)
+            }
             State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)
@@ -257,7 +259,9 @@ impl World {
     /// Makes a state true that `check` found something to change for.
     fn make(&mut self, state: &State) -> Result<(), StateError> {
         match state {
-            State::File(_) | State::Directory(_) | State::Symlink(_) | State::Absent(_) => self.make_file(state),
+            State::File(_) | State::Directory(_) | State::Symlink(_) | State::Absent(_) => {
+                self.make_file(state)
+            }
             State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)
@@ -284,6 +288,11 @@ impl World {
     }
 }
 
+/// Real hands do not answer at once; others get their turn here.
+async fn take_turns() {
+    tokio::task::yield_now().await;
+}
+
 #[async_trait]
 impl Hands for FakeHost {
     fn takes(&self, _state: &State) -> bool {
@@ -291,8 +300,7 @@ impl Hands for FakeHost {
     }
 
     async fn check(&self, state: &State) -> Result<Option<Change>, StateError> {
-        // Real hands do not answer at once either; others get their turn here.
-        tokio::task::yield_now().await;
+        take_turns().await;
         let label = state.label();
         let mut inner = self.inner();
         inner.calls.push(Call::Check(label.clone()));
@@ -303,6 +311,7 @@ impl Hands for FakeHost {
     }
 
     async fn apply(&self, state: &State, change: &Change) -> Result<Change, StateError> {
+        take_turns().await;
         let label = state.label();
         {
             let mut inner = self.inner();

@@ -17,8 +17,9 @@ pub trait Hands: Send + Sync {
     /// Makes the change that `check` found, and only that. Returns what was changed.
     async fn apply(&self, state: &State, change: &Change) -> Result<Change, StateError>;
 
-    /// A state that this one watches has changed, and this one itself had nothing to change: restart, reload
-    /// or run it. Returns what was done; `None` where nothing had to be.
+    /// A state that this one watches has changed, and this one itself had nothing to change, or is a service
+    /// of which only settings were changed ([`ChangeKind::Update`]): restart, reload or run it. Returns what
+    /// was done; `None` where nothing had to be.
     async fn react(&self, state: &State) -> Result<Option<Change>, StateError>;
 }
 

@@ -89,9 +89,9 @@ impl Planned {
 impl Plan {
     /// States that would be changed, or might.
     pub fn pending(&self) -> impl Iterator<Item = &PlanStep> {
-        self.steps.iter().filter(|step| {
-            step.planned.is_change() || matches!(step.planned, Planned::Unknown { .. })
-        })
+        self.steps
+            .iter()
+            .filter(|step| step.planned.is_change() || matches!(step.planned, Planned::Unknown { .. }))
     }
 
     /// Whether nothing would be changed and everything could be checked.

@@ -15,8 +15,8 @@ pub use containers::{Image, ImageSource, StaticPod};
 pub use files::{Absent, Contents, Directory, File, Symlink};
 pub use keys::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Subject, Usage};
 pub use system::{
-    Command, Group, HostsEntry, KernelModule, Mount, Opening, Packages, Repository, RepositorySource, Service,
-    Swap, Sysctl, User,
+    Command, Group, HostsEntry, KernelModule, Mount, Opening, Packages, Repository, RepositorySource,
+    Service, Swap, Sysctl, User,
 };
 pub use wait::{Condition, Wait};
 

@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use metalk8s_engine::{
     Graph, State,
-    state::{
-        Condition, Directory, Image, ImageSource, Mount, Packages, Repository, RepositorySource, StaticPod,
-        Wait,
-    },
+    state::{Condition, Image, ImageSource, Mount, Packages, Repository, RepositorySource, StaticPod, Wait},
 };
 use metalk8s_types::{Grains, Pillar, environment, grains::OsFamily, paths};
 use serde_json::json;
@@ -30,11 +27,7 @@ pub(crate) fn archives(pillar: &Pillar) -> Graph {
     let mut graph = Graph::default();
     for archive in pillar.archives.iter().filter(|archive| archive.is_image) {
         let target = archive.mountpoint.display();
-        let directory = graph.add(
-            format!("mount point {target}"),
-            State::Directory(Directory::new(&archive.mountpoint, 0o755)),
-        );
-        let mount = graph.add(
+        graph.add(
             format!("archive mounted at {target}"),
             State::Mount(Mount {
                 source: archive.archive.clone(),
@@ -44,7 +37,6 @@ pub(crate) fn archives(pillar: &Pillar) -> Graph {
                 persistent: true,
             }),
         );
-        graph.require(&mount, &directory);
     }
     graph
 }

@@ -41,9 +41,6 @@ pub struct Host {
     programs: Programs,
     /// Held while a file that several states share is read, changed and written.
     edits: Mutex<()>,
-    /// Held while the package manager runs: it takes a lock of the whole host anyway, and two states that
-    /// met there would only make each other's error messages worse.
-    pub(crate) package_manager: tokio::sync::Mutex<()>,
 }
 
 /// Where programs are found.
@@ -82,7 +79,7 @@ impl Host {
     }
 
     fn with(root: Root, programs: Programs) -> Self {
-        Self { root, programs, edits: Mutex::new(()), package_manager: tokio::sync::Mutex::new(()) }
+        Self { root, programs, edits: Mutex::new(()) }
     }
 
     pub(crate) fn programs(&self) -> &Programs {

@@ -59,7 +59,8 @@ pub(crate) async fn apply(host: &Host, wish: &Mount) -> Result<(), StateError> {
     let by_systemd = wish.persistent && host.exists(Path::new("/run/systemd/system"));
     if wish.persistent {
         let written = lines::edit(host, Path::new(FSTAB), |text| table::with_entry(text, &entry))?;
-        if written && by_systemd {
+        // Also where a killed run wrote the line, and systemd may not have read it.
+        if by_systemd && (written || matches!(found, Found::Nothing | Found::Wrong(_))) {
             service::reload(host).await?;
         }
     }

@@ -2,11 +2,14 @@
 
 mod apt;
 mod dnf;
+mod turn;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use metalk8s_engine::{Change, ChangeKind, StateError, state::Packages};
 use metalk8s_types::grains::OsFamily;
+
+use turn::Turn;
 
 use crate::{
     Host,
@@ -52,11 +55,10 @@ pub(crate) async fn check(host: &Host, wish: &Packages) -> Result<Option<Change>
 }
 
 pub(crate) async fn apply(host: &Host, wish: &Packages) -> Result<(), StateError> {
-    // Across the awaits on purpose: two transactions of one host cannot run at the same time.
-    let _one_at_a_time = host.package_manager.lock().await;
+    let turn = Turn::wait(host).await?;
     match family(host)? {
-        OsFamily::RedHat => dnf::apply(host, wish).await,
-        OsFamily::Debian | OsFamily::Other => apt::apply(host, wish).await,
+        OsFamily::RedHat => dnf::apply(host, wish, &turn).await,
+        OsFamily::Debian | OsFamily::Other => apt::apply(host, wish, &turn).await,
     }
 }
 
@@ -117,8 +119,9 @@ fn change(plan: &Plan) -> Option<Change> {
 }
 
 /// Runs a program of the package manager: no questions, no restarts of services behind our back.
-async fn transaction(program: Program) -> Result<String, ProgramError> {
-    let output = program
+async fn transaction(program: Program, turn: &Turn) -> Result<String, ProgramError> {
+    let output = turn
+        .hand_to(program)?
         .environment("DEBIAN_FRONTEND", "noninteractive")
         // Ubuntu's needrestart would restart services of the host after every installation.
         .environment("NEEDRESTART_SUSPEND", "1")

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{Host, host::Programs};
@@ -49,6 +49,8 @@ pub(crate) enum ProgramError {
     Missing { program: String },
     #[error("could not start `{line}`")]
     Start { line: String, source: io::Error },
+    #[error("could not prepare the input of a program")]
+    Input { source: io::Error },
     #[error("`{line}` was ended after {seconds} s without an answer")]
     Deadline { line: String, seconds: u64 },
     #[error("`{line}` ended with {status}{}", said(.stderr))]
@@ -124,6 +126,12 @@ impl Program {
         self
     }
 
+    /// Lets it go on where nobody waits for it any longer: for work that is worse half done.
+    pub(crate) fn left_alone(mut self) -> Self {
+        self.command.kill_on_drop(false);
+        self
+    }
+
     /// Runs it; anything but success is an error.
     pub(crate) async fn run(self) -> Result<Output, ProgramError> {
         let line = self.line.clone();
@@ -153,12 +161,14 @@ impl Program {
         let line = shortened(&line);
         tracing::debug!(program = %line, "running");
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|source| match source.kind() {
+        let mut child = start(&mut command).await.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => {
                 ProgramError::Missing { program: line.split(' ').next().unwrap_or_default().to_owned() }
             }
             _ => ProgramError::Start { line: line.clone(), source },
         })?;
+        // With it goes our end of its input: otherwise a writer would never see that the program has ended.
+        drop(command);
         let stdout = collect(child.stdout.take());
         let stderr = collect(child.stderr.take());
         let ended = timeout(deadline, child.wait()).await;
@@ -174,6 +184,20 @@ impl Program {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
     }
+}
+
+/// Starts it. A program that was written a moment ago may still be open in a child that another thread is
+/// just starting, and the kernel then refuses to run it.
+async fn start(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..50 {
+        match command.spawn() {
+            Err(err) if err.kind() == io::ErrorKind::ExecutableFileBusy => {
+                sleep(Duration::from_millis(10)).await
+            }
+            result => return result,
+        }
+    }
+    command.spawn()
 }
 
 /// Output as it comes.
@@ -271,9 +295,14 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_does_not_end_is_ended_with_its_children() {
         let lab = Lab::new();
-        lab.program("endless", "sleep 1000 & echo $! > \"$(dirname \"$0\")/child\"; wait");
+        lab.program("endless", r#"sleep 1000 & echo $! > "$ROOT/child"; wait"#);
         let err = lab.host.program("endless").deadline(Duration::from_millis(300)).run().await.unwrap_err();
         assert!(matches!(err, ProgramError::Deadline { .. }), "{err}");
+        let child = format!("/proc/{}/stat", lab.text("/child").trim());
+        // It may stay as a zombie of whoever adopted it.
+        while std::fs::read_to_string(&child).is_ok_and(|stat| !stat.contains(") Z ")) {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -97,11 +97,11 @@ impl CallError {
             }
             kube::Error::SerdeError(source) => Self::Answer(source),
             other => {
-                let source = Box::new(other);
-                if is_about_trust(&*source) {
-                    Self::Untrusted { server, source: root_cause(source) }
+                let source = root_cause(&other);
+                if is_about_trust(&other) {
+                    Self::Untrusted { server, source }
                 } else {
-                    Self::Unreachable { server, source: root_cause(source) }
+                    Self::Unreachable { server, source }
                 }
             }
         }
@@ -151,8 +151,8 @@ fn is_about_trust(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// The innermost cause, as a sentence: the layers above it only say that something went wrong.
-fn root_cause(error: Box<kube::Error>) -> Box<dyn StdError + Send + Sync> {
-    let mut root: &dyn StdError = &*error;
+fn root_cause(error: &kube::Error) -> Box<dyn StdError + Send + Sync> {
+    let mut root: &dyn StdError = error;
     while let Some(source) = root.source() {
         root = source;
     }

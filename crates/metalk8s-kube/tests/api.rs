@@ -1,4 +1,6 @@
 //! The hands against a real kube-apiserver and etcd, started here with certificates of metalk8s-pki.
+//!
+//! Run by `cargo test -p metalk8s-kube --features real-api`, after the build chain has built both programs.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
@@ -106,8 +108,15 @@ async fn after_every_kind_of_object_was_applied_checking_it_finds_nothing() {
         json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d", "namespace": "kinds"},
                "spec": {"selector": {"matchLabels": labels}, "template": {
                    "metadata": {"labels": labels},
-                   "spec": {"hostNetwork": true,
-                            "containers": [{"name": "c", "image": "registry.invalid/c:1"}]}}}}),
+                   "spec": {"hostNetwork": true, "tolerations": [{"operator": "Exists"}],
+                            "volumes": [{"name": "lib", "hostPath": {"path": "/lib/modules"}}],
+                            "containers": [{"name": "c", "image": "registry.invalid/c:1",
+                                            "securityContext": {"privileged": true},
+                                            "env": [{"name": "NODE", "valueFrom": {"fieldRef":
+                                                {"fieldPath": "spec.nodeName"}}}],
+                                            "volumeMounts": [{"name": "lib", "mountPath": "/lib/modules",
+                                                              "readOnly": true}],
+                                            "livenessProbe": {"httpGet": {"path": "/", "port": 9099}}}]}}}}),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
                "metadata": {"name": "kinds"},
                "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]}),

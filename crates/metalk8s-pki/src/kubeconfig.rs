@@ -87,7 +87,10 @@ pub fn kubeconfig(
         }],
         current_context: context,
     };
-    serde_saphyr::to_string(&config).expect("a struct of strings can always be written as YAML")
+    // One line for each value, as kubectl writes it and as people cut it out with grep and awk.
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_string_with_options(&config, options)
+        .expect("a struct of strings can always be written as YAML")
 }
 
 /// Why the kubeconfig must be made anew; `None` where it is good. Empty text means that nothing is there.

@@ -9,7 +9,7 @@ super::explanations! { SLS:
         "Check indentation, quotes and tabs around that place.";
     SLS_TEMPLATE = "MK1803", "templates are not supported in SLS files",
         "SLS files are plain YAML here; `{{` and `{%` of Jinja are not evaluated, and are refused rather than applied as they stand.",
-        "Write the values out, or put the part in quotes escaped by other means if the braces are meant literally in a file: keep them in a `source` file.";
+        "Write the values out. Where braces are meant literally, as in the contents of a file, keep that text in a file of its own and name it by `source: salt://...`.";
     SLS_UNKNOWN_FUNCTION = "MK1804", "a state function is not known",
         "Only the usual functions are offered, such as `file.managed`, `pkg.installed`, `service.running` and `cmd.run`.",
         "Use one of the functions that the message names.";
@@ -27,7 +27,7 @@ super::explanations! { SLS:
         "Compare with: `/etc/motd: {file.managed: [{contents: hello}]}`.";
     SLS_DUPLICATE = "MK1809", "two states have one id",
         "An id may be declared once over all included files, and once per kind of function.",
-        "Rename one of them.";
+        "Rename one of the two; the message names both places.";
     SLS_MISSING_REQUISITE = "MK1810", "a requisite names a state that does not exist",
         "The state that another one requires, watches or is required in was not found by its id nor by its name.",
         "Correct the reference, or include the file that declares it.";

@@ -3,8 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use crate::{
-    Change, ChangeKind, Hands, Observer, Outcome, State, StateError, StateId, Step, StepReport,
-    state::Wait,
+    Change, ChangeKind, Hands, Observer, Outcome, State, StateError, StateId, Step, StepReport, state::Wait,
 };
 
 use super::ApplyOptions;
@@ -95,20 +94,29 @@ impl One<'_> {
             self.observer.changing(self.step, &change)?;
             let change = begun.insert(change);
             let made = self.hands.apply(state, change).await?;
-            return Ok(changed(made));
+            *change = made;
         }
-        if let Some(change) = begun.take() {
-            return Ok(changed(change));
-        }
-        if !self.watched.is_empty() && state.reacts() {
+        // A service that was only enabled, or whose enabling failed half-way, still runs with what it read
+        // before; anything else that changed has taken notice.
+        let took_notice = match begun.as_ref() {
+            None => false,
+            Some(change) => !(matches!(state, State::Service(_)) && change.kind == ChangeKind::Update),
+        };
+        if !self.watched.is_empty() && state.reacts() && !took_notice {
             let names: Vec<&str> = self.watched.iter().map(StateId::as_str).collect();
             let reaction = Change::new(ChangeKind::Run, format!("react to {}", names.join(", ")));
             self.observer.changing(self.step, &reaction)?;
             if let Some(made) = self.hands.react(state).await? {
-                return Ok(changed(made));
+                return Ok(changed(begun.take().into_iter().chain([made]).collect()));
             }
         }
-        Ok(Done { outcome: Outcome::Unchanged, comment: "nothing to change".to_owned(), changes: Vec::new() })
+        match begun.take() {
+            Some(change) => Ok(changed(vec![change])),
+            None => {
+                let comment = "nothing to change".to_owned();
+                Ok(Done { outcome: Outcome::Unchanged, comment, changes: Vec::new() })
+            }
+        }
     }
 
     fn taken(&self) -> Result<(), StateError> {
@@ -143,7 +151,8 @@ impl One<'_> {
             let last_seen = match self.hands.check(&self.step.state).await {
                 Ok(None) => {
                     let waited = clock.elapsed().saturating_sub(start).as_secs();
-                    let comment = if waited == 0 { "holds".to_owned() } else { format!("holds after {waited} s") };
+                    let comment =
+                        if waited == 0 { "holds".to_owned() } else { format!("holds after {waited} s") };
                     return Ok(Done { outcome: Outcome::Unchanged, comment, changes: Vec::new() });
                 }
                 Ok(Some(change)) => StateError::new(change.summary),
@@ -165,8 +174,9 @@ impl One<'_> {
     }
 }
 
-fn changed(change: Change) -> Done {
-    Done { outcome: Outcome::Changed, comment: change.summary.clone(), changes: vec![change] }
+fn changed(changes: Vec<Change>) -> Done {
+    let summaries: Vec<&str> = changes.iter().map(|change| change.summary.as_str()).collect();
+    Done { outcome: Outcome::Changed, comment: summaries.join(", "), changes }
 }
 
 /// The causes of an error, outermost first, without its own message.

@@ -5,8 +5,8 @@ use std::{
 };
 
 use crate::{
-    ApplyOptions, Change, Graph, Observer, Outcome, Planned, Report, RequisiteKind, State, StateError,
-    StateId, Step, apply, check_all,
+    ApplyOptions, Chain, Change, Graph, Hands, Observer, Outcome, Planned, Report, RequisiteKind, State,
+    StateError, StateId, Step, apply, check_all,
     fake::{Call, FailOn, Failure, FakeClock, FakeHost, Unit, World},
     state::{Command, Condition, Contents, File, Packages, Service, Wait},
     test,
@@ -81,6 +81,27 @@ fn what_was_applied_is_found_true_the_second_time() {
     let second = run(&graph, &host);
     assert_eq!((second.totals.changed, second.totals.succeeded), (0, 2));
     assert_eq!(host.world().units["x.service"].starts, 1);
+}
+
+#[test]
+fn a_running_service_that_is_only_enabled_still_reacts_and_a_started_one_does_not() {
+    let mut graph = Graph::default();
+    let config = graph.add("config", file("/etc/x"));
+    for name in ["off.service", "on.service"] {
+        let unit = graph.add(name, service(name));
+        graph.watch(&unit, &config);
+    }
+    let mut world = running(&["off.service", "on.service"]);
+    for (name, unit) in &mut world.units {
+        unit.running = name == "on.service";
+        unit.enabled = false;
+    }
+    let host = FakeHost::new(world);
+    let report = run(&graph, &host);
+    let starts = host.world().units.into_values().map(|unit| unit.starts).collect::<Vec<_>>();
+    assert_eq!(starts, [1, 1]);
+    assert_eq!(report.get("off.service").unwrap().comment, "start off.service");
+    assert_eq!(report.get("on.service").unwrap().comment, "set up on.service, restart on.service");
 }
 
 #[test]
@@ -207,6 +228,23 @@ fn a_wait_ends_at_its_deadline_and_says_what_it_saw_last() {
 }
 
 #[test]
+fn states_that_wait_do_not_keep_others_from_running() {
+    let mut graph = Graph::default();
+    let host = FakeHost::default();
+    for number in 0..20 {
+        let until = Condition::NodeReady(format!("n{number}"));
+        host.change_world(|world| world.conditions.insert(until.to_string(), 1000));
+        graph.add(format!("wait {number}"), State::Wait(Wait { until, deadline_seconds: 5 }));
+    }
+    graph.add("file", file("/a"));
+    let report = run(&graph, &host);
+    assert_eq!((report.totals.failed, report.totals.changed), (20, 1));
+    let calls = host.calls();
+    let applied = calls.iter().position(|call| matches!(call, Call::Apply(_))).unwrap();
+    assert!(applied < 50, "the file was written after {applied} of {} calls", calls.len());
+}
+
+#[test]
 fn a_change_that_cannot_be_journalled_is_not_made() {
     struct Full;
     impl Observer for Full {
@@ -239,6 +277,8 @@ fn after_a_kill_those_who_watch_react_to_what_the_killed_run_changed() {
     });
     host.thaw();
     let again = ApplyOptions { changed_before: [config].into(), ..options() };
+    let plan = block_on(check_all(&graph, &host, &again)).unwrap();
+    assert_eq!(plan.text(false), "! unit: Service x.service reacts to config\n\n2 states: 1 to change\n");
     let report = run_with(&graph, &host, &again);
     assert_eq!(report.get("config").unwrap().outcome, Outcome::Unchanged);
     assert_eq!(host.world().units["x.service"].starts, 1);
@@ -270,10 +310,41 @@ fn independent_states_are_worked_on_at_the_same_time() {
     assert!(first.iter().all(|call| matches!(call, Call::Check(_))), "{first:?}");
 }
 
+#[test]
+fn each_state_goes_to_the_first_hands_that_take_it() {
+    struct OnlyFiles(FakeHost);
+    #[async_trait::async_trait]
+    impl Hands for OnlyFiles {
+        fn takes(&self, state: &State) -> bool {
+            matches!(state, State::File(_))
+        }
+        async fn check(&self, state: &State) -> Result<Option<Change>, StateError> {
+            self.0.check(state).await
+        }
+        async fn apply(&self, state: &State, change: &Change) -> Result<Change, StateError> {
+            self.0.apply(state, change).await
+        }
+        async fn react(&self, state: &State) -> Result<Option<Change>, StateError> {
+            self.0.react(state).await
+        }
+    }
+    let mut graph = Graph::default();
+    graph.add("a", file("/a"));
+    graph.add("b", State::Command(command("b")));
+    let (files, rest) = (OnlyFiles(FakeHost::default()), FakeHost::default());
+    let hands = Chain::new(vec![&files, &rest]);
+    assert!(block_on(apply(&graph, &hands, &(), &options())).unwrap().is_success());
+    assert_eq!((files.0.world().files.len(), rest.world().files.len(), rest.world().ran.len()), (1, 0, 1));
+    let alone = Chain::new(vec![&files]);
+    let report = block_on(apply(&graph, &alone, &(), &options())).unwrap();
+    assert_eq!(report.get("b").unwrap().comment, "`Command b` cannot be carried out here");
+}
+
 fn package_then_service() -> (Graph, FakeHost) {
     let mut graph = Graph::default();
     let packages = BTreeMap::from([("x".to_owned(), None)]);
-    let package = graph.add("package", State::Packages(Packages { packages, hold: false, only_from: Vec::new() }));
+    let package =
+        graph.add("package", State::Packages(Packages { packages, hold: false, only_from: Vec::new() }));
     let config = graph.add("config", file("/etc/x"));
     let unit = graph.add("unit", service("x.service"));
     graph.require(&config, &package);
@@ -320,7 +391,10 @@ fn a_plan_blocks_what_depends_on_a_failed_check() {
     graph.require(&b, &a);
     let plan = block_on(check_all(&graph, &FakeHost::default(), &options())).unwrap();
     assert_eq!(plan.get("b").unwrap().planned, Planned::Blocked { by: a });
-    assert_eq!(plan.text(false), "x a: unit `missing.service` does not exist\nx b: File /b waits for a\n\n2 states: 0 to change, 2 cannot be checked\n");
+    assert_eq!(
+        plan.text(false),
+        "x a: unit `missing.service` does not exist\nx b: File /b waits for a\n\n2 states: 0 to change, 2 cannot be checked\n"
+    );
 }
 
 #[test]

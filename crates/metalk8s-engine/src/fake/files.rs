@@ -89,7 +89,11 @@ impl World {
         if let Some(argv) = validate
             && self.failing.contains(argv)
         {
-            return Err(StateError::new(format!("`{}` does not accept `{}`", argv.join(" "), path.display())));
+            return Err(StateError::new(format!(
+                "`{}` does not accept `{}`",
+                argv.join(" "),
+                path.display()
+            )));
         }
         let (old_user, old_group) = self.owner(path);
         Ok(Entry::File {

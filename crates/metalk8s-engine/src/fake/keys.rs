@@ -33,9 +33,14 @@ impl World {
             State::KeyPair(KeyPair { private, public }) => {
                 vec![file(private, "private key", 0o600), file(public, "public key", 0o644)]
             }
-            State::RandomKey(RandomKey { path, bytes }) => vec![file(path, &format!("{bytes} random bytes"), 0o600)],
+            State::RandomKey(RandomKey { path, bytes }) => {
+                vec![file(path, &format!("{bytes} random bytes"), 0o600)]
+            }
             State::Authority(Authority { certificate, key, common_name, days: _ }) => {
-                vec![file(certificate, &format!("authority {common_name}"), 0o644), file(key, "private key", 0o600)]
+                vec![
+                    file(certificate, &format!("authority {common_name}"), 0o644),
+                    file(key, "private key", 0o600),
+                ]
             }
             State::Certificate(wanted) => {
                 let Certificate { certificate, key, key_mode, user: _, ca_certificate, ca_key, .. } = wanted;

@@ -25,7 +25,9 @@ impl World {
             State::Group(group) => {
                 self.groups.get(&group.name).is_some_and(|gid| group.gid.is_none() || *gid == group.gid)
             }
-            State::Opening(opening) => self.openings.contains(&format!("{}/{}", opening.port, opening.protocol)),
+            State::Opening(opening) => {
+                self.openings.contains(&format!("{}/{}", opening.port, opening.protocol))
+            }
             State::Image(image) => self.images.get(&image.reference) == Some(&image.digest),
             State::StaticPod(pod) => self.objects.get(&pod.path.display().to_string()) == Some(&pod.manifest),
             State::Object(object) => self.objects.get(&state.label()) == Some(&object.manifest),
@@ -154,13 +156,21 @@ impl World {
         let Service { name, running, enabled, masked, may_be_missing, reload: _ } = service;
         let Some(unit) = self.units.get(name) else {
             let content = *may_be_missing && !running;
-            return if content { Ok(None) } else { Err(StateError::new(format!("unit `{name}` does not exist"))) };
+            return if content {
+                Ok(None)
+            } else {
+                Err(StateError::new(format!("unit `{name}` does not exist")))
+            };
         };
         let is = unit.running == *running
             && enabled.is_none_or(|enabled| unit.enabled == enabled)
             && unit.masked == *masked;
-        let verb = if *running { "start" } else { "stop" };
-        Ok((!is).then(|| Change::new(ChangeKind::Run, format!("{verb} {name}"))))
+        let (kind, verb) = match (unit.running, *running) {
+            (false, true) => (ChangeKind::Run, "start"),
+            (true, false) => (ChangeKind::Update, "stop"),
+            _ => (ChangeKind::Update, "set up"),
+        };
+        Ok((!is).then(|| Change::new(kind, format!("{verb} {name}"))))
     }
 
     fn set_service(&mut self, service: &Service) {

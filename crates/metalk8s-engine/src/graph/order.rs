@@ -67,8 +67,12 @@ impl Order {
 /// Kahn's algorithm, the earliest added first; shorter than the graph when there is a cycle.
 fn sequence(needs: &[Vec<(usize, Edge)>], followers: &[Vec<usize>]) -> Vec<usize> {
     let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();
-    let mut ready: BinaryHeap<Reverse<usize>> =
-        open.iter().enumerate().filter(|(_, count)| **count == 0).map(|(position, _)| Reverse(position)).collect();
+    let mut ready: BinaryHeap<Reverse<usize>> = open
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count == 0)
+        .map(|(position, _)| Reverse(position))
+        .collect();
     let mut sequence = Vec::with_capacity(needs.len());
     while let Some(Reverse(position)) = ready.pop() {
         sequence.push(position);
@@ -115,7 +119,8 @@ mod tests {
 
     fn graph(names: &[&str], edges: &[(&str, RequisiteKind, &str)]) -> Graph {
         let mut graph = Graph::default();
-        let ids: Vec<_> = names.iter().map(|name| graph.add(*name, State::Swap(Swap { enabled: false }))).collect();
+        let ids: Vec<_> =
+            names.iter().map(|name| graph.add(*name, State::Swap(Swap { enabled: false }))).collect();
         let id = |name: &str| ids.iter().find(|id| id.as_str() == name).unwrap();
         for (state, kind, on) in edges {
             graph.depend(id(state), *kind, id(on));

@@ -105,7 +105,10 @@ fn a_newer_journal_is_refused_by_its_version() {
 #[test]
 fn changes_of_a_step_that_is_not_done_are_unsettled() {
     assert_eq!(unsettled(&[begin(), started("packages"), changing("a")]), ["a"]);
-    assert_eq!(unsettled(&[begin(), started("packages"), changing("a"), finished("packages", true)]), [""; 0]);
+    assert_eq!(
+        unsettled(&[begin(), started("packages"), changing("a"), finished("packages", true)]),
+        [""; 0]
+    );
     let failed = [begin(), started("packages"), changing("a"), finished("packages", false)];
     assert_eq!(unsettled(&failed), ["a"]);
     let resumed = Record::Resumed { version: "0.1.0".to_owned(), at: at() };

@@ -8,7 +8,7 @@ use std::{
 use metalk8s_engine::{StateError, state::Packages};
 use sha2::{Digest, Sha256};
 
-use super::{Installed, Wanted, checked_names, decide, has_entries, transaction};
+use super::{Installed, Turn, Wanted, checked_names, decide, has_entries, transaction};
 use crate::{
     Host,
     doing::Doing,
@@ -41,20 +41,20 @@ pub(super) async fn installed(host: &Host) -> Result<BTreeMap<String, Installed>
     Ok(parse_installed(&output.stdout))
 }
 
-pub(super) async fn apply(host: &Host, wish: &Packages) -> Result<(), StateError> {
+pub(super) async fn apply(host: &Host, wish: &Packages, turn: &Turn) -> Result<(), StateError> {
     checked_names(wish)?;
     let mut found = installed(host).await?;
     if found.values().any(|package| package.broken) || has_entries(host, Path::new(UPDATES))? {
-        repair(host).await;
+        repair(host, turn).await;
         found = installed(host).await?;
     }
     let mut plan = decide(wish, &found);
     if !plan.install.is_empty() {
         let sources = Sources::of(host, wish)?;
-        let updated = sources.update_if_changed(host).await?;
+        let updated = sources.update_if_changed(host, turn).await?;
         let mut missing = missing(&plan.install, &offered(host, &sources, &plan.install).await?);
         if !missing.is_empty() && !updated {
-            sources.update(host).await?;
+            sources.update(host, turn).await?;
             missing = self::missing(&plan.install, &offered(host, &sources, &plan.install).await?);
         }
         if !missing.is_empty() {
@@ -64,34 +64,34 @@ pub(super) async fn apply(host: &Host, wish: &Packages) -> Result<(), StateError
             };
             return Err(StateError::new(format!("{from} offers `{}`", missing.join("`, `"))).retryable());
         }
-        install(host, &sources, &plan.install).await?;
+        install(host, &sources, &plan.install, turn).await?;
         // dpkg forgets the hold of a package that it replaces.
         plan = decide(wish, &installed(host).await?);
     }
     if !plan.hold.is_empty() {
         let doing = || format!("could not hold {}", plan.hold.join(" "));
-        transaction(host.program("apt-mark").arg("hold").args(&plan.hold)).await.doing(doing)?;
+        transaction(host.program("apt-mark").arg("hold").args(&plan.hold), turn).await.doing(doing)?;
     }
     Ok(())
 }
 
 /// Finishes what an interrupted dpkg left. Where that fails, apt is asked to mend it with the installation.
-async fn repair(host: &Host) {
+async fn repair(host: &Host, turn: &Turn) {
     tracing::warn!("an installation of packages was interrupted, finishing it");
     let program = host.program("dpkg").args(["--configure", "-a", "--force-confdef", "--force-confold"]);
-    if let Err(err) = transaction(program).await {
+    if let Err(err) = transaction(program, turn).await {
         tracing::warn!(error = %err, "the interrupted installation could not be finished by dpkg");
     }
 }
 
-async fn install(host: &Host, sources: &Sources, wanted: &[Wanted]) -> Result<(), StateError> {
+async fn install(host: &Host, sources: &Sources, wanted: &[Wanted], turn: &Turn) -> Result<(), StateError> {
     let names = || wanted.iter().map(argument);
     let program = apt(host, "apt-get", sources)
         .args(["install", "--yes", "--fix-broken", "--no-install-recommends"])
         .args(["--allow-downgrades", "--allow-change-held-packages"])
         .args(names());
     let doing = || format!("could not install {}", names().collect::<Vec<_>>().join(" "));
-    transaction(program).await.doing(doing).map_err(StateError::retryable)?;
+    transaction(program, turn).await.doing(doing).map_err(StateError::retryable)?;
     Ok(())
 }
 
@@ -157,19 +157,19 @@ impl Sources {
     }
 
     /// Reads the lists where the repositories are not those that were last read. Whether it did.
-    async fn update_if_changed(&self, host: &Host) -> Result<bool, StateError> {
+    async fn update_if_changed(&self, host: &Host, turn: &Turn) -> Result<bool, StateError> {
         let Some((path, stamp)) = &self.stamp else { return Ok(false) };
         if host.read_text(path)?.as_ref() == Some(stamp) {
             return Ok(false);
         }
-        self.update(host).await?;
+        self.update(host, turn).await?;
         Ok(true)
     }
 
-    async fn update(&self, host: &Host) -> Result<(), StateError> {
+    async fn update(&self, host: &Host, turn: &Turn) -> Result<(), StateError> {
         let program = apt(host, "apt-get", self).args(["-o", "APT::Update::Error-Mode=any", "update"]);
         let doing = || "could not read the lists of the package repositories".to_owned();
-        transaction(program).await.doing(doing).map_err(StateError::retryable)?;
+        transaction(program, turn).await.doing(doing).map_err(StateError::retryable)?;
         if let Some((path, stamp)) = &self.stamp {
             replace(&host.real(path)?, stamp.as_bytes(), Numbers::root(0o644))
                 .doing(|| format!("could not write `{}`", path.display()))?;

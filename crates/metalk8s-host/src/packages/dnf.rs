@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use metalk8s_engine::{StateError, state::Packages};
 
-use super::{Installed, Wanted, checked_names, decide, transaction};
+use super::{Installed, Turn, Wanted, checked_names, decide, transaction};
 use crate::{Host, doing::Doing, lines, program::Program, repository::checked_name};
 
 const QUERY: &str = "%{NAME}\\t%{EPOCHNUM}\\t%{VERSION}\\t%{RELEASE}\\n";
@@ -32,10 +32,10 @@ pub(super) async fn installed(
     Ok(found)
 }
 
-pub(super) async fn apply(host: &Host, wish: &Packages) -> Result<(), StateError> {
+pub(super) async fn apply(host: &Host, wish: &Packages, turn: &Turn) -> Result<(), StateError> {
     let plan = decide(wish, &installed(host, wish).await?);
     if !plan.install.is_empty() {
-        install(host, wish, &plan.install).await?;
+        install(host, wish, &plan.install, turn).await?;
     }
     if !plan.hold.is_empty() {
         lines::edit(host, Path::new(CONFIGURATION), |text| excluding(text, &plan.hold))?;
@@ -43,15 +43,15 @@ pub(super) async fn apply(host: &Host, wish: &Packages) -> Result<(), StateError
     Ok(())
 }
 
-async fn install(host: &Host, wish: &Packages, wanted: &[Wanted]) -> Result<(), StateError> {
+async fn install(host: &Host, wish: &Packages, wanted: &[Wanted], turn: &Turn) -> Result<(), StateError> {
     let arguments: Vec<String> = wanted.iter().map(argument).collect();
     let doing = || format!("could not install {}", arguments.join(" "));
-    let first = transaction(dnf(host, wish)?.arg("install").args(&arguments)).await;
+    let first = transaction(dnf(host, wish)?.arg("install").args(&arguments), turn).await;
     if first.is_ok() {
         return Ok(());
     }
     // What dnf remembers of the repositories may be older than they are.
-    let second = transaction(dnf(host, wish)?.args(["install", "--refresh"]).args(&arguments)).await;
+    let second = transaction(dnf(host, wish)?.args(["install", "--refresh"]).args(&arguments), turn).await;
     second.doing(doing).map_err(StateError::retryable)?;
     Ok(())
 }

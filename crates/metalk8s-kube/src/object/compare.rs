@@ -67,7 +67,9 @@ fn sorted(value: Value) -> Value {
 /// The object as YAML; the values of a Secret only as whether they differ from `before`.
 fn show(object: &Value, before: Option<&Value>) -> String {
     let shown = if is_secret(object) { redacted(object, before) } else { object.clone() };
-    serde_saphyr::to_string(&shown).unwrap_or_else(|_| shown.to_string())
+    // A long line stays one line, so that a difference shows as the line that differs.
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(&shown, options).unwrap_or_else(|_| shown.to_string())
 }
 
 fn is_secret(object: &Value) -> bool {
@@ -139,6 +141,15 @@ mod tests {
         assert!(change.before.unwrap().contains("replicas: 2"));
         let after = change.after.unwrap();
         assert!(after.contains("replicas: 3") && !after.contains("managedFields"), "{after}");
+    }
+
+    #[test]
+    fn texts_of_several_lines_stay_readable_and_long_lines_whole() {
+        let line = "word ".repeat(60) + "end";
+        let object = json!({"kind": "ConfigMap", "data": {"long": line, "many": "one\ntwo\n"}});
+        let after = change(None, &object).unwrap().after.unwrap();
+        assert!(after.contains(&line), "{after}");
+        assert!(after.contains("many: |\n    one\n    two\n"), "{after}");
     }
 
     #[test]

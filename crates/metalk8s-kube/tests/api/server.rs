@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     net::TcpListener,
     os::unix::fs::symlink,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Weak},
     time::Duration,
@@ -16,8 +16,9 @@ use metalk8s_pki::{AuthorityMaterial, Request, Usage, authority, issue, key_pair
 use tempfile::TempDir;
 use tokio::{sync::Mutex, time::Instant};
 
-const HOW_TO_BUILD: &str = "no `kubernetes` and `etcd` found; build them with `./doit.sh components`, or name \
-                            their folder in METALK8S_TEST_BIN";
+const HOW_TO_BUILD: &str = "These tests need the built programs `kubernetes` and `etcd`: build them with \
+                            `./doit.sh components:kubernetes components:etcd`, or name a folder that has \
+                            both in METALK8S_TEST_BIN";
 
 /// How long anything may take to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,9 +51,8 @@ impl Server {
     /// A server that does not run, and has no kubeconfig yet.
     pub(crate) fn prepare() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let binaries = binaries();
         for (name, program) in [("etcd", "etcd"), ("kube-apiserver", "kubernetes")] {
-            symlink(binaries.join(program), folder.path().join(name)).unwrap();
+            symlink(binary(program), folder.path().join(name)).unwrap();
         }
         let ca = AuthorityMaterial::from(authority("kubernetes", 10, jiff::Timestamp::now()).unwrap());
         let server = Self { folder, ca, etcd: None, api: None };
@@ -142,6 +142,7 @@ impl Server {
                 ("service-cluster-ip-range", "10.96.0.0/16".into()),
                 ("authorization-mode", "RBAC".into()),
                 ("anonymous-auth", "false".into()),
+                ("allow-privileged", "true".into()),
                 // Without a controller manager nobody makes the ServiceAccounts that it asks for.
                 ("disable-admission-plugins", "ServiceAccount".into()),
             ],
@@ -237,24 +238,19 @@ fn http_get(path: &str) -> http::Request<Vec<u8>> {
     http::Request::get(path).body(Vec::new()).unwrap()
 }
 
-/// The folder with the programs: the one named, or the newest that was built on this computer.
-fn binaries() -> PathBuf {
-    if let Some(folder) = std::env::var_os("METALK8S_TEST_BIN").map(PathBuf::from) {
-        assert!(has_programs(&folder), "{}: {HOW_TO_BUILD}", folder.display());
-        return folder;
+/// The program of this name: in the folder that is named, or the newest that was built on this computer.
+fn binary(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("METALK8S_TEST_BIN") {
+        let path = PathBuf::from(folder).join(name);
+        assert!(path.is_file(), "{} is no program. {HOW_TO_BUILD}", path.display());
+        return path;
     }
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .expect(HOW_TO_BUILD)
-        .join("metalk8s");
-    ["bin", "by-hand/bin"]
-        .into_iter()
-        .map(|folder| cache.join(folder))
-        .find(|folder| has_programs(folder))
-        .expect(HOW_TO_BUILD)
-}
-
-fn has_programs(folder: &Path) -> bool {
-    ["kubernetes", "etcd"].iter().all(|program| folder.join(program).is_file())
+        .expect(HOW_TO_BUILD);
+    // The store of the build chain has a folder for each result.
+    let results = fs::read_dir(cache.join("metalk8s/store")).into_iter().flatten().flatten();
+    let programs = results.map(|result| result.path().join(name)).filter(|path| path.is_file());
+    programs.max_by_key(|path| path.metadata().and_then(|found| found.modified()).ok()).expect(HOW_TO_BUILD)
 }

@@ -34,6 +34,15 @@ fn a_written_kubeconfig_is_good() {
 }
 
 #[test]
+fn each_value_stands_on_the_line_of_its_key() {
+    let text = admin(&ca());
+    let value = |key: &str| text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap().trim();
+    for key in ["certificate-authority-data:", "client-certificate-data:", "client-key-data:"] {
+        assert!(STANDARD.decode(value(key)).unwrap().starts_with(b"-----BEGIN "), "{key}");
+    }
+}
+
+#[test]
 fn a_name_that_yaml_would_read_as_something_else_survives() {
     let ca = ca();
     let issued = issue(&ca, &request(), now()).unwrap();

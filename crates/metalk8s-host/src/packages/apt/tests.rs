@@ -88,7 +88,7 @@ async fn a_version_that_nobody_offers_is_named_with_the_repositories() {
 async fn an_unknown_repository_is_an_error_that_names_its_file() {
     let lab = lab();
     let wish = Packages { only_from: vec!["theirs".to_owned()], ..wish("1.35.4") };
-    let err = apply(&lab.host, &wish).await.unwrap_err();
+    let err = super::super::apply(&lab.host, &wish).await.unwrap_err();
     assert!(chain(&err).contains("`/etc/apt/sources.list.d/theirs.sources` does not exist"), "{err}");
 }
 

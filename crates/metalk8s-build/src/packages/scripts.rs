@@ -1,0 +1,41 @@
+//! What the package managers run on a host: systemd learns of units that come and go.
+//!
+//! Nothing is started or restarted by an installation or an upgrade: that is the agent's, or a person's.
+//! A removal stops and disables the units first, so that nothing runs without its program.
+
+use metalk8s_artifacts::packages::Scripts;
+
+/// In a root folder that is not running there is no systemd to speak to.
+const RUNNING: &str = "[ -d /run/systemd/system ]";
+
+/// For `dpkg`, which tells what it does by a word.
+///
+/// Nothing runs after the removal: because of such a script dpkg would keep the package on its books until it is
+/// purged. systemd forgets a unit that is stopped, disabled and gone by itself.
+pub(super) fn debian(units: &[String]) -> Scripts {
+    let scripts = scripts(units, "[ \"$1\" = configure ]", "[ \"$1\" = remove ]");
+    Scripts { after_remove: String::new(), ..scripts }
+}
+
+/// For `rpm`, which tells how many of the package will be left.
+pub(super) fn redhat(units: &[String]) -> Scripts {
+    scripts(units, "[ \"$1\" -ge 1 ]", "[ \"$1\" -eq 0 ]")
+}
+
+fn scripts(units: &[String], installs: &str, removes: &str) -> Scripts {
+    if units.is_empty() {
+        return Scripts::default();
+    }
+    let units = units.join(" ");
+    let reload = "systemctl daemon-reload || true";
+    Scripts {
+        after_install: format!("if {installs} && {RUNNING}; then\n  {reload}\nfi\n"),
+        before_remove: format!(
+            "if {removes}; then\n  \
+             if {RUNNING}; then\n    systemctl stop {units} || true\n  fi\n  \
+             if [ -x /usr/bin/systemctl ]; then\n    \
+             systemctl --no-reload --quiet disable {units} || true\n  fi\nfi\n"
+        ),
+        after_remove: format!("if {RUNNING}; then\n  {reload}\nfi\n"),
+    }
+}

@@ -1,0 +1,29 @@
+//! `pkg`: packages.
+
+use std::collections::BTreeMap;
+
+use metalk8s_engine::{State, state::Packages};
+
+use super::Function;
+use crate::args::Args;
+
+/// `refresh` is accepted and needs nothing: package lists are read when a package is missing. A hold is
+/// always updated, so `update_holds` needs nothing either.
+pub(super) const FUNCTIONS: &[Function] = &[Function {
+    module: "pkg",
+    name: "installed",
+    arguments: &["version", "pkgs", "hold", "update_holds", "refresh"],
+    build: installed,
+}];
+
+fn installed(args: &mut Args<'_>) -> Option<State> {
+    args.boolean("update_holds");
+    args.boolean("refresh");
+    let hold = args.boolean("hold").unwrap_or(false);
+    let version = args.text("version");
+    let packages: BTreeMap<String, Option<String>> = match args.node("pkgs") {
+        Some(_) => args.pairs("pkgs")?.into_iter().collect(),
+        None => [(args.chunk.name.clone(), version)].into(),
+    };
+    Some(State::Packages(Packages { packages, hold, only_from: Vec::new() }))
+}

@@ -1,0 +1,77 @@
+//! `mount`, `sysctl`, `kmod`, `host`: settings of the system.
+
+use std::net::IpAddr;
+
+use metalk8s_diagnostics::explain;
+use metalk8s_engine::{
+    State,
+    state::{HostsEntry, KernelModule, Mount, Sysctl},
+};
+
+use super::Function;
+use crate::args::Args;
+
+/// `mkmnt` is accepted and needs nothing: the mount point is always made.
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function {
+        module: "mount",
+        name: "mounted",
+        arguments: &["device", "fstype", "opts", "persist", "mkmnt"],
+        build: mounted,
+    },
+    Function { module: "sysctl", name: "present", arguments: &["value", "config"], build: sysctl },
+    Function { module: "kmod", name: "present", arguments: &["persist"], build: kmod },
+    Function { module: "host", name: "present", arguments: &["ip"], build: host },
+];
+
+fn mounted(args: &mut Args<'_>) -> Option<State> {
+    args.boolean("mkmnt");
+    let target = args.name_as_path();
+    let (device, fs_type) = (args.required_text("device"), args.required_text("fstype"));
+    let options = args.texts("opts").unwrap_or_else(|| vec!["defaults".to_owned()]);
+    let options =
+        options.iter().flat_map(|list| list.split(',')).map(|option| option.trim().to_owned()).collect();
+    let persistent = args.boolean("persist").unwrap_or(true);
+    Some(State::Mount(Mount {
+        source: device?.into(),
+        target: target?,
+        fs_type: fs_type?,
+        options,
+        persistent,
+    }))
+}
+
+fn sysctl(args: &mut Args<'_>) -> Option<State> {
+    let value = args.required_text("value");
+    let file = args.path("config").unwrap_or_else(|| "/etc/sysctl.d/99-salt.conf".into());
+    Some(State::Sysctl(Sysctl { key: args.chunk.name.clone(), value: value?, file, may_be_read_only: false }))
+}
+
+/// A module is always kept over a boot.
+fn kmod(args: &mut Args<'_>) -> Option<State> {
+    let name = &args.chunk.name;
+    let file = format!("/etc/modules-load.d/{name}.conf");
+    if let (Some(false), Some(node)) = (args.boolean("persist"), args.node("persist")) {
+        let message = "a module that is forgotten at the next boot is not supported";
+        args.wrong(explain::SLS_BAD_VALUE, "persist", node, message, "`True`");
+    }
+    Some(State::KernelModule(KernelModule { name: name.clone(), file: file.into(), optional: false }))
+}
+
+fn host(args: &mut Args<'_>) -> Option<State> {
+    let text = args.required_text("ip")?;
+    let node = args.node("ip")?;
+    match text.parse::<IpAddr>() {
+        Ok(address) => Some(State::HostsEntry(HostsEntry { address, names: vec![args.chunk.name.clone()] })),
+        Err(_) => {
+            args.wrong(
+                explain::SLS_BAD_VALUE,
+                "ip",
+                node,
+                "this is no address",
+                "an address such as `10.0.0.1`",
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Results as Salt's commands print them (`--out`).
+
+mod highstate;
+mod nested;
+mod python;
+
+use std::str::FromStr;
+
+use serde::Serialize;
+use serde_json::{Map, Value, ser::PrettyFormatter};
+
+pub use highstate::StateOutput;
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Out {
+    /// Indented, for people; states as the list with a summary.
+    #[default]
+    Nested,
+    /// The list of states with a summary, whatever the result is.
+    Highstate,
+    /// JSON, indented by 4.
+    Json,
+    /// YAML.
+    Yaml,
+    /// One line per value.
+    Txt,
+    /// One line in Python's words.
+    Raw,
+    /// The values alone, one per line.
+    NewlineValuesOnly,
+    /// Nothing.
+    Quiet,
+}
+
+const NAMES: [(&str, Out); 8] = [
+    ("nested", Out::Nested),
+    ("highstate", Out::Highstate),
+    ("json", Out::Json),
+    ("yaml", Out::Yaml),
+    ("txt", Out::Txt),
+    ("raw", Out::Raw),
+    ("newline_values_only", Out::NewlineValuesOnly),
+    ("quiet", Out::Quiet),
+];
+
+impl FromStr for Out {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, out)| *out).ok_or_else(|| {
+            let names: Vec<String> = NAMES.iter().map(|(name, _)| format!("`{name}`")).collect();
+            format!("`{text}` is none of {}", names.join(", "))
+        })
+    }
+}
+
+/// Why a result could not be printed.
+#[derive(Debug, thiserror::Error)]
+#[error("could not write the result as YAML")]
+pub struct OutputError(#[source] serde_saphyr::ser::Error);
+
+/// Prints any result of a node, ended by a line break; `id` is `local` for `salt-call`.
+///
+/// # Errors
+/// When it cannot be written as YAML.
+pub fn value(id: &str, value: &Value, out: Out) -> Result<String, OutputError> {
+    let whole = || Value::Object(Map::from_iter([(id.to_owned(), value.clone())]));
+    Ok(match out {
+        Out::Nested | Out::Highstate => nested::display(&whole(), 0),
+        Out::Json => json(&whole()),
+        Out::Yaml => serde_saphyr::to_string(&whole()).map_err(OutputError)?,
+        Out::Txt => txt(id, value),
+        Out::Raw => format!("{}\n", python::repr(&whole())),
+        Out::NewlineValuesOnly => values_only(value),
+        Out::Quiet => String::new(),
+    })
+}
+
+/// Prints what a state function returned ([`crate::state_return`]), ended by a line break.
+///
+/// # Errors
+/// When it cannot be written as YAML.
+pub fn states(
+    id: &str,
+    returned: &Map<String, Value>,
+    out: Out,
+    detail: StateOutput,
+) -> Result<String, OutputError> {
+    match out {
+        Out::Nested | Out::Highstate => Ok(highstate::display(id, returned, detail)),
+        _ => value(id, &Value::Object(returned.clone()), out),
+    }
+}
+
+fn json(value: &Value) -> String {
+    let mut bytes = Vec::new();
+    let mut serializer =
+        serde_json::Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b"    "));
+    value.serialize(&mut serializer).expect("a JSON value is written to memory");
+    bytes.push(b'\n');
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+fn txt(id: &str, value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() => String::new(),
+        Value::String(text) => text.lines().map(|line| format!("{id}: {line}\n")).collect(),
+        other => format!("{id}: {}\n", python::repr(other)),
+    }
+}
+
+fn values_only(value: &Value) -> String {
+    match value {
+        Value::Array(items) => items.iter().map(values_only).collect(),
+        Value::Object(map) => map.values().map(values_only).collect(),
+        other => format!("{}\n", python::plain(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Out, value};
+
+    fn check(result: &Value, out: &str, expect: &str) {
+        assert_eq!(value("local", result, out.parse().unwrap()).unwrap(), expect, "{out}");
+    }
+
+    #[test]
+    fn a_text_is_printed_in_every_form() {
+        let ip = json!("10.0.0.1");
+        check(&ip, "nested", "local:\n    10.0.0.1\n");
+        check(&ip, "json", "{\n    \"local\": \"10.0.0.1\"\n}\n");
+        check(&ip, "yaml", "local: \"10.0.0.1\"\n");
+        check(&ip, "txt", "local: 10.0.0.1\n");
+        check(&ip, "raw", "{'local': '10.0.0.1'}\n");
+        check(&ip, "newline_values_only", "10.0.0.1\n");
+        check(&ip, "quiet", "");
+    }
+
+    #[test]
+    fn what_is_missing_prints_the_id_alone() {
+        check(&json!(""), "nested", "local:\n");
+    }
+
+    #[test]
+    fn trees_are_nested_as_salt_nests_them() {
+        let tree =
+            json!({"b": {"x": true, "empty": []}, "a": ["one", {"k": 1, "l": null}, ["two"]], "t": "1\n2"});
+        check(
+            &tree,
+            "nested",
+            "local:\n    ----------\n    a:\n        - one\n        |_\n          ----------\n          k:\n              1\n          l:\n              None\n        |_\n          - two\n    b:\n        ----------\n        empty:\n        x:\n            True\n    t:\n        1\n        2\n",
+        );
+        check(&json!({}), "nested", "local:\n    ----------\n");
+        check(&json!({"a": [1, true, null, "it's"]}), "txt", "local: {'a': [1, True, None, \"it's\"]}\n");
+    }
+
+    #[test]
+    fn an_unknown_form_names_the_known_ones() {
+        assert!("xml".parse::<Out>().unwrap_err().contains("`nested`"));
+    }
+}
