@@ -1,4 +1,5 @@
 //! The stages of a Bootstrap node, kept beside as golden files.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
