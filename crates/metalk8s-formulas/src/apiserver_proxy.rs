@@ -12,6 +12,7 @@ use crate::{
     bootstrap::{FormulaError, image},
     layout::{APISERVER_PROXY, endpoint},
     pod::{HostPath, Pod},
+    system::SERVER_ID,
 };
 
 /// The directory with the list of API servers; the directory is mounted, so that a replaced file is seen.
@@ -28,7 +29,7 @@ pub(crate) fn static_pod(pillar: &Pillar) -> Result<Graph, FormulaError> {
         .command(["--health", "127.0.0.1:7080", "--backends-file", &file.display().to_string()])
         .command(["--local", &pillar.node.control_plane.to_string()])
         .host_path(HostPath::directory("backends", DIRECTORY).read_only())
-        .user(65532)
+        .user(SERVER_ID)
         .http_probes(Ipv4Addr::LOCALHOST.into(), 7080, "/healthz", "/healthz")
         .requests("20m", "16Mi");
     let manifest = graph.add(

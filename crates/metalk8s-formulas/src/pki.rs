@@ -14,11 +14,14 @@ use metalk8s_types::{Grains, Pillar, paths};
 use crate::{
     hostname::node_name,
     layout::{APISERVER_PROXY, AUTHORITY_DAYS, CLUSTER_DOMAIN, LEAF_DAYS, endpoint, kubernetes_service},
-    system::ETCD_USER,
+    system::{ETCD_USER, SERVER_USER},
 };
 
 /// The key that encrypts Secrets at rest (NFR-09).
 pub(crate) const ENCRYPTION_KEY: &str = "/etc/metalk8s/crypt/apiserver.key";
+
+/// Keys of the repositories' server and of the authority that signs it.
+pub(crate) const REPOSITORIES_PKI: &str = "/etc/metalk8s/pki/repositories";
 
 /// One authority per realm (PKI-03).
 #[derive(Clone, Copy)]
@@ -26,6 +29,7 @@ enum Realm {
     Kubernetes,
     Etcd,
     FrontProxy,
+    Repositories,
 }
 
 impl Realm {
@@ -42,6 +46,15 @@ impl Realm {
             Self::Kubernetes => Path::new(paths::KUBERNETES_PKI).join("ca"),
             Self::Etcd => Path::new(paths::ETCD_PKI).join("ca"),
             Self::FrontProxy => Path::new(paths::KUBERNETES_PKI).join("front-proxy-ca"),
+            Self::Repositories => Path::new(REPOSITORIES_PKI).join("ca"),
+        }
+    }
+
+    /// Where the realm's certificates lie.
+    fn directory(self) -> &'static Path {
+        match self {
+            Self::Kubernetes | Self::Etcd | Self::FrontProxy => Path::new(paths::KUBERNETES_PKI),
+            Self::Repositories => Path::new(REPOSITORIES_PKI),
         }
     }
 
@@ -50,13 +63,14 @@ impl Realm {
             Self::Kubernetes => "kubernetes",
             Self::Etcd => "etcd-ca",
             Self::FrontProxy => "front-proxy-ca",
+            Self::Repositories => "metalk8s-repositories-ca",
         }
     }
 }
 
 /// A certificate of this node, before it has paths.
 struct Leaf<'a> {
-    /// Path below /etc/kubernetes/pki, without ending.
+    /// Path below the realm's directory, without ending.
     name: &'a str,
     realm: Realm,
     common_name: &'a str,
@@ -70,7 +84,7 @@ struct Leaf<'a> {
 /// All keys of a node that holds the authorities and runs etcd and the control plane.
 pub(crate) fn bootstrap(grains: &Grains, pillar: &Pillar) -> Graph {
     let mut graph = Graph::default();
-    let authorities: Vec<_> = [Realm::Kubernetes, Realm::Etcd, Realm::FrontProxy]
+    let authorities: Vec<_> = [Realm::Kubernetes, Realm::Etcd, Realm::FrontProxy, Realm::Repositories]
         .into_iter()
         .map(|realm| (realm.common_name(), add_authority(&mut graph, realm)))
         .collect();
@@ -141,6 +155,7 @@ fn leaves<'a>(grains: &'a Grains, pillar: &Pillar) -> Vec<Leaf<'a>> {
         server("controller-manager", Realm::Kubernetes, "kube-controller-manager"),
         server("scheduler", Realm::Kubernetes, "kube-scheduler"),
         server("kubelet", Realm::Kubernetes, node),
+        Leaf { user: Some(SERVER_USER), ..server("server", Realm::Repositories, "repositories") },
         client("apiserver-kubelet-client", Realm::Kubernetes, "kube-apiserver-kubelet-client", &[]),
         client("apiserver-etcd-client", Realm::Etcd, "kube-apiserver-etcd-client", &[]),
         client("front-proxy-client", Realm::FrontProxy, "front-proxy-client", &[]),
@@ -191,7 +206,7 @@ fn add_authority(graph: &mut Graph, realm: Realm) -> StateId {
 }
 
 fn add_leaf(graph: &mut Graph, leaf: &Leaf<'_>) -> StateId {
-    let stem = Path::new(paths::KUBERNETES_PKI).join(leaf.name);
+    let stem = leaf.realm.directory().join(leaf.name);
     graph.add(
         format!("certificate {}", leaf.name),
         State::Certificate(Certificate {

@@ -1,6 +1,9 @@
 //! Archives, the package repositories inside them, and the server that hands both out (areas ISO, PKG).
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use metalk8s_engine::{
     Graph, State,
@@ -12,7 +15,9 @@ use serde_json::json;
 use crate::{
     bootstrap::{FormulaError, image},
     layout::endpoint,
+    pki::REPOSITORIES_PKI,
     pod::{HostPath, Pod},
+    system::SERVER_ID,
 };
 
 /// Port of the repositories (constants.md, section 1).
@@ -100,19 +105,23 @@ pub(crate) fn server(pillar: &Pillar) -> Result<Graph, FormulaError> {
         ));
     }
     let address = endpoint(pillar.node.control_plane, PORT);
+    let pki = |name: &str| format!("{REPOSITORIES_PKI}/{name}");
     let pod = Pod::new("repositories", image(pillar, "metalk8s")?)
         .command(["metalk8s", "repositories", "--root", paths::ARCHIVES, "--listen", &address])
+        .command(["--tls-certificate", &pki("server.crt"), "--tls-key", &pki("server.key")])
+        .host_path(HostPath::directory("pki", REPOSITORIES_PKI).read_only())
         .host_path(
             HostPath::directory("archives", paths::ARCHIVES).read_only().propagation("HostToContainer"),
         )
-        .user(65532)
-        .http_probes(pillar.node.control_plane, PORT, "/healthz", "/healthz")
+        .user(SERVER_ID)
+        .https_probes(pillar.node.control_plane, PORT, "/healthz", "/healthz")
         .requests("50m", "32Mi");
     let manifest = graph.add(
         "static pod repositories",
         State::StaticPod(StaticPod {
             path: Path::new(paths::MANIFESTS).join("repositories.yaml"),
             manifest: pod.manifest(),
+            // The server reads a renewed certificate by itself.
             files: Vec::new(),
         }),
     );
@@ -120,12 +129,17 @@ pub(crate) fn server(pillar: &Pillar) -> Result<Graph, FormulaError> {
     Ok(graph)
 }
 
+/// The certificate of the authority that signs the server's.
+fn authority() -> PathBuf {
+    Path::new(REPOSITORIES_PKI).join("ca.crt")
+}
+
 /// The repositories answer.
 pub(crate) fn ready(pillar: &Pillar) -> State {
     State::Wait(Wait {
         until: Condition::Http {
-            url: format!("http://{}/healthz", endpoint(pillar.node.control_plane, PORT)),
-            ca: None,
+            url: format!("https://{}/healthz", endpoint(pillar.node.control_plane, PORT)),
+            ca: Some(authority()),
             client: None,
         },
         deadline_seconds: 120,
@@ -139,7 +153,8 @@ pub(crate) fn registry_hosts(pillar: &Pillar) -> BTreeMap<String, serde_json::Va
         .repositories
         .iter()
         .map(|address| {
-            (format!("http://{}", endpoint(*address, PORT)), json!({"capabilities": ["pull", "resolve"]}))
+            let host = json!({"capabilities": ["pull", "resolve"], "ca": [authority()]});
+            (format!("https://{}", endpoint(*address, PORT)), host)
         })
         .collect();
     let server = hosts.keys().next().cloned().unwrap_or_default();

@@ -3,15 +3,22 @@
 use std::path::PathBuf;
 
 use metalk8s_engine::{
-    Graph, State,
+    Graph, State, StateId,
     state::{Directory, Group, KernelModule, Service, Swap, Sysctl, User},
 };
 use metalk8s_types::{Grains, paths};
+
+use crate::pki::REPOSITORIES_PKI;
 
 /// User and group that etcd runs as (NFR-12), in the range that neither Debian, EL nor systemd hands out.
 pub(crate) const ETCD_ID: u32 = 60_602;
 /// Name of that user and group.
 pub(crate) const ETCD_USER: &str = "etcd";
+
+/// User that our own servers run as, in the same range.
+pub(crate) const SERVER_ID: u32 = 60_603;
+/// Name of that user and group.
+pub(crate) const SERVER_USER: &str = "metalk8s";
 
 /// Kernel parameters that Kubernetes and Calico need.
 const SYSCTLS: [(&str, &str); 5] = [
@@ -56,19 +63,8 @@ pub(crate) fn prepared(grains: &Grains) -> Graph {
     }
     // BOOT-12: a foreign agent would fight with ours over the same files.
     graph.add("no foreign salt-minion", State::Service(Service::stopped("salt-minion.service")));
-    let group =
-        graph.add("group etcd", State::Group(Group { name: ETCD_USER.to_owned(), gid: Some(ETCD_ID) }));
-    let user = graph.add(
-        "user etcd",
-        State::User(User {
-            name: ETCD_USER.to_owned(),
-            uid: Some(ETCD_ID),
-            group: ETCD_USER.to_owned(),
-            home: PathBuf::from("/var/lib/etcd"),
-            shell: PathBuf::from("/usr/sbin/nologin"),
-        }),
-    );
-    graph.require(&user, &group);
+    let user = add_user(&mut graph, ETCD_USER, ETCD_ID, "/var/lib/etcd");
+    add_user(&mut graph, SERVER_USER, SERVER_ID, paths::STATE_DIR);
     let data = graph.add(
         "data of etcd",
         State::Directory(Directory {
@@ -81,6 +77,7 @@ pub(crate) fn prepared(grains: &Grains) -> Graph {
     for (path, mode) in [
         (paths::CONFIG_DIR, 0o755),
         (paths::PKI_DIR, 0o700),
+        (REPOSITORIES_PKI, 0o755),
         ("/etc/metalk8s/crypt", 0o700),
         (paths::STATE_DIR, 0o755),
         (paths::LOG_DIR, 0o755),
@@ -93,4 +90,22 @@ pub(crate) fn prepared(grains: &Grains) -> Graph {
         graph.add(format!("directory {path}"), State::Directory(Directory::new(path, mode)));
     }
     graph
+}
+
+/// A user of the system with a group of its own, both with this number.
+fn add_user(graph: &mut Graph, name: &str, id: u32, home: &str) -> StateId {
+    let group =
+        graph.add(format!("group {name}"), State::Group(Group { name: name.to_owned(), gid: Some(id) }));
+    let user = graph.add(
+        format!("user {name}"),
+        State::User(User {
+            name: name.to_owned(),
+            uid: Some(id),
+            group: name.to_owned(),
+            home: PathBuf::from(home),
+            shell: PathBuf::from("/usr/sbin/nologin"),
+        }),
+    );
+    graph.require(&user, &group);
+    user
 }
