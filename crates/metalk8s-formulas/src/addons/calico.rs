@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use super::manifests::{Addon, AddonError, UpstreamManifests, object_state, rolled_out, title, variable};
 use crate::{bootstrap::FormulaError, layout::APISERVER_PROXY};
 
-const FILES: [(&str, &str); 3] = [
+const NODE: [(&str, &str); 2] = [
     ("rbac.yaml", include_str!("../../../../addons/calico/manifests/rbac.yaml")),
     ("daemonset.yaml", include_str!("../../../../addons/calico/manifests/daemonset.yaml")),
-    ("kube-controllers.yaml", include_str!("../../../../addons/calico/manifests/kube-controllers.yaml")),
 ];
+const CONTROLLERS: [(&str, &str); 1] =
+    [("kube-controllers.yaml", include_str!("../../../../addons/calico/manifests/kube-controllers.yaml"))];
 
 /// The CRDs of the archive, then the addon, then the wait for its pods.
 pub(crate) fn calico(pillar: &Pillar, upstream: &UpstreamManifests) -> Result<Graph, FormulaError> {
@@ -31,7 +32,7 @@ pub(crate) fn calico(pillar: &Pillar, upstream: &UpstreamManifests) -> Result<Gr
         graph.require(&wait, &applied);
         established.push(wait);
     }
-    let mut addon = Addon::read("calico", &FILES)?;
+    let mut addon = Addon::read("calico", &NODE)?;
     addon.fill_images(pillar)?;
     let environment = environment(pillar);
     let daemon_set = addon.object("DaemonSet", "calico-node");
@@ -44,10 +45,15 @@ pub(crate) fn calico(pillar: &Pillar, upstream: &UpstreamManifests) -> Result<Gr
         }
     }
     let objects = addon.add_to(&mut graph, &established);
-    for (kind, name) in [("DaemonSet", "calico-node"), ("Deployment", "calico-kube-controllers")] {
-        let ready = graph.add(format!("{name} runs"), rolled_out(kind, name));
-        graph.require_all(&ready, &objects);
-    }
+    let ready = graph.add("calico-node runs", rolled_out("DaemonSet", "calico-node"));
+    graph.require_all(&ready, &objects);
+    // A pod of the network that comes before the network fails, and is tried again only seconds later.
+    let mut controllers = Addon::read("calico", &CONTROLLERS)?;
+    controllers.fill_images(pillar)?;
+    let objects = controllers.add_to(&mut graph, &[ready]);
+    let ready =
+        graph.add("calico-kube-controllers runs", rolled_out("Deployment", "calico-kube-controllers"));
+    graph.require_all(&ready, &objects);
     Ok(graph)
 }
 
