@@ -301,3 +301,9 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_example_of_the_archive_is_accepted() {
+    let text = include_bytes!("../../../../examples/bootstrap.yaml");
+    assert_eq!(BootstrapConfiguration::parse(text).unwrap().ca_minion, "bootstrap");
+}

@@ -11,6 +11,8 @@ use super::{
 
 /// Deeper than any configuration.
 const MAX_DEPTH: usize = 16;
+/// More than any configuration has. Some values are compared each with each.
+const MAX_VALUES: usize = 10_000;
 
 /// A place in the text, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +90,7 @@ pub(super) fn load(bytes: &[u8]) -> Result<Node, Mistake> {
         });
     }
     let text = text(bytes)?;
-    let mut builder = Builder { parser: Parser::new_from_str(text) };
+    let mut builder = Builder { parser: Parser::new_from_str(text), values: 0 };
     builder.document()
 }
 
@@ -113,6 +115,8 @@ fn text(bytes: &[u8]) -> Result<&str, Mistake> {
 
 struct Builder<'input> {
     parser: Parser<'input, StrInput<'input>>,
+    /// How many were read.
+    values: usize,
 }
 
 impl<'input> Builder<'input> {
@@ -152,6 +156,14 @@ impl<'input> Builder<'input> {
     fn node(&mut self, event: Event<'input>, place: Place, depth: usize) -> Result<Node, Mistake> {
         if depth > MAX_DEPTH {
             return Err(place.mistake(format!("values are nested deeper than {MAX_DEPTH} times")));
+        }
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(Mistake {
+                code: MistakeCode::TooLarge,
+                accepted: Some(format!("at most {MAX_VALUES} values")),
+                ..place.mistake("the file holds too many values to be a configuration")
+            });
         }
         let value = match event {
             Event::Scalar(text, style, _, tag) => {

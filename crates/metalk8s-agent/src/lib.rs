@@ -1,1 +1,0 @@
-//! the daemon on every node.

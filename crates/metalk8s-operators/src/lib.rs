@@ -1,1 +1,0 @@
-//! the controllers of the product.
