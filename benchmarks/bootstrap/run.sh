@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# `bootstrap.sh` beside `kubeadm init`: the time until the API server is ready, on one machine of the lab, with
+# the same packages and images in place for both. Prints a table; the lab is removed at the end.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root"
+rounds=${ROUNDS:-3}
+export METALK8S_LAB=bench-$(printf '%s' "$root" | sha256sum | cut -c 1-8)
+lab() { ./lab --quiet "$@"; }
+machine() { lab ssh bootstrap -- "$1" < /dev/null; }
+trap './lab --quiet down > /dev/null' EXIT
+
+./doit.sh iso components:kubeadm > /dev/null
+kubeadm=$(./doit.sh info components:kubeadm | sed -n '/^targets/,$ s/^ - //p')/kubeadm
+version=$(sed -n 's/^VERSION=//p' _build/root/product.txt)
+bootstrap=/srv/scality/metalk8s-$version/bootstrap.sh
+lab down > /dev/null
+lab up > /dev/null
+container=$(podman ps --quiet --filter "name=metalk8s-$METALK8S_LAB-bootstrap")
+podman cp "$kubeadm" "$container:/usr/local/bin/kubeadm"
+
+# Everything of a cluster goes; packages and images stay.
+reset='systemctl stop kubelet
+crictl rmp -f -a > /dev/null 2>&1
+grep " /var/lib/kubelet/" /proc/mounts | cut -d" " -f2 | xargs -r umount
+rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/etcd /etc/cni/net.d /var/lib/calico /var/lib/metalk8s/runs /etc/metalk8s/pki/repositories
+mkdir -p /etc/kubernetes /var/lib/kubelet'
+
+# kubeadm wants images by its own names, and the settings that such a machine needs.
+machine 'registry=metalk8s-registry-from-config.invalid/metalk8s-'"$version"'
+for name in kube-apiserver kube-controller-manager kube-scheduler etcd; do
+    image=$(ctr -n k8s.io images ls -q | grep "^$registry/$name:")
+    tag=${image##*:}; [ "$name" = etcd ] || tag=v$tag
+    ctr -n k8s.io images tag --force "$image" "bench.invalid/$name:$tag" > /dev/null
+done
+address=$(hostname -I | cut -d" " -f1)
+etcd=$(ctr -n k8s.io images ls -q | sed -n "s|^$registry/etcd:||p")
+kubernetes=$(ctr -n k8s.io images ls -q | sed -n "s|^$registry/kube-apiserver:||p")
+cat > /root/kubeadm.yaml <<E
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint: {advertiseAddress: $address}
+nodeRegistration: {criSocket: unix:///run/containerd/containerd.sock, imagePullPolicy: IfNotPresent}
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: v$kubernetes
+imageRepository: bench.invalid
+etcd: {local: {imageTag: "$etcd"}}
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: cgroupfs
+failCgroupV1: false
+failSwapOn: false
+imageGCHighThresholdPercent: 100
+imageGCLowThresholdPercent: 99
+evictionHard: {nodefs.available: "1%", imagefs.available: "1%"}
+E'
+
+ours=() theirs=() whole=()
+for _ in $(seq "$rounds"); do
+    machine "$reset"
+    machine 'printf "[Service]\nExecStart=\nExecStart=/usr/bin/kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml --container-runtime-endpoint=unix:///run/containerd/containerd.sock\n" > /etc/systemd/system/kubelet.service.d/99-bench.conf; systemctl daemon-reload'
+    theirs+=("$(machine 'start=$(date +%s.%N); kubeadm init --config /root/kubeadm.yaml --skip-phases=addon --ignore-preflight-errors=all > /root/kubeadm.log 2>&1 || { tail -n 5 /root/kubeadm.log >&2; exit 1; }; until kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz > /dev/null 2>&1; do sleep 0.1; done; end=$(date +%s.%N); echo "$end - $start" | awk "{print \$1 - \$3}"')")
+    machine "$reset; rm -f /etc/systemd/system/kubelet.service.d/99-bench.conf; systemctl daemon-reload"
+    machine "$bootstrap > /root/bootstrap.log 2>&1 || { tail -n 5 /root/bootstrap.log >&2; exit 1; }"
+    # The journal tells when the command's first step began and when the API server answered.
+    journal=$(machine 'cat /var/lib/metalk8s/runs/*.jsonl')
+    read -r ready all < <(python3 - "$journal" <<'PY'
+import datetime, json, sys
+records = [json.loads(line) for line in sys.argv[1].splitlines()]
+at = lambda record: datetime.datetime.fromisoformat(record["at"][:26].rstrip("Z") + "+00:00").timestamp()
+begin = at(records[0])
+ready = [at(r) for r in records if r["record"] == "step_finished" and r["step"] == "control-plane"][0]
+print(round(ready - begin, 1), round(at(records[-1]) - begin, 1))
+PY
+)
+    ours+=("$ready")
+    whole+=("$all")
+done
+again=$(machine "start=\$(date +%s.%N); $bootstrap --output json 2> /dev/null; end=\$(date +%s.%N); echo \$end \$start | awk '{printf \"%.1f s\", \$1 - \$2}'")
+printf 'seconds until the API server is ready, %s rounds\n  kubeadm init   %s\n  bootstrap.sh   %s\n  until everything is ready   %s\nbootstrap.sh again: %s\n' \
+    "$rounds" "${theirs[*]}" "${ours[*]}" "${whole[*]}" "$(echo $again)"
+python3 - "${ours[*]}" "${theirs[*]}" <<'PY'
+import statistics, sys
+ours, theirs = (statistics.median(map(float, words.split())) for words in sys.argv[1:])
+print(f"ratio of medians {ours / theirs:.2f} (must be at most 1.5)")
+PY
