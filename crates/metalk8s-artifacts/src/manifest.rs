@@ -16,6 +16,8 @@ pub const LIMIT: u64 = 32 * 1024 * 1024;
 pub const SCHEMA: u32 = 1;
 const MOST_FILES: usize = 200_000;
 const LONGEST_PATH: usize = 1024;
+/// Characters of a foreign text in a message.
+const LONGEST_SHOWN: usize = 80;
 
 /// The contents of an archive. [`MANIFEST`] and [`SIGNATURE`] themselves are not among the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +73,7 @@ pub enum ManifestError {
     Value {
         /// What it should be.
         what: &'static str,
-        /// What it is.
+        /// What it is, shortened and without control characters.
         value: String,
     },
     /// More than an archive can hold.
@@ -106,7 +108,7 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), ManifestError> {
-        let refuse = |what, value: &str| Err(ManifestError::Value { what, value: value.to_owned() });
+        let refuse = |what, value: &str| Err(ManifestError::Value { what, value: shown(value) });
         if !is_version(&self.version) {
             return refuse("version", &self.version);
         }
@@ -134,6 +136,14 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// Foreign text as it may stand in a message that is printed.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars()
+        .take(LONGEST_SHOWN)
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
 }
 
 /// Whether `path` stays inside the folder it is relative to, on every system.

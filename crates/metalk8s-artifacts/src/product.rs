@@ -2,6 +2,8 @@
 
 use metalk8s_types::PRODUCT;
 
+use crate::manifest::shown;
+
 /// The largest `product.txt` that is read, in bytes.
 pub const LIMIT: u64 = 64 * 1024;
 
@@ -68,10 +70,10 @@ impl Product {
             host: value("BUILD_HOST").unwrap_or_default(),
         };
         if product.name != PRODUCT {
-            return Err(ProductError::OtherProduct(product.name));
+            return Err(ProductError::OtherProduct(shown(&product.name)));
         }
         if !is_version(&product.version) {
-            return Err(ProductError::Version(product.version));
+            return Err(ProductError::Version(shown(&product.version)));
         }
         Ok(product)
     }

@@ -1,5 +1,7 @@
 //! What can be typed.
 
+mod salt_call;
+
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -8,6 +10,8 @@ use std::{
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use metalk8s_diagnostics::Output;
 use metalk8s_types::paths;
+
+pub use salt_call::{LogLevel, SaltCall};
 
 /// Kubernetes for a company's own machines, from one archive.
 #[derive(Debug, Parser)]
@@ -30,6 +34,7 @@ pub enum Command {
     Explain(Explain),
     Repositories(Repositories),
     ApiserverProxy(ApiserverProxy),
+    SaltCall(SaltCall),
 }
 
 /// Turn this machine into a Bootstrap node
@@ -138,6 +143,30 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_salt_call_stand_before_and_after_the_function() {
+        for words in [
+            &["--local", "--out", "json", "pillar.get", "metalk8s"][..],
+            &["pillar.get", "metalk8s", "--out", "json", "--local"],
+            &["pillar.get", "--out=json", "metalk8s", "--local", "-l", "quiet", "--state_output=mixed"],
+        ] {
+            let args = Args::try_parse_from(["metalk8s", "salt-call"].iter().chain(words)).unwrap();
+            let Command::SaltCall(call) = args.command else { panic!("{words:?}") };
+            assert_eq!(call.function, "pillar.get");
+            assert_eq!(call.arguments, ["metalk8s"]);
+            assert_eq!(call.out, metalk8s_saltcompat::output::Out::Json);
+            assert!(call.local);
+        }
+    }
+
+    #[test]
+    fn forms_that_do_not_exist_are_refused() {
+        for option in ["--out=xml", "--state-output=loud", "--log-level=shout", "--nonesuch"] {
+            let words = ["metalk8s", "salt-call", "test.ping", option];
+            assert!(Args::try_parse_from(words).is_err(), "{option}");
+        }
     }
 
     #[test]

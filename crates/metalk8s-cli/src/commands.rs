@@ -5,6 +5,7 @@ pub(crate) mod archive;
 pub(crate) mod bootstrap;
 pub(crate) mod explain;
 pub(crate) mod repositories;
+pub(crate) mod salt_call;
 
 use tokio::signal::unix::{SignalKind, signal};
 

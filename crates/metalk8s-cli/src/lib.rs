@@ -34,14 +34,19 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    // What works on one state after the other gains nothing from threads, and would pay for their start.
+    let mut runtime = match args.command {
+        Command::SaltCall(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build()?.block_on(async {
         match args.command {
             Command::Bootstrap(command) => commands::bootstrap::run(command, args.quiet, printer).await,
             Command::Archive(command) => commands::archive::run(command, printer),
             Command::Explain(command) => commands::explain::run(&command, printer),
             Command::Repositories(command) => commands::repositories::run(command).await,
             Command::ApiserverProxy(command) => commands::apiserver_proxy::run(command).await,
+            Command::SaltCall(command) => commands::salt_call::run(command, printer).await,
         }
     })
 }

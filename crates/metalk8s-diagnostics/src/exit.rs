@@ -20,6 +20,8 @@ pub enum Exit {
     Pending,
     /// 130: interrupted, as a shell counts SIGINT.
     Interrupted,
+    /// Any other: what users of another program expect, where ours stands in its place.
+    Status(u8),
 }
 
 impl Exit {
@@ -31,6 +33,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Pending => 3,
             Self::Interrupted => 130,
+            Self::Status(status) => status,
         }
     }
 

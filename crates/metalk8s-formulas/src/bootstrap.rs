@@ -75,14 +75,16 @@ pub fn bootstrap(
             title: "Starting etcd and the control plane",
             name: "control-plane",
             graph: {
-                let mut graph = etcd::static_pod(grains, pillar)?;
-                graph.append(control_plane::static_pods(pillar)?);
+                let mut graph = Graph::default();
+                let answer = graph.add("repositories answer", repositories::ready(pillar));
+                etcd::static_pod(&mut graph, &answer, grains, pillar)?;
+                control_plane::static_pods(&mut graph, &answer, pillar)?;
                 graph
             },
         },
         Stage { title: "Registering the node", name: "node", graph: node::bootstrap(grains, pillar) },
         Stage { title: "Deploying the network", name: "network", graph: network },
-        Stage { title: "Deploying DNS", name: "dns", graph: addons::coredns(pillar)? },
+        Stage { title: "Deploying DNS", name: "dns", graph: addons::coredns(grains, pillar)? },
         Stage { title: "Waiting until the node is ready", name: "ready", graph: node::ready(grains) },
     ])
 }

@@ -16,10 +16,13 @@ use crate::{
     pod::{HostPath, Pod},
 };
 
-/// The three static pods; all their images are pulled before the first starts, and the API server answers
-/// at the end.
-pub(crate) fn static_pods(pillar: &Pillar) -> Result<Graph, FormulaError> {
-    let mut graph = Graph::default();
+/// The three static pods; all their images are pulled, once `repositories` answer, before the first starts, and
+/// the API server answers at the end.
+pub(crate) fn static_pods(
+    graph: &mut Graph,
+    repositories: &StateId,
+    pillar: &Pillar,
+) -> Result<(), FormulaError> {
     let mut images = Vec::new();
     for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
         images.push(graph.add(
@@ -32,16 +35,17 @@ pub(crate) fn static_pods(pillar: &Pillar) -> Result<Graph, FormulaError> {
             }),
         ));
     }
+    graph.require(&images[0], repositories);
     // The three share their only layer: pulled one after the other it is fetched and unpacked once.
     for pair in images.windows(2) {
         graph.require(&pair[1], &pair[0]);
     }
     let last = images.last().cloned().expect("three images were added");
-    let configuration = apiserver::configuration(&mut graph);
-    let server = add(&mut graph, "kube-apiserver", apiserver::pod(pillar)?, apiserver::files());
+    let configuration = apiserver::configuration(graph);
+    let server = add(graph, "kube-apiserver", apiserver::pod(pillar)?, apiserver::files());
     graph.require_all(&server, &configuration);
     let manager = add(
-        &mut graph,
+        graph,
         "kube-controller-manager",
         controller_manager(pillar)?,
         pki_files(&["ca.crt", "ca.key", "sa.key", "controller-manager.crt", "controller-manager.key"])
@@ -49,7 +53,7 @@ pub(crate) fn static_pods(pillar: &Pillar) -> Result<Graph, FormulaError> {
             .collect(),
     );
     let scheduler = add(
-        &mut graph,
+        graph,
         "kube-scheduler",
         scheduler(pillar)?,
         pki_files(&["scheduler.crt", "scheduler.key"])
@@ -71,7 +75,7 @@ pub(crate) fn static_pods(pillar: &Pillar) -> Result<Graph, FormulaError> {
         }),
     );
     graph.require(&answers, &server);
-    Ok(graph)
+    Ok(())
 }
 
 fn add(graph: &mut Graph, name: &str, pod: Pod, files: Vec<PathBuf>) -> StateId {
@@ -91,17 +95,7 @@ fn pki_files(names: &'static [&'static str]) -> impl Iterator<Item = PathBuf> {
 
 fn controller_manager(pillar: &Pillar) -> Result<Pod, FormulaError> {
     let pki = |name: &str| format!("{}/{name}", paths::KUBERNETES_PKI);
-    let kubeconfig = "/etc/kubernetes/controller-manager.conf";
-    let arguments = [
-        ("bind-address", pillar.node.control_plane.to_string()),
-        ("kubeconfig", kubeconfig.to_owned()),
-        ("authentication-kubeconfig", kubeconfig.to_owned()),
-        ("authorization-kubeconfig", kubeconfig.to_owned()),
-        ("authorization-always-allow-paths", "/healthz,/readyz,/livez".to_owned()),
-        ("tls-cert-file", pki("controller-manager.crt")),
-        ("tls-private-key-file", pki("controller-manager.key")),
-        ("client-ca-file", pki("ca.crt")),
-        ("requestheader-client-ca-file", pki("front-proxy-ca.crt")),
+    let own = [
         ("cluster-signing-cert-file", pki("ca.crt")),
         ("cluster-signing-key-file", pki("ca.key")),
         ("root-ca-file", pki("ca.crt")),
@@ -110,39 +104,43 @@ fn controller_manager(pillar: &Pillar) -> Result<Pod, FormulaError> {
         // Calico hands out the pods' addresses.
         ("allocate-node-cidrs", "false".to_owned()),
         ("cluster-name", "kubernetes".to_owned()),
-        ("leader-elect", "true".to_owned()),
-        ("profiling", "false".to_owned()),
     ];
-    Ok(Pod::new("kube-controller-manager", image(pillar, "kube-controller-manager")?)
-        .command(["kube-controller-manager"])
-        .command(arguments.map(|(name, value)| format!("--{name}={value}")))
-        .host_path(HostPath::directory("pki", paths::KUBERNETES_PKI).read_only())
-        .host_path(HostPath::file("kubeconfig", kubeconfig).read_only())
+    Ok(elected(pillar, "kube-controller-manager", "controller-manager", own)?
         .https_probes(pillar.node.control_plane, 10257, "/healthz", "/healthz")
         .requests("100m", "64Mi"))
 }
 
 fn scheduler(pillar: &Pillar) -> Result<Pod, FormulaError> {
+    Ok(elected(pillar, "kube-scheduler", "scheduler", [])?
+        .https_probes(pillar.node.control_plane, 10259, "/livez", "/readyz")
+        .requests("50m", "32Mi"))
+}
+
+/// A program of which one, elected by all of them, works; `short` names its certificate and kubeconfig.
+fn elected(
+    pillar: &Pillar,
+    program: &'static str,
+    short: &str,
+    own: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<Pod, FormulaError> {
     let pki = |name: &str| format!("{}/{name}", paths::KUBERNETES_PKI);
-    let kubeconfig = "/etc/kubernetes/scheduler.conf";
-    let arguments = [
+    let kubeconfig = format!("/etc/kubernetes/{short}.conf");
+    let shared = [
         ("bind-address", pillar.node.control_plane.to_string()),
-        ("kubeconfig", kubeconfig.to_owned()),
-        ("authentication-kubeconfig", kubeconfig.to_owned()),
-        ("authorization-kubeconfig", kubeconfig.to_owned()),
+        ("kubeconfig", kubeconfig.clone()),
+        ("authentication-kubeconfig", kubeconfig.clone()),
+        ("authorization-kubeconfig", kubeconfig.clone()),
         ("authorization-always-allow-paths", "/healthz,/readyz,/livez".to_owned()),
-        ("tls-cert-file", pki("scheduler.crt")),
-        ("tls-private-key-file", pki("scheduler.key")),
+        ("tls-cert-file", pki(&format!("{short}.crt"))),
+        ("tls-private-key-file", pki(&format!("{short}.key"))),
         ("client-ca-file", pki("ca.crt")),
         ("requestheader-client-ca-file", pki("front-proxy-ca.crt")),
         ("leader-elect", "true".to_owned()),
         ("profiling", "false".to_owned()),
     ];
-    Ok(Pod::new("kube-scheduler", image(pillar, "kube-scheduler")?)
-        .command(["kube-scheduler"])
-        .command(arguments.map(|(name, value)| format!("--{name}={value}")))
+    Ok(Pod::new(program, image(pillar, program)?)
+        .command([program])
+        .command(shared.into_iter().chain(own).map(|(name, value)| format!("--{name}={value}")))
         .host_path(HostPath::directory("pki", paths::KUBERNETES_PKI).read_only())
-        .host_path(HostPath::file("kubeconfig", kubeconfig).read_only())
-        .https_probes(pillar.node.control_plane, 10259, "/livez", "/readyz")
-        .requests("50m", "32Mi"))
+        .host_path(HostPath::file("kubeconfig", &kubeconfig).read_only()))
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use metalk8s_engine::{
-    Graph, State,
+    Graph, State, StateId,
     state::{Image, ImageSource, StaticPod},
 };
 use metalk8s_types::{Grains, Pillar, paths};
@@ -16,14 +16,16 @@ use crate::{
     hostname::node_name,
     layout::endpoint,
     pod::{HostPath, Pod},
-    repositories,
     system::ETCD_ID,
 };
 
-/// The first member of a new cluster.
-pub(crate) fn static_pod(grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError> {
-    let mut graph = Graph::default();
-    let ready = graph.add("repositories answer", repositories::ready(pillar));
+/// The first member of a new cluster; its image comes once `repositories` answer.
+pub(crate) fn static_pod(
+    graph: &mut Graph,
+    repositories: &StateId,
+    grains: &Grains,
+    pillar: &Pillar,
+) -> Result<(), FormulaError> {
     let reference = image(pillar, "etcd")?;
     let pulled = graph.add(
         "image etcd pulled",
@@ -34,7 +36,7 @@ pub(crate) fn static_pod(grains: &Grains, pillar: &Pillar) -> Result<Graph, Form
             pinned: true,
         }),
     );
-    graph.require(&pulled, &ready);
+    graph.require(&pulled, repositories);
     let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let pki = |name: &str| format!("{}/{name}", paths::ETCD_PKI);
     let client = format!("https://{}", endpoint(pillar.node.control_plane, 2379));
@@ -81,5 +83,5 @@ pub(crate) fn static_pod(grains: &Grains, pillar: &Pillar) -> Result<Graph, Form
         }),
     );
     graph.require(&manifest, &pulled);
-    Ok(graph)
+    Ok(())
 }

@@ -1,13 +1,14 @@
 //! Authorities, certificates and kubeconfigs of a control-plane node, in kubeadm's layout (area PKI).
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
 
 use metalk8s_engine::{
     Graph, State, StateId,
-    state::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Subject, Usage},
+    state::{Authority, Certificate, Command, Directory, KeyPair, Kubeconfig, RandomKey, Subject, Usage},
 };
 use metalk8s_types::{Grains, Pillar, paths};
 
@@ -19,6 +20,9 @@ use crate::{
 
 /// The key that encrypts Secrets at rest (NFR-09).
 pub(crate) const ENCRYPTION_KEY: &str = "/etc/metalk8s/crypt/apiserver.key";
+
+/// Where kubectl looks first when root calls it.
+const ROOT_KUBECONFIG: &str = "/root/.kube/config";
 
 /// Keys of the repositories' server and of the authority that signs it.
 pub(crate) const REPOSITORIES_PKI: &str = "/etc/metalk8s/pki/repositories";
@@ -101,6 +105,9 @@ pub(crate) fn bootstrap(grains: &Grains, pillar: &Pillar) -> Graph {
     for (path, user, server) in kubeconfigs(grains, pillar) {
         let id = add_kubeconfig(&mut graph, path, user, server);
         graph.require(&id, of(Realm::Kubernetes));
+        if path == paths::ADMIN_KUBECONFIG {
+            add_link_for_root(&mut graph, &id);
+        }
     }
     graph.add(
         "key pair of service accounts",
@@ -167,6 +174,29 @@ fn leaves<'a>(grains: &'a Grains, pillar: &Pillar) -> Vec<Leaf<'a>> {
             ..client("etcd/healthcheck-client", Realm::Etcd, "kube-etcd-healthcheck-client", &[])
         },
     ]
+}
+
+/// `kubectl` works for root without an option; a configuration of root's own is left alone.
+fn add_link_for_root(graph: &mut Graph, admin: &StateId) {
+    let folder = graph.add(
+        "kubectl's folder of root",
+        State::Directory(Directory { path: "/root/.kube".into(), mode: 0o750, user: None, group: None }),
+    );
+    let link = graph.add(
+        "kubectl's configuration of root",
+        State::Command(Command {
+            argv: ["ln", "--symbolic", paths::ADMIN_KUBECONFIG, ROOT_KUBECONFIG].map(str::to_owned).into(),
+            creates: Some(ROOT_KUBECONFIG.into()),
+            unless: None,
+            only_if: None,
+            only_on_change: false,
+            environment: BTreeMap::new(),
+            directory: None,
+            timeout_seconds: 10,
+        }),
+    );
+    graph.require(&link, &folder);
+    graph.require(&link, admin);
 }
 
 /// File, who it is for, and the API server that it names.

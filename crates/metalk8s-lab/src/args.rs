@@ -149,4 +149,16 @@ pub(crate) struct Snapshot {
 pub(crate) struct Suite {
     /// Which suite; without a name, all are listed
     pub(crate) name: Option<String>,
+    /// How often something is killed [default: a few times]
+    #[arg(long, value_name = "N", env = "METALK8S_SUITE_ROUNDS")]
+    pub(crate) rounds: Option<u64>,
+    /// What chance begins with, as a former run has printed it
+    #[arg(long, value_name = "NUMBER", env = "METALK8S_SUITE_SEED")]
+    pub(crate) seed: Option<u64>,
+    /// Also what takes long
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// The archive, for suites with machines of their own [default: _build/metalk8s.iso of the checkout]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) iso: Option<PathBuf>,
 }

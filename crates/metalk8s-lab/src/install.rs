@@ -101,22 +101,37 @@ pub fn prepare(lab: &Lab, podman: &Podman, path: &Path, progress: &Progress) -> 
     Ok(())
 }
 
-/// Mounts the archive, writes the configuration, shares a key, and runs `bootstrap.sh`, unless that was done.
-pub fn bootstrap(lab: &Lab, progress: &Progress) -> Result<(), InstallError> {
+/// Shares a key, mounts the archive, and writes the configuration; gives the folder of the archive.
+pub fn configure(lab: &Lab) -> Result<String, InstallError> {
     let machine = bootstrap_machine(lab)?;
     share_key(lab, machine)?;
-    if mark(machine, MARK)?.is_some() {
-        progress.say("The machine bootstrap is bootstrapped already; nothing to do");
-        return Ok(());
-    }
+    let folder = mount(lab)?;
+    machine.write(paths::BOOTSTRAP_CONFIG, configuration(lab).as_bytes(), 0o644)?;
+    Ok(folder)
+}
+
+/// Mounts the archive where the manual has it, unless it is, and gives the folder.
+pub fn mount(lab: &Lab) -> Result<String, InstallError> {
+    let machine = bootstrap_machine(lab)?;
     let version = version_of_archive(machine)?;
     let folder = format!("{}/metalk8s-{version}", paths::ARCHIVES);
     machine.run_checked(&format!(
         "mkdir -p {folder} && (mountpoint --quiet {folder} || mount {} {folder})",
         archive::PRODUCT
     ))?;
-    machine.write(paths::BOOTSTRAP_CONFIG, configuration(lab).as_bytes(), 0o644)?;
+    Ok(folder)
+}
 
+/// Prepares the machine by [`configure`] and runs `bootstrap.sh`, unless that was done.
+pub fn bootstrap(lab: &Lab, progress: &Progress) -> Result<(), InstallError> {
+    let machine = bootstrap_machine(lab)?;
+    if mark(machine, MARK)?.is_some() {
+        // Machines that came later get the key, too.
+        share_key(lab, machine)?;
+        progress.say("The machine bootstrap is bootstrapped already; nothing to do");
+        return Ok(());
+    }
+    let folder = configure(lab)?;
     let command = format!("{folder}/bootstrap.sh");
     progress.say(&format!("Running {command} on the machine {BOOTSTRAP} (about {BOOTSTRAP_ESTIMATE} s)"));
     let started = std::time::Instant::now();

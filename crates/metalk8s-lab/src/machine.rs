@@ -163,6 +163,12 @@ impl Machine {
         self.checked(&command, &output.map_err(|source| self.run_error(&command, source))?)
     }
 
+    /// Copies a file of the machine to this computer.
+    pub fn copy_from(&self, remote: &str, local: &Path) -> Result<(), MachineError> {
+        let local = local.to_string_lossy();
+        self.engine(["cp", &format!("{}:{remote}", self.container), &local]).map(drop)
+    }
+
     /// Writes a file; the folder is made, and the file replaced only when it is complete.
     pub fn write(&self, remote: &str, contents: &[u8], mode: u32) -> Result<(), MachineError> {
         let command = receive(remote, mode);

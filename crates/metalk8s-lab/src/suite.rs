@@ -1,17 +1,54 @@
 //! End-to-end suites: lists of checks that run on the machines of a lab.
 
-use std::{path::PathBuf, time::Instant};
-
-use anyhow::{Context, Result};
-use metalk8s_diagnostics::{Diagnosed, Printer};
-
-use crate::{
-    lab::{Lab, LabName, TemporaryLab},
-    suite::machines::stub::StubArchive,
+use std::{
+    cell::{OnceCell, RefCell},
+    path::PathBuf,
+    time::Instant,
 };
 
+use anyhow::Result;
+use metalk8s_diagnostics::{Printer, Progress, ProgressMode};
+
+use crate::lab::{Lab, LabName};
+
+pub mod chance;
+pub mod cluster;
+pub mod faults;
 pub mod install;
+pub mod inventory;
 pub mod machines;
+pub mod manual;
+
+use inventory::Inventory;
+
+/// A named suite.
+pub struct Suite {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it proves, in a sentence.
+    pub about: &'static str,
+    /// Runs it and prints a line for each check, then the tally.
+    ///
+    /// `Err` when there are no machines to run on.
+    pub run: fn(&Options, &mut Printer) -> Result<Tally>,
+}
+
+/// What a suite is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The lab; suites with machines of their own make one beside it.
+    pub lab: LabName,
+    /// The product's ISO.
+    pub archive: PathBuf,
+    /// The root of this repository.
+    pub checkout: PathBuf,
+    /// How often something is killed; without a number, a few times.
+    pub rounds: Option<u64>,
+    /// What chance begins with.
+    pub seed: u64,
+    /// Whether to run what takes long, too.
+    pub full: bool,
+}
 
 /// One claim about a lab.
 pub struct Check {
@@ -21,37 +58,21 @@ pub struct Check {
     pub run: fn(&Stage) -> Result<()>,
 }
 
-/// A named list of checks, in their order.
-pub struct Suite {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// What it proves, in a sentence.
-    pub about: &'static str,
-    /// Which machines it runs on.
-    pub ground: Ground,
-    /// The checks.
-    pub checks: &'static [Check],
-}
-
-/// Which machines a suite runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ground {
-    /// Those of a lab that `up` has made before.
-    Given,
-    /// Bare ones of its own, which it removes at the end.
-    Own,
-}
-
-/// What a check runs on.
+/// What checks run on.
 pub struct Stage {
     /// The lab.
     pub lab: Lab,
-    /// An archive that stands for the product, where the suite has its own lab.
-    pub archive: Option<PathBuf>,
+    /// The archive that the suite works with.
+    pub archive: PathBuf,
+    /// What the suite was asked for.
+    pub options: Options,
+    /// What an undisturbed bootstrap leaves.
+    pub reference: OnceCell<Inventory>,
+    notes: RefCell<Vec<String>>,
 }
 
 /// All suites.
-pub const SUITES: &[Suite] = &[machines::SUITE, install::SUITE];
+pub const SUITES: &[Suite] = &[machines::SUITE, install::SUITE, faults::SUITE, manual::SUITE];
 
 /// What a suite found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -62,44 +83,44 @@ pub struct Tally {
     pub failed: usize,
 }
 
-/// Runs all checks, also after one failed, and prints one line for each; the last line is the tally.
-///
-/// # Errors
-/// When there is no lab to run them on.
-pub fn run(suite: &Suite, name: &LabName, printer: &mut Printer) -> Result<Tally> {
-    match suite.ground {
-        Ground::Given => {
-            let lab = Lab::find(name).map_err(Diagnosed::new)?;
-            Ok(run_checks(suite, &Stage { lab, archive: None }, printer))
-        }
-        Ground::Own => {
-            let stub = StubArchive::make().context("could not make an archive to test with")?;
-            let config = machines::config(name, &stub);
-            let lab = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
-            let stage = Stage { lab: Lab::clone(&lab), archive: Some(stub.path()) };
-            Ok(run_checks(suite, &stage, printer))
-        }
+impl Stage {
+    /// A stage on which nothing has been checked yet.
+    pub fn new(lab: Lab, archive: PathBuf, options: &Options) -> Self {
+        let (reference, notes) = (OnceCell::new(), RefCell::default());
+        Self { lab, archive, options: options.clone(), reference, notes }
+    }
+
+    /// Something that was measured or chosen, to be shown beside the check.
+    pub fn note(&self, text: impl Into<String>) {
+        self.notes.borrow_mut().push(text.into());
     }
 }
 
-fn run_checks(suite: &Suite, stage: &Stage, printer: &mut Printer) -> Tally {
+/// Runs all checks, also after one failed, and prints one line for each; the last line is the tally.
+pub fn run_checks(checks: &[Check], stage: &Stage, printer: &mut Printer) -> Tally {
     let mut tally = Tally::default();
-    for check in suite.checks {
+    for check in checks {
         let started = Instant::now();
         let result = (check.run)(stage);
         let seconds = started.elapsed().as_secs_f64();
+        let notes = stage.notes.take();
+        let notes = if notes.is_empty() { String::new() } else { format!(" [{}]", notes.join("; ")) };
         match result {
             Ok(()) => {
                 tally.passed += 1;
-                printer.data(&format!("ok      {seconds:6.1} s  {}", check.name));
+                printer.data(&format!("ok      {seconds:6.1} s  {}{notes}", check.name));
             }
             Err(error) => {
                 tally.failed += 1;
-                printer.data(&format!("FAILED  {seconds:6.1} s  {}", check.name));
+                printer.data(&format!("FAILED  {seconds:6.1} s  {}{notes}", check.name));
                 printer.error(error.as_ref());
             }
         }
     }
     printer.data(&format!("{} passed, {} failed", tally.passed, tally.failed));
     tally
+}
+
+pub(crate) fn quiet() -> Progress {
+    Progress::new(ProgressMode::Quiet, None)
 }

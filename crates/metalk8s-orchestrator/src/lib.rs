@@ -6,7 +6,6 @@
 //! recorded before the next one begins; a procedure goes forward only.
 
 pub mod bootstrap;
-mod hands;
 mod lock;
 mod observer;
 mod pillar;
@@ -14,7 +13,6 @@ pub mod precheck;
 mod run_journal;
 mod verified;
 
-pub use hands::AllHands;
 pub use lock::{LockError, RunLock, lock};
 pub use pillar::PillarError;
 pub use run_journal::{OpenJournalError, RunJournal, journals};

@@ -1,15 +1,19 @@
 //! The only crate that knows Salt's wire forms, function names and SLS files.
 //!
-//! Begin with [`compile`], which turns SLS files into a graph of the engine, and [`state_return`], which
-//! turns the engine's report into what Salt's users and programs read; [`output`] prints it.
+//! Begin with [`call`](fn@call), which carries out a function of `salt-call`. Below it are [`compile`], which
+//! turns SLS files into a graph of the engine, and [`state_return`], which turns the engine's report into what
+//! Salt's users and programs read; [`output`] prints it.
 //!
-//! Invariants: nothing is applied here, and no file is opened: whoever calls gives [`FileRoots`]. Every
-//! mistake in what people wrote is collected and reported at once, with its place.
+//! Invariants: no file is opened and nothing is done but through the [`Minion`] and the [`FileRoots`] that
+//! whoever calls gives. Every mistake in what people wrote is collected and reported at once, with its place.
 
 mod args;
+mod call;
 mod functions;
+mod grains;
 mod nearest;
 pub mod output;
+mod pillar;
 mod returns;
 mod roots;
 mod sls;
@@ -17,6 +21,9 @@ mod tree;
 mod words;
 mod yaml;
 
+pub use call::{CallError, FUNCTIONS, Function, Minion, Returned, call};
+pub use grains::grains_tree;
+pub use pillar::pillar_tree;
 pub use returns::{is_success, state_return};
 pub use roots::{FileRoots, Found};
 pub use sls::{ChunkInfo, Compiled, compile, single};

@@ -1,30 +1,50 @@
 //! A report of the engine in the shape that Salt returns.
+//!
+//! Comments and changes of the usual functions are worded as Salt 3008.3 words them, because people and their
+//! scripts read them; of all others they are the engine's own.
+
+mod changes;
+mod comment;
+#[cfg(test)]
+mod tests;
 
 use jiff::tz::TimeZone;
-use metalk8s_engine::{Change, ChangeKind, Outcome, Report, StateId, StepReport};
+use metalk8s_engine::{Outcome, Report, State, Step, StepReport};
 use serde_json::{Map, Value, json};
 
 use crate::{ChunkInfo, Compiled};
+
+/// One state that was dealt with, and all that is known about it.
+struct Told<'a> {
+    report: &'a StepReport,
+    info: &'a ChunkInfo,
+    step: &'a Step,
+    compiled: &'a Compiled,
+}
 
 /// State id to result, comment, changes, name, start time, duration and so on, as `state.apply` returns it.
 ///
 /// Times of day are in `zone`, as Salt's are in the host's own.
 pub fn state_return(report: &Report, compiled: &Compiled, zone: &TimeZone) -> Map<String, Value> {
-    let entries = report.steps.iter().filter_map(|step| {
-        let info = compiled.chunks.get(&step.id)?;
+    let entries = report.steps.iter().filter_map(|report| {
+        let info = compiled.chunks.get(&report.id)?;
+        let told = Told { report, info, step: compiled.graph.get(report.id.as_str())?, compiled };
         let ChunkInfo { id, name, module, function, sls } = info;
-        let start = step.started.to_zoned(zone.clone()).strftime("%H:%M:%S.%6f").to_string();
-        let entry = json!({
+        let start = report.started.to_zoned(zone.clone()).strftime("%H:%M:%S.%6f").to_string();
+        let mut entry = json!({
             "name": name,
-            "changes": changes(step, module),
-            "result": step.result,
-            "comment": comment(step, info, compiled),
-            "__sls__": sls,
-            "__run_num__": step.run_number,
+            "changes": told.changes(),
+            "result": report.result,
+            "comment": told.comment(),
+            "__sls__": (!sls.is_empty()).then_some(sls),
+            "__run_num__": report.run_number,
             "start_time": start,
-            "duration": (step.duration_ms * 1000.0).round() / 1000.0,
+            "duration": (report.duration_ms * 1000.0).round() / 1000.0,
             "__id__": id,
         });
+        if matches!(report.outcome, Outcome::NotNeeded | Outcome::NotRun { .. }) {
+            entry["__state_ran__"] = false.into();
+        }
         Some((format!("{module}_|-{id}_|-{name}_|-{function}"), entry))
     });
     entries.collect()
@@ -35,65 +55,17 @@ pub fn is_success(returned: &Map<String, Value>) -> bool {
     returned.values().all(|entry| entry["result"] != Value::Bool(false))
 }
 
-fn changes(step: &StepReport, module: &str) -> Value {
-    let mut changes = Map::new();
-    for change in &step.changes {
-        let name = match change.kind {
-            ChangeKind::Create => "created",
-            ChangeKind::Update => "changed",
-            ChangeKind::Remove => "removed",
-            ChangeKind::Run => "run",
-            ChangeKind::Wait => "waited",
-        };
-        match diff(change) {
-            Some(diff) if module == "file" => changes.insert("diff".to_owned(), diff.into()),
-            _ => changes.insert(name.to_owned(), change.summary.clone().into()),
-        };
+impl<'a> Told<'a> {
+    fn state(&self) -> &'a State {
+        &self.step.state
     }
-    changes.into()
-}
 
-fn diff(change: &Change) -> Option<String> {
-    match (&change.before, &change.after) {
-        (None, Some(_)) => Some("New file".to_owned()),
-        (Some(_), Some(_)) => {
-            let diff = change.diff();
-            (!diff.is_empty()).then(|| format!("--- \n+++ \n{diff}"))
-        }
-        (_, None) => None,
+    fn name(&self) -> &'a str {
+        &self.info.name
     }
-}
 
-fn comment(step: &StepReport, info: &ChunkInfo, compiled: &Compiled) -> String {
-    let called = |id: &StateId| match compiled.chunks.get(id) {
-        Some(ChunkInfo { sls, id, .. }) if !sls.is_empty() => format!("{sls}.{id}"),
-        Some(ChunkInfo { id, .. }) => id.clone(),
-        None => id.to_string(),
-    };
-    match &step.outcome {
-        Outcome::Unchanged => in_place(info),
-        Outcome::NotNeeded => format!("State was not run: {}", step.comment),
-        Outcome::NotRun { because } => format!("One or more requisite failed: {}", called(because)),
-        Outcome::Unknown { before } => format!("Cannot be known before {} is applied", called(before)),
-        Outcome::Changed | Outcome::WouldChange | Outcome::Failed => {
-            let lines: Vec<&str> =
-                std::iter::once(&step.comment).chain(&step.causes).map(String::as_str).collect();
-            lines.join("\n")
-        }
-    }
-}
-
-fn in_place(info: &ChunkInfo) -> String {
-    let ChunkInfo { name, module, function, .. } = info;
-    match (module.as_str(), function.as_str()) {
-        ("file", "absent") => format!("File {name} is not present"),
-        ("file", "directory") => format!("The directory {name} is in the correct state"),
-        ("file", _) => format!("File {name} is in the correct state"),
-        ("pkg", _) => "All specified packages are already installed".to_owned(),
-        ("service", "running") => format!("The service {name} is already running"),
-        ("service", "dead") => format!("The service {name} is already dead"),
-        ("mount", _) => "Target was already mounted".to_owned(),
-        ("cmd", _) => "No condition asks for this command".to_owned(),
-        _ => format!("{name} is in the correct state"),
+    /// Whether it was only looked at.
+    fn is_test(&self) -> bool {
+        self.report.outcome == Outcome::WouldChange
     }
 }

@@ -13,6 +13,11 @@ pub trait FileRoots {
     /// # Errors
     /// When there is such a file and it cannot be read.
     fn read(&self, path: &str, limit: usize) -> io::Result<Option<Found>>;
+
+    /// What they are called in messages.
+    fn called(&self) -> String {
+        "the file roots".to_owned()
+    }
 }
 
 /// A file that was found.

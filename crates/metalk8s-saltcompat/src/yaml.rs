@@ -10,8 +10,8 @@ use serde_json::Value as Json;
 
 /// Nesting beyond this is refused; real files have less than ten levels.
 const MAX_DEPTH: usize = 64;
-/// Aliases may not multiply a file into more nodes than this.
-const MAX_ALIASED: usize = 100_000;
+/// Anchors and aliases may not multiply a file into more nodes than this.
+const MAX_COPIED: usize = 100_000;
 
 /// A node of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +67,8 @@ struct Builder<'f> {
     file: &'f Path,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
-    aliased: usize,
+    /// Nodes that anchors and aliases made.
+    copied: usize,
     root: Option<Node>,
     problems: Vec<Problem>,
 }
@@ -90,7 +91,7 @@ impl Default for Builder<'_> {
             file: Path::new(""),
             open: Vec::new(),
             anchors: HashMap::new(),
-            aliased: 0,
+            copied: 0,
             root: None,
             problems: Vec::new(),
         }
@@ -105,7 +106,7 @@ impl Builder<'_> {
                 let plain = style == ScalarStyle::Plain && !is_text(tag.as_deref());
                 let node = place(Value::Scalar { text: text.into_owned(), plain });
                 self.refuse_tag(tag.as_deref(), &node);
-                self.end(node, anchor);
+                self.end(node, anchor)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.begin(place(Value::List(Vec::new())), anchor, tag.as_deref())?;
@@ -118,17 +119,17 @@ impl Builder<'_> {
                     if let Value::Map(pairs) = &mut node.value {
                         merged.into_iter().for_each(|other| merge(pairs, &mut seen, other));
                     }
-                    self.end(node, anchor);
+                    self.end(node, anchor)?;
                 }
             }
             Event::Alias(anchor) => {
                 let node =
                     self.anchors.get(&anchor).cloned().unwrap_or_else(|| place(Value::Map(Vec::new())));
-                self.aliased += node.count();
-                if self.aliased > MAX_ALIASED {
-                    return Err(vec![self.problem("aliases repeat too much", &node)]);
+                if self.open.len() + node.depth() > MAX_DEPTH {
+                    return Err(vec![self.problem("nested too deeply", &node)]);
                 }
-                self.end(node, 0);
+                self.count_copy(&node)?;
+                self.end(node, 0)?;
             }
             Event::DocumentStart(_) if self.root.is_some() => {
                 let node = place(Value::Map(Vec::new()));
@@ -152,14 +153,23 @@ impl Builder<'_> {
         Ok(())
     }
 
+    fn count_copy(&mut self, node: &Node) -> Result<(), Vec<Problem>> {
+        self.copied += node.count();
+        if self.copied > MAX_COPIED {
+            return Err(vec![self.problem("anchors and aliases repeat too much", node)]);
+        }
+        Ok(())
+    }
+
     /// Puts a whole node where it belongs.
-    fn end(&mut self, node: Node, anchor: usize) {
+    fn end(&mut self, node: Node, anchor: usize) -> Result<(), Vec<Problem>> {
         if anchor > 0 {
+            self.count_copy(&node)?;
             self.anchors.insert(anchor, node.clone());
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
-            return;
+            return Ok(());
         };
         match &mut open.node.value {
             Value::List(items) => items.push(node),
@@ -169,7 +179,10 @@ impl Builder<'_> {
                 Some(key) => {
                     let seen = key.text().map(|text| open.seen.insert(text.to_owned(), key.line));
                     let message = match seen {
-                        Some(None) => return pairs.push((key, node)),
+                        Some(None) => {
+                            pairs.push((key, node));
+                            return Ok(());
+                        }
                         Some(Some(first)) => {
                             format!("{} stands here twice, first on line {first}", key.shown())
                         }
@@ -181,6 +194,7 @@ impl Builder<'_> {
             },
             Value::Scalar { .. } => {}
         }
+        Ok(())
     }
 
     fn refuse_tag(&mut self, tag: Option<&Tag>, node: &Node) {
@@ -272,6 +286,15 @@ impl Node {
             Value::Scalar { .. } => 0,
             Value::List(items) => items.iter().map(Self::count).sum(),
             Value::Map(pairs) => pairs.iter().map(|(key, value)| key.count() + value.count()).sum(),
+        }
+    }
+
+    /// How many lists and maps lie in one another.
+    fn depth(&self) -> usize {
+        match &self.value {
+            Value::Scalar { .. } => 0,
+            Value::List(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
+            Value::Map(pairs) => 1 + pairs.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
         }
     }
 
@@ -390,7 +413,7 @@ mod tests {
             let alias = format!("*a{},", level - 1).repeat(10);
             bomb += &format!("a{level}: &a{level} [{alias}]\n");
         }
-        assert!(mistakes(&bomb)[0].contains("aliases repeat too much"));
+        assert!(mistakes(&bomb)[0].contains("anchors and aliases repeat too much"));
         assert!(mistakes("? [a, b]\n: c\n")[0].contains("a key is a single value"));
         assert!(mistakes("a: !!python/object:os.system x\n")[0].contains("is not supported"));
     }

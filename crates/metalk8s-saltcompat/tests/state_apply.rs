@@ -73,7 +73,7 @@ local:
     Function: file.managed
         Name: /etc/motd
       Result: True
-     Comment: write /etc/motd
+     Comment: File /etc/motd updated
      Started: 00:00:00.000000
     Duration: 0.0 ms
      Changes:   \n              ----------
@@ -85,12 +85,12 @@ local:
           ID: greet
     Function: cmd.run
       Result: True
-     Comment: run /bin/sh -c greet
+     Comment: Command \"greet\" run
      Started: 00:00:00.000000
     Duration: 0.0 ms
      Changes:   \n              ----------
-              run:
-                  run /bin/sh -c greet
+              retcode:
+                  0
 
 Summary for local
 -------------
@@ -132,7 +132,10 @@ fn test_mode_counts_what_would_change() {
     let case = case(SLS);
     let before = case.host.world();
     let printed = case.printed(true, Out::Nested, StateOutput::Full);
-    assert!(printed.contains("      Result: None\n     Comment: would write /etc/motd\n"), "{printed}");
+    assert!(
+        printed.contains("      Result: None\n     Comment: The file /etc/motd is set to be changed\n"),
+        "{printed}"
+    );
     assert!(printed.contains("Succeeded: 2 (unchanged=2, changed=2)\n"), "{printed}");
     assert_eq!(case.host.world(), before);
 }
@@ -144,7 +147,7 @@ fn json_has_salts_keys() {
         "name": "/etc/motd",
         "changes": {"diff": "--- \n+++ \n@@ -1 +1,2 @@\n hello\n+world\n"},
         "result": true,
-        "comment": "write /etc/motd",
+        "comment": "File /etc/motd updated",
         "__sls__": "web",
         "__run_num__": 0,
         "start_time": "00:00:00.000000",

@@ -1,5 +1,7 @@
 //! Facts that a node tells of itself.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +35,7 @@ pub struct Grains {
     /// Addresses of all interfaces but loopback, with their interface.
     pub addresses: Vec<Address>,
     /// Name servers of /etc/resolv.conf.
-    pub nameservers: Vec<std::net::IpAddr>,
+    pub nameservers: Vec<IpAddr>,
     /// Bytes in all of the file system below /var/lib, and how many are free.
     pub disk: Disk,
 }
@@ -91,4 +93,19 @@ pub struct Disk {
     pub total_bytes: u64,
     /// Bytes that root may still use.
     pub free_bytes: u64,
+}
+
+impl Grains {
+    /// The addresses of this node in the first of these ranges that has any, sorted. A plane must have exactly
+    /// one (BOOT-32).
+    pub fn addresses_in(&self, ranges: &[IpNet]) -> Vec<IpAddr> {
+        let in_range = |range: &IpNet| {
+            let addresses = self.addresses.iter().map(|address| address.network.addr());
+            let mut found: Vec<IpAddr> = addresses.filter(|address| range.contains(address)).collect();
+            found.sort();
+            found.dedup();
+            found
+        };
+        ranges.iter().map(in_range).find(|found| !found.is_empty()).unwrap_or_default()
+    }
 }

@@ -31,7 +31,7 @@ const WORDS: [&str; 16] = [
 
 #[test]
 fn any_configuration_is_read_or_refused_with_places() {
-    seeded::run("configuration", &WORDS, 6000, configuration::check);
+    seeded::run("configuration", &WORDS, 10_000, configuration::check);
 }
 
 /// Seconds would pass if keys or ranges were compared each with each.

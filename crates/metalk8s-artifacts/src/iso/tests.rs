@@ -196,6 +196,16 @@ fn sizes_beyond_the_file_are_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn folders_that_overlap_are_not_read_without_end() {
+    let folder = |number: u8| directory_record(&[b'A' + number], 20 + u32::from(number), 60 << 20, 2);
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&by_hand(&(0..20).map(folder).collect::<Vec<_>>(), 2048)).unwrap();
+    file.set_len(64 << 20).unwrap();
+    let error = Iso::open(file).unwrap_err();
+    assert!(matches!(error, IsoError::TooMany { what: "bytes of folders", .. }), "{error}");
+}
+
+#[test]
 fn a_name_that_stands_there_twice_is_refused() {
     let record = directory_record(b"A", 19, 1, 0);
     let bytes = by_hand(&[record.clone(), record], 2048);

@@ -15,6 +15,8 @@ use crate::{manifest::is_safe_path, source::Kind};
 const MOST_ENTRIES: usize = 500_000;
 const MOST_DEPTH: usize = 64;
 const LONGEST_FOLDER: u64 = 64 * 1024 * 1024;
+/// Folders may overlap, so that together they are larger than the file.
+const MOST_FOLDER_BYTES: u64 = 256 * 1024 * 1024;
 const MOST_CONTINUATIONS: usize = 16;
 
 /// All that is inside.
@@ -36,6 +38,8 @@ struct Walk<'a> {
     skip: usize,
     contents: Contents,
     seen: BTreeSet<u64>,
+    /// Bytes of folders that were read.
+    folder_bytes: u64,
     waiting: Vec<Folder>,
 }
 
@@ -50,6 +54,7 @@ pub(super) fn walk(file: &File, length: u64, root: &[u8]) -> Result<Contents, Is
         skip: 0,
         contents: Contents::default(),
         seen: BTreeSet::new(),
+        folder_bytes: 0,
         waiting: vec![Folder { path: String::new(), depth: 0, extent }],
     };
     while let Some(folder) = walk.waiting.pop() {
@@ -67,6 +72,10 @@ impl Walk<'_> {
         }
         if folder.depth > MOST_DEPTH || folder.extent.length > LONGEST_FOLDER {
             return Err(damaged("it is too deep or too large"));
+        }
+        self.folder_bytes += folder.extent.length;
+        if self.folder_bytes > MOST_FOLDER_BYTES {
+            return Err(IsoError::TooMany { what: "bytes of folders", most: MOST_FOLDER_BYTES as usize });
         }
         let mut bytes = vec![0; folder.extent.length as usize];
         self.file.read_exact_at(&mut bytes, folder.extent.start)?;

@@ -7,10 +7,11 @@ use metalk8s_diagnostics::{
     DiagnoseExt, Diagnosed, Exit, LogFile, LogFormat, Output, Printer, Progress, ProgressMode,
     colours_wanted, explain, logging,
 };
+use metalk8s_engine::Chain;
 use metalk8s_host::Host;
 use metalk8s_kube::Cluster;
 use metalk8s_orchestrator::{
-    AllHands, RunJournal,
+    RunJournal,
     bootstrap::{Bootstrap, BootstrapOptions, StagePlan, Summary, prepare},
     lock,
 };
@@ -26,7 +27,8 @@ pub(crate) async fn run(args: args::Bootstrap, quiet: bool, printer: &mut Printe
         return Err(Diagnosed::with_code(explain::NOT_ROOT, "Script must run as root").into());
     }
     let options = BootstrapOptions { archive: args.archive.clone(), config: args.config.clone() };
-    let hands = AllHands::new(vec![Box::new(Host::new()), Box::new(Cluster::lazy(paths::ADMIN_KUBECONFIG))]);
+    let (host, cluster) = (Host::new(), Cluster::lazy(paths::ADMIN_KUBECONFIG));
+    let hands = Chain::new(vec![&host, &cluster]);
     if args.dry_run {
         logging::command(None, LogFormat::Text, u8::from(args.verbose))?;
         return plan(&options, &args, &hands, printer).await;
@@ -67,7 +69,7 @@ async fn decide(options: &BootstrapOptions, progress: &Progress) -> anyhow::Resu
 async fn plan(
     options: &BootstrapOptions,
     args: &args::Bootstrap,
-    hands: &AllHands,
+    hands: &Chain<'_>,
     printer: &mut Printer,
 ) -> anyhow::Result<Exit> {
     let progress = Progress::new(ProgressMode::choose(false, args.verbose, args.no_progress), None);

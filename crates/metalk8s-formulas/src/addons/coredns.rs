@@ -1,7 +1,9 @@
 //! CoreDNS, the cluster's name server.
 
+use std::net::IpAddr;
+
 use metalk8s_engine::Graph;
-use metalk8s_types::Pillar;
+use metalk8s_types::{Grains, Pillar};
 
 use super::manifests::{Addon, rolled_out};
 use crate::{
@@ -15,11 +17,11 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// The addon, and the wait for its pods.
-pub(crate) fn coredns(pillar: &Pillar) -> Result<Graph, FormulaError> {
+pub(crate) fn coredns(grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError> {
     let mut addon = Addon::read("coredns", &FILES)?;
     addon.fill_images(pillar)?;
     addon.object("Service", "kube-dns")["spec"]["clusterIP"] = dns_service(pillar).to_string().into();
-    addon.object("ConfigMap", "coredns")["data"]["Corefile"] = corefile().into();
+    addon.object("ConfigMap", "coredns")["data"]["Corefile"] = corefile(grains).into();
     let mut graph = Graph::default();
     let objects = addon.add_to(&mut graph, &[]);
     let ready = graph.add("coredns runs", rolled_out("Deployment", "coredns"));
@@ -28,7 +30,11 @@ pub(crate) fn coredns(pillar: &Pillar) -> Result<Graph, FormulaError> {
 }
 
 /// The Corefile: the cluster's names, and everything else from the host's name servers.
-fn corefile() -> String {
+///
+/// `loop` asks these servers for a name that nobody has, at each start, and when nobody answers, again and again.
+/// So it is left out where a question cannot come back: only a server on the host's own loopback would send it.
+fn corefile(grains: &Grains) -> String {
+    let guard = if grains.nameservers.iter().any(IpAddr::is_loopback) { "    loop\n" } else { "" };
     format!(
         ".:53 {{
     errors
@@ -44,8 +50,7 @@ fn corefile() -> String {
     prometheus :9153
     forward . /etc/resolv.conf
     cache 30
-    loop
-    reload
+{guard}    reload
     loadbalance
 }}
 "

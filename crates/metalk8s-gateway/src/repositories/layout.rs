@@ -15,6 +15,9 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
 /// Most that the manifests of one archive may take in memory.
 const MAX_MANIFESTS_BYTES: u64 = 64 * 1024 * 1024;
+/// Most bytes of manifests that are taken apart for one archive; one manifest may belong to many images, and
+/// each keeps what it names.
+const MAX_PARSED_BYTES: u64 = 16 * 1024 * 1024;
 /// How deep indexes may lie in indexes.
 const MAX_DEPTH: usize = 4;
 
@@ -146,8 +149,14 @@ pub(super) fn read_layout(
     {
         return Ok(Some(Arc::clone(previous)));
     }
-    let mut reader =
-        Reader { root, environment, known_damage, manifests: HashMap::new(), budget: MAX_MANIFESTS_BYTES };
+    let mut reader = Reader {
+        root,
+        environment,
+        known_damage,
+        manifests: HashMap::new(),
+        budget: MAX_MANIFESTS_BYTES,
+        parse_budget: MAX_PARSED_BYTES,
+    };
     let mut images: BTreeMap<String, Image> = BTreeMap::new();
     for entry in read_index(&index)? {
         let image = images.entry(entry.image).or_default();
@@ -172,6 +181,8 @@ struct Reader<'a> {
     known_damage: HashSet<Digest>,
     manifests: HashMap<Digest, Arc<Manifest>>,
     budget: u64,
+    /// 0 once it was exceeded, which is logged then.
+    parse_budget: u64,
 }
 
 impl Reader<'_> {
@@ -183,6 +194,19 @@ impl Reader<'_> {
         let manifest = self.manifest(digest, media_type);
         image.manifests.insert(digest, Arc::clone(&manifest));
         let Some(bytes) = &manifest.bytes else { return };
+        match self.parse_budget.checked_sub(bytes.len() as u64) {
+            Some(left) => self.parse_budget = left,
+            None => {
+                if self.parse_budget > 0 {
+                    tracing::error!(
+                        environment = self.environment, %digest,
+                        "the images of an archive name too much, not all of them can be pulled"
+                    );
+                }
+                self.parse_budget = 0;
+                return;
+            }
+        }
         let body: ManifestBody = match serde_json::from_slice(bytes) {
             Ok(body) => body,
             Err(err) => {
@@ -274,6 +298,34 @@ mod tests {
         let expected =
             IndexEntry { image: "etcd".into(), tag: "3.6.16".into(), digest, media_type: "m".into() };
         assert_eq!(read_index(index.as_bytes()).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn a_manifest_that_many_images_share_does_not_multiply_without_end() {
+        let root = tempfile::tempdir().unwrap();
+        let archive = root.path().join("x");
+        let blobs = archive.join("images/blobs/sha256");
+        std::fs::create_dir_all(&blobs).unwrap();
+        std::fs::write(archive.join("product.txt"), "").unwrap();
+        let layer = Digest::of(b"layer");
+        let manifest = format!(
+            r#"{{"layers":[{{"mediaType":"m","digest":"{layer}","size":1}}],"pad":"{}"}}"#,
+            "x".repeat(3 << 20)
+        );
+        let digest = Digest::of(manifest.as_bytes());
+        std::fs::write(blobs.join(digest.hex()), manifest).unwrap();
+        let entry = |number: usize| {
+            format!(
+                r#"{{"mediaType":"m","digest":"{digest}","size":1,"annotations":{{"{REF_NAME}":"a{number}:1"}}}}"#
+            )
+        };
+        let entries: Vec<String> = (0..50).map(entry).collect();
+        let index = format!(r#"{{"manifests":[{}]}}"#, entries.join(","));
+        std::fs::write(archive.join("images/index.json"), index).unwrap();
+        let layout = read_layout(root.path(), "x", None).unwrap().unwrap();
+        assert_eq!(layout.images.len(), 50);
+        let complete = layout.images.values().filter(|image| image.blobs.contains_key(&layer)).count();
+        assert_eq!(complete, 5);
     }
 
     #[test]

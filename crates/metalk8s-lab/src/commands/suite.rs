@@ -1,18 +1,20 @@
 //! `./lab suite NAME`.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Context, Result};
 use metalk8s_diagnostics::{Exit, Printer};
-use metalk8s_lab::suite;
+use metalk8s_lab::suite::{self, Options};
 
 use crate::{
     args::{Common, Suite},
-    commands,
+    checkout, commands,
 };
 
 pub(super) fn run(common: &Common, args: &Suite, printer: &mut Printer) -> Result<Exit> {
     let Some(name) = &args.name else {
         for suite in suite::SUITES {
-            printer.data(&format!("{:<10} {} ({} checks)", suite.name, suite.about, suite.checks.len()));
+            printer.data(&format!("{:<10} {}", suite.name, suite.about));
         }
         return Ok(Exit::Done);
     };
@@ -20,6 +22,19 @@ pub(super) fn run(common: &Common, args: &Suite, printer: &mut Printer) -> Resul
         let names: Vec<_> = suite::SUITES.iter().map(|suite| suite.name).collect();
         format!("there is no suite `{name}`; there are: {}", names.join(", "))
     })?;
-    let tally = suite::run(suite, &commands::name(common)?, printer)?;
+    let checkout = checkout::root()?;
+    let options = Options {
+        lab: commands::name(common)?,
+        archive: args.iso.clone().unwrap_or_else(|| checkout.join("_build/metalk8s.iso")),
+        checkout,
+        rounds: args.rounds,
+        seed: args.seed.unwrap_or_else(seconds_now),
+        full: args.full,
+    };
+    let tally = (suite.run)(&options, printer)?;
     Ok(if tally.failed == 0 { Exit::Done } else { Exit::Failed })
+}
+
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs())
 }

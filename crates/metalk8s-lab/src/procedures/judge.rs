@@ -25,9 +25,7 @@ pub enum Verdict {
 
 /// Compares what a command did with what must come of it.
 pub fn judge(run: &Run, facts: &Facts, output: &Output) -> Verdict {
-    // A terminal ends its lines so.
-    let stdout = output.stdout.replace("\r\n", "\n");
-    let stderr = output.stderr.replace("\r\n", "\n");
+    let (stdout, stderr) = (plain(run, &output.stdout), plain(run, &output.stderr));
     let expect = &run.expect;
     let mut problems = Vec::new();
     let exit = if run.check.is_some() { 0 } else { expect.exit };
@@ -54,6 +52,12 @@ pub fn judge(run: &Run, facts: &Facts, output: &Output) -> Verdict {
     problems.extend(shown("standard output", &stdout));
     problems.extend(shown("standard error", &stderr));
     Verdict::Failed { problems }
+}
+
+/// Without what a terminal adds: it ends its lines otherwise, and shows the end of its input.
+fn plain(run: &Run, text: &str) -> String {
+    let text = text.replace("\r\n", "\n");
+    if run.terminal { text.replace("^@", "").replace("^D\u{8}\u{8}", "") } else { text }
 }
 
 /// A pattern with the facts in it, each taken literally. `^` and `$` stand for the ends of a line.

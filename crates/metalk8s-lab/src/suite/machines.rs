@@ -6,48 +6,58 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use metalk8s_diagnostics::{Diagnosed, Progress, ProgressMode};
+use metalk8s_diagnostics::{Diagnosed, Printer};
 
-use super::{Check, Ground, Stage, Suite};
+use super::{Check, Options, Stage, Suite, Tally, quiet, run_checks};
 use crate::{
-    archive,
+    TemporaryLab, archive,
     lab::{Lab, LabConfig, LabName},
     machine::{Machine, Power},
     wait_until,
 };
 
 mod interrupted;
-pub mod stub;
+mod stub;
+
+use stub::StubArchive;
 
 /// Run by `metalk8s-lab suite machines`.
 pub const SUITE: Suite = Suite {
     name: "machines",
     about: "bare machines boot, reach each other and nothing else, and can be treated badly",
-    ground: Ground::Own,
-    checks: &[
-        Check { name: "a bare machine runs, without Kubernetes, Python or package sources", run: is_bare },
-        Check { name: "both planes join the machines and this computer", run: planes_join },
-        Check { name: "what leaves the lab is refused at once and counted", run: outside_is_refused },
-        Check { name: "an archive is mounted and unmounted as the manual prints it", run: archive_mounts },
-        Check {
-            name: "a reboot keeps addresses, routes, mounts of fstab and the journal",
-            run: reboot_keeps,
-        },
-        Check { name: "`reboot` typed on the machine brings it back", run: reboot_from_inside },
-        Check {
-            name: "a power cut loses nothing that was synced, and no other machine notices",
-            run: power_cut,
-        },
-        Check { name: "`up` once more changes nothing", run: up_again },
-        Check { name: "a snapshot brings files back, on the root and below /var", run: snapshot_brings_back },
-        Check { name: "two labs do not meet", run: labs_are_apart },
-        Check { name: "`up` killed at random moments goes on", run: interrupted::up_goes_on_after_a_kill },
-        Check { name: "`down` leaves nothing behind, not even loop devices", run: down_leaves_nothing },
-    ],
+    run,
 };
 
+const CHECKS: &[Check] = &[
+    Check { name: "a bare machine runs, without Kubernetes, Python or package sources", run: is_bare },
+    Check { name: "both planes join the machines and this computer", run: planes_join },
+    Check { name: "what leaves the lab is refused at once and counted", run: outside_is_refused },
+    Check { name: "an archive is mounted and unmounted as the manual prints it", run: archive_mounts },
+    Check {
+        name: "a reboot keeps addresses, routes, mounts of fstab and the journal",
+        run: reboot_keeps,
+    },
+    Check { name: "`reboot` typed on the machine brings it back", run: reboot_from_inside },
+    Check {
+        name: "a power cut loses nothing that was synced, and no other machine notices",
+        run: power_cut,
+    },
+    Check { name: "`up` once more changes nothing", run: up_again },
+    Check { name: "a snapshot brings files back, on the root and below /var", run: snapshot_brings_back },
+    Check { name: "two labs do not meet", run: labs_are_apart },
+    Check { name: "`up` killed at random moments goes on", run: interrupted::up_goes_on_after_a_kill },
+    Check { name: "`down` leaves nothing behind, not even loop devices", run: down_leaves_nothing },
+];
+
+fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
+    let stub = StubArchive::make().context("could not make an archive to test with")?;
+    printer.data(&format!("seed {}", options.seed));
+    let lab = TemporaryLab::up(&config(&options.lab, &stub)).map_err(Diagnosed::new)?;
+    Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), stub.path(), options), printer))
+}
+
 /// The lab that the suite makes: beside the one of this name, not in its place.
-pub(super) fn config(name: &LabName, stub: &stub::StubArchive) -> LabConfig {
+fn config(name: &LabName, stub: &StubArchive) -> LabConfig {
     LabConfig { name: name.beside("bare"), machines: 2, archive: Some(stub.path()), bootstrap: false }
 }
 
@@ -161,7 +171,7 @@ fn up_again(stage: &Stage) -> Result<()> {
     let config = LabConfig {
         name: stage.lab.name.clone(),
         machines: 2,
-        archive: stage.archive.clone(),
+        archive: Some(stage.archive.clone()),
         bootstrap: false,
     };
     let again = Lab::up(&config, &quiet()).map_err(Diagnosed::new)?;
@@ -188,7 +198,7 @@ fn snapshot_brings_back(stage: &Stage) -> Result<()> {
 fn labs_are_apart(stage: &Stage) -> Result<()> {
     let name = stage.lab.name.beside("2");
     let config = LabConfig { name: name.clone(), machines: 1, archive: None, bootstrap: false };
-    let other = crate::TemporaryLab::up(&config).map_err(Diagnosed::new)?;
+    let other = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
     ensure!(other.networks.control.subnet != stage.lab.networks.control.subnet, "the same subnet");
     let address = stage.lab.bootstrap()?.control;
     let answer = other.bootstrap()?.run(&format!("timeout 10 bash -c 'true < /dev/tcp/{address}/22'"))?;
@@ -232,8 +242,4 @@ fn boots(lab: &Lab) -> Result<Vec<String>> {
 
 fn boot_id(machine: &Machine) -> Result<String> {
     Ok(machine.run_checked("cat /proc/sys/kernel/random/boot_id")?)
-}
-
-fn quiet() -> Progress {
-    Progress::new(ProgressMode::Quiet, None)
 }

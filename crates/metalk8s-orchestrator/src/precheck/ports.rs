@@ -18,8 +18,7 @@ enum Bind {
 /// A port, where it is opened, by what, and whether the bootstrap fails without it.
 struct Port(u16, Bind, &'static str, bool);
 
-const PORTS: [Port; 22] = [
-    Port(179, Bind::All, "calico-node", true),
+const PORTS: [Port; 21] = [
     Port(2379, Bind::ControlPlane, "etcd", true),
     Port(2379, Bind::Loopback, "etcd", true),
     Port(2380, Bind::ControlPlane, "etcd", true),
@@ -44,9 +43,8 @@ const PORTS: [Port; 22] = [
 ];
 
 /// Names under which the kernel knows our own parts; it keeps 15 characters of each.
-const OURS: [&str; 14] = [
+const OURS: [&str; 13] = [
     "apiserver-proxy",
-    "bird",
     "calico-node",
     "etcd",
     "kube-apiserver",

@@ -96,17 +96,13 @@ fn source(args: &mut Args<'_>, node: &Node) -> Option<Contents> {
     let sources = args.texts("source")?;
     for source in &sources {
         if let Some(path) = source.strip_prefix("salt://") {
+            // Before it is read: the roots trust the path.
+            if !is_inside(path) {
+                let message = "the path leaves the file roots";
+                args.wrong(explain::SLS_BAD_VALUE, "source", node, message, "a path without `..`");
+                return None;
+            }
             match args.roots.read(path, MAX_SOURCE) {
-                _ if !is_inside(path) => {
-                    args.wrong(
-                        explain::SLS_BAD_VALUE,
-                        "source",
-                        node,
-                        "the path leaves the file roots",
-                        "a path without `..`",
-                    );
-                    return None;
-                }
                 Ok(None) => {}
                 Ok(Some(found)) => {
                     // What is no text is copied as it is.
@@ -127,7 +123,7 @@ fn source(args: &mut Args<'_>, node: &Node) -> Option<Contents> {
                 }
             }
         } else if let Some(path) =
-            source.strip_prefix("file://").or(source.starts_with('/').then_some(source))
+            Some(source.strip_prefix("file://").unwrap_or(source)).filter(|path| path.starts_with('/'))
         {
             return Some(Contents::CopyOf(path.into()));
         } else {

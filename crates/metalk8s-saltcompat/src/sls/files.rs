@@ -82,7 +82,12 @@ impl Loader<'_> {
             Ok(None) => {
                 let problem =
                     Problem::new(explain::SLS_NOT_FOUND, format!("the file of `{name}` does not exist"))
-                        .accepted(format!("`{}` or `{}` in the file roots", candidates[0], candidates[1]));
+                        .accepted(format!(
+                            "`{}` or `{}` in {}",
+                            candidates[0],
+                            candidates[1],
+                            self.roots.called()
+                        ));
                 return report(problem);
             }
             Err(err) => return report(unreadable(name, &err)),

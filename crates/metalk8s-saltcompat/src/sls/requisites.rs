@@ -11,6 +11,11 @@ use crate::{
     yaml::{Node, Value},
 };
 
+/// Pairs of states that requisites may make. `sls` names all states of a file, so their number grows with its square.
+const MAX_PAIRS: usize = 50_000;
+/// For how many references that lead nowhere similar names are looked for, among all states.
+const MAX_SUGGESTIONS: usize = 200;
+
 /// A word that orders states.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Word {
@@ -96,11 +101,21 @@ pub(super) fn connect(
     problems: &mut Vec<Problem>,
 ) {
     let index = Index::of(chunks);
+    let (mut pairs, mut lost) = (0, 0);
     for (position, chunk) in chunks.iter().enumerate() {
         for reference in &chunk.references {
             let targets = index.find(reference, position);
             if targets.is_empty() {
-                problems.push(missing(reference, chunk, chunks));
+                lost += 1;
+                let candidates = if lost > MAX_SUGGESTIONS { &[] } else { chunks };
+                problems.push(missing(reference, chunk, candidates));
+            }
+            pairs += targets.len();
+            if pairs > MAX_PAIRS {
+                let message = format!("the requisites make more than {MAX_PAIRS} pairs of states");
+                let problem = Problem::new(explain::SLS_TOO_LARGE, message).key(chunk.id.clone());
+                problems.push(chunk.place(problem, &reference.node));
+                return;
             }
             for target in targets {
                 let (Some(own), Some(other)) = (&ids[position], &ids[target]) else { continue };

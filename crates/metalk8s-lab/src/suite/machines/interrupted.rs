@@ -4,34 +4,32 @@ use std::{
     env,
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
-use metalk8s_diagnostics::{Diagnosed, Progress, ProgressMode};
+use anyhow::{Result, ensure};
+use metalk8s_diagnostics::Diagnosed;
 
 use super::stub::VERSION;
 use crate::{
     lab::{Lab, LabConfig},
-    suite::Stage,
+    suite::{Stage, chance::Chance, quiet},
 };
 
-/// How often `up` is killed, unless METALK8S_SUITE_ROUNDS says otherwise.
+/// How often `up` is killed, unless it is said otherwise.
 const ROUNDS: u64 = 6;
 /// Every so often the lab is removed in between, or only the last steps would be met.
 const ROUNDS_FROM_NOTHING: u64 = 3;
 
 pub(super) fn up_goes_on_after_a_kill(stage: &Stage) -> Result<()> {
-    let archive = stage.archive.as_ref().context("there is no archive")?;
-    let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let rounds = number("METALK8S_SUITE_ROUNDS").unwrap_or(ROUNDS);
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs());
-    let seed = number("METALK8S_SUITE_SEED").or(now().ok()).unwrap_or(1);
-    kill_and_finish(stage, archive, rounds, seed).with_context(|| format!("METALK8S_SUITE_SEED={seed}"))
+    let rounds = stage.options.rounds.unwrap_or(ROUNDS);
+    stage.note(format!("{rounds} kills"));
+    kill_and_finish(stage, rounds)
 }
 
-fn kill_and_finish(stage: &Stage, archive: &std::path::Path, rounds: u64, seed: u64) -> Result<()> {
-    let progress = Progress::new(ProgressMode::Quiet, None);
+fn kill_and_finish(stage: &Stage, rounds: u64) -> Result<()> {
+    let progress = quiet();
+    let archive = stage.archive.as_path();
     let config = LabConfig {
         name: stage.lab.name.clone(),
         machines: 2,
@@ -42,12 +40,12 @@ fn kill_and_finish(stage: &Stage, archive: &std::path::Path, rounds: u64, seed: 
     Lab::down(&config.name, &progress).map_err(Diagnosed::new)?;
     Lab::up(&config, &progress).map_err(Diagnosed::new)?;
     let whole = whole.elapsed();
-    let mut state = seed;
+    let mut chance = Chance::new(stage.options.seed);
     for round in 0..rounds {
         if round % ROUNDS_FROM_NOTHING == 0 {
             Lab::down(&config.name, &progress).map_err(Diagnosed::new)?;
         }
-        let moment = whole.mul_f64(fraction(&mut state));
+        let moment = whole.mul_f64(chance.fraction());
         up_killed_after(&config, archive, moment)?;
     }
     let lab = Lab::up(&config, &progress).map_err(Diagnosed::new)?;
@@ -75,26 +73,4 @@ fn up_killed_after(config: &LabConfig, archive: &std::path::Path, moment: Durati
     let _ = child.kill();
     child.wait()?;
     Ok(())
-}
-
-/// A number from 0 to 1, the same for the same seed (the generator of splitmix64).
-fn fraction(state: &mut u64) -> f64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fraction;
-
-    #[test]
-    fn the_same_seed_gives_the_same_moments_between_0_and_1() {
-        let moments = |mut state| (0..100).map(|_| fraction(&mut state)).collect::<Vec<_>>();
-        assert_eq!(moments(7), moments(7));
-        assert_ne!(moments(7), moments(8));
-        assert!(moments(7).iter().all(|moment| (0.0..1.0).contains(moment)));
-    }
 }

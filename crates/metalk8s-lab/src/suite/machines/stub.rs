@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::process;
 
 /// The version that it claims.
-pub const VERSION: &str = "0.0.1";
+pub(super) const VERSION: &str = "0.0.1";
 
 const BOOTSTRAP: &str = "\
 #!/bin/bash
@@ -23,13 +23,13 @@ echo ran >> /var/lib/stub-runs
 ";
 
 /// The archive; it goes away with this value.
-pub struct StubArchive {
+pub(super) struct StubArchive {
     folder: TempDir,
 }
 
 impl StubArchive {
     /// Makes it in a folder for temporary files.
-    pub fn make() -> Result<Self> {
+    pub(super) fn make() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let tree = folder.path().join("tree");
         fs::create_dir(&tree)?;
@@ -46,7 +46,7 @@ impl StubArchive {
     }
 
     /// Where it is.
-    pub fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join("stub.iso")
     }
 }

@@ -1,0 +1,102 @@
+//! `salt-call`, with Salt's own options: they may stand before and after the function.
+
+use std::{path::PathBuf, str::FromStr};
+
+use clap::{ArgAction, Args};
+use metalk8s_saltcompat::output::{Out, StateOutput};
+use metalk8s_types::paths;
+
+const EXAMPLES: &str = "\
+Functions:
+  state.apply NAME         apply NAME.sls or NAME/init.sls of the file roots; state.sls is the same
+  state.single FUN NAME    apply one state, its arguments written as NAME=VALUE
+  state.show_sls NAME      show what a file says, and change nothing
+  grains.get PATH          facts of this machine; also grains.items, grains.ls
+  pillar.get PATH          settings of this machine; also pillar.items
+  test.ping, test.version  whether it answers, and its version
+
+Examples:
+  salt-call grains.get metalk8s:control_plane_ip
+  salt-call pillar.get networks --out json
+  salt-call --local --file-root ./states state.apply web test=True
+  salt-call --local state.single file.managed /etc/motd contents='hello' mode=0644
+  salt-call --local state.single pkg.installed nginx --state-output=changes
+
+`test=True` shows what would change, and changes nothing. The status is 1 when a state failed; with
+--retcode-passthrough it is 2. SLS files are plain YAML; `metalk8s explain MK1803` says what to do about templates.";
+
+/// Call a function of the configuration engine on this machine
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, override_usage = "salt-call [OPTIONS] <FUNCTION> [ARGUMENTS]...")]
+pub struct SaltCall {
+    /// Such as `state.apply` or `grains.get`
+    pub function: String,
+    /// What the function takes: words, and `name=value` in YAML
+    pub arguments: Vec<String>,
+    /// Work without a master; every function does so today
+    #[arg(long)]
+    pub local: bool,
+    /// A folder of SLS files and of the sources of files; can be given several times, the first that has a
+    /// file counts
+    #[arg(long, value_name = "DIRECTORY", default_value = "/srv/salt")]
+    pub file_root: Vec<PathBuf>,
+    /// Where bootstrap.yaml is, which holds the settings of this machine
+    #[arg(short, long, value_name = "DIRECTORY", default_value = paths::CONFIG_DIR)]
+    pub config_dir: PathBuf,
+    /// Form of the result: nested, highstate, json, yaml, txt, raw, newline_values_only, quiet
+    #[arg(long, alias = "output", value_name = "FORM", default_value = "nested")]
+    pub out: Out,
+    /// How much is printed of each state: full, terse, mixed, changes
+    #[arg(long, alias = "state_output", value_name = "DETAIL", default_value = "full")]
+    pub state_output: StateOutput,
+    /// End with 2, as the function itself does, when a state failed
+    #[arg(long)]
+    pub retcode_passthrough: bool,
+    /// Which log lines are shown on stderr: quiet, critical, error, warning, info, debug, trace, all
+    #[arg(short, long, value_name = "LEVEL", default_value = "warning")]
+    pub log_level: LogLevel,
+    /// Say where the function is carried out
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Accepted: nothing is coloured
+    #[arg(long, alias = "no-colour", hide = true, action = ArgAction::SetTrue)]
+    pub no_color: bool,
+}
+
+/// Salt's levels, as far as we have as many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Nothing.
+    Quiet,
+    /// As many lines as this verbosity of [`metalk8s_diagnostics::logging::command`] shows.
+    Verbosity(u8),
+}
+
+impl FromStr for LogLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "quiet" => Ok(Self::Quiet),
+            "critical" | "error" | "warning" => Ok(Self::Verbosity(0)),
+            "info" => Ok(Self::Verbosity(1)),
+            "debug" | "profile" => Ok(Self::Verbosity(2)),
+            "trace" | "garbage" | "all" => Ok(Self::Verbosity(3)),
+            other => Err(format!(
+                "`{other}` is none of `quiet`, `critical`, `error`, `warning`, `info`, `debug`, `trace`, `all`"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EXAMPLES;
+
+    #[test]
+    fn the_help_names_every_function() {
+        for function in metalk8s_saltcompat::FUNCTIONS {
+            assert!(EXAMPLES.contains(function.name), "{}", function.name);
+        }
+    }
+}

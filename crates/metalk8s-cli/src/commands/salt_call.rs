@@ -1,0 +1,44 @@
+//! `salt-call`.
+
+mod here;
+mod roots;
+
+use jiff::tz::TimeZone;
+use metalk8s_diagnostics::{Diagnose, Diagnosed, Exit, LogFormat, Printer, logging};
+use metalk8s_engine::ApplyOptions;
+use metalk8s_saltcompat::call;
+
+use crate::args::{LogLevel, SaltCall};
+use here::Here;
+use roots::Folders;
+
+/// Salt's name for the machine itself, where there is no master.
+const LOCAL: &str = "local";
+
+/// Calls the function and prints what it returned.
+pub(crate) async fn run(args: SaltCall, printer: &mut Printer) -> anyhow::Result<Exit> {
+    if let LogLevel::Verbosity(verbosity) = args.log_level {
+        logging::command(None, LogFormat::Text, verbosity)?;
+    }
+    if args.verbose && !args.local {
+        printer.say("No master is asked: the function is carried out on this machine, as with --local.");
+    }
+    let here = Here::new(Folders::new(args.file_root)?, args.config_dir);
+    let options = ApplyOptions::in_order();
+    match call(&args.function, &args.arguments, &here, &options, &TimeZone::system()).await {
+        Ok(returned) => {
+            printer.data(&returned.print(LOCAL, args.out, args.state_output)?);
+            Ok(match returned.retcode() {
+                0 => Exit::Done,
+                code if args.retcode_passthrough => Exit::Status(code),
+                _ => Exit::Failed,
+            })
+        }
+        Err(err) => {
+            // Mistakes in SLS files end with 1, as they do with Salt: 2 would mean that states failed.
+            let exit = if err.code().is_some() { Exit::Usage } else { Exit::Failed };
+            printer.error(&Diagnosed::new(err));
+            Ok(exit)
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What the bootstrap must survive, and what it must refuse.
+//!
+//! All of it happens on one machine, which a snapshot brings back to where its archive is there, its configuration
+//! is written, and nothing else was done.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use metalk8s_diagnostics::{Diagnosed, Printer};
+
+use super::{
+    Check, Options, Stage, Suite, Tally,
+    cluster::{self, bootstrap_sh, said, wait_settled},
+    inventory::Inventory,
+    quiet, run_checks,
+};
+use crate::{Lab, LabConfig, LabName, Machine, TemporaryLab, install};
+
+mod alone;
+mod configuration;
+mod damage;
+mod disk;
+mod host;
+mod kills;
+mod refusal;
+
+/// Run by `metalk8s-lab suite faults`.
+pub const SUITE: Suite =
+    Suite { name: "faults", about: "a disturbed bootstrap ends as an undisturbed one, or refuses clearly", run };
+
+const CHECKS: &[Check] = &[
+    Check { name: "an undisturbed bootstrap ends, and is what the others are compared with", run: undisturbed },
+    Check { name: "a missing, empty, binary or wrong bootstrap.yaml is refused", run: configuration::wrong_ones },
+    Check { name: "a range that matches no address or two is refused", run: host::addresses },
+    Check { name: "a taken port is refused, and told with who has it", run: host::taken_port },
+    Check { name: "a host name that is no DNS label is refused", run: host::bad_name },
+    Check { name: "too little free disk space is refused", run: disk::too_small },
+    Check { name: "a truncated archive is refused", run: damage::truncated },
+    Check { name: "one flipped byte in a package, a layer or the program is named", run: damage::flipped_bytes },
+    Check {
+        name: "a second bootstrap at once is refused, and the first one ends as if alone",
+        run: alone::second_is_refused,
+    },
+    Check { name: "a disk that fills up is told, and after repair the same command finishes", run: disk::fills_up },
+    Check { name: "killed at random moments, the same command finishes", run: kills::at_random_moments },
+    Check { name: "killed at lines of its journal, the same command finishes", run: kills::at_journal_lines },
+];
+
+fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
+    let config = LabConfig {
+        name: options.lab.beside("faults"),
+        machines: 1,
+        archive: Some(options.archive.clone()),
+        bootstrap: false,
+    };
+    printer.data(&format!("seed {0}: --seed {0} kills at the same moments", options.seed));
+    let lab = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
+    install::configure(&lab).map_err(Diagnosed::new)?;
+    lab.take_snapshot(&bare(), &quiet()).map_err(Diagnosed::new)?;
+    Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
+}
+
+fn bare() -> LabName {
+    "bare".parse().expect("it is a name")
+}
+
+/// The machine as it was before anything was done, with its archive mounted.
+fn bare_machine(stage: &Stage) -> Result<&Machine> {
+    stage.lab.restore_snapshot(&bare(), &quiet()).map_err(Diagnosed::new)?;
+    install::mount(&stage.lab).map_err(Diagnosed::new)?;
+    Ok(stage.lab.bootstrap()?)
+}
+
+fn undisturbed(stage: &Stage) -> Result<()> {
+    let machine = bare_machine(stage)?;
+    let started = Instant::now();
+    let output = bootstrap_sh(machine, "")?;
+    ensure!(output.success(), "{}", said(&output));
+    stage.note(format!("{:.1} s", started.elapsed().as_secs_f64()));
+    wait_settled(machine)?;
+    let inventory = Inventory::collect(machine)?;
+    stage.note(format!("{} files, units, images and objects", inventory.len()));
+    // Nobody has set it before: this is the only place.
+    let _ = stage.reference.set(inventory);
+    Ok(())
+}
+
+/// The documented command ends well, and all is as after an undisturbed run.
+fn finishes(stage: &Stage) -> Result<()> {
+    let machine = stage.lab.bootstrap()?;
+    let output = bootstrap_sh(machine, "")?;
+    ensure!(output.success(), "the same command again: {}", said(&output));
+    is_as_undisturbed(stage)
+}
+
+fn is_as_undisturbed(stage: &Stage) -> Result<()> {
+    let machine = stage.lab.bootstrap()?;
+    wait_settled(machine)?;
+    let reference = stage.reference.get().context("there is no undisturbed run to compare with")?;
+    reference.must_equal(&Inventory::collect(machine)?).context("it is not as after an undisturbed run")?;
+    let again = cluster::bootstrap_sh(machine, "--dry-run --exit-code")?;
+    ensure!(again.success(), "there is something left to do: {}", said(&again));
+    Ok(())
+}

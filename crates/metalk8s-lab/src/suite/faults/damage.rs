@@ -1,0 +1,134 @@
+//! Archives that were damaged on their way.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use metalk8s_types::paths::BOOTSTRAP_CONFIG;
+
+use super::{bare_machine, finishes, refusal::Refusal};
+use crate::{
+    install,
+    machine::Machine,
+    process,
+    suite::{Stage, cluster::archive_folder, inventory::listing},
+};
+
+/// The damaged archive on the machine.
+const DAMAGED: &str = "/root/damaged.iso";
+const SECTOR: u64 = 2048;
+
+pub(super) fn truncated(stage: &Stage) -> Result<()> {
+    let machine = bare_machine(stage)?;
+    let whole = fs::metadata(&stage.archive)?.len();
+    for (share, part) in [("half", whole / 2), ("all but the last sectors", whole - 200 * SECTOR), ("nothing", 0)] {
+        machine.run_checked(&format!("head --bytes {part} {} > {DAMAGED}", crate::archive::PRODUCT))?;
+        use_damaged(stage, machine)?;
+        let before = listing(machine)?;
+        let output = run(machine)?;
+        let refused = [("MK1302", DAMAGED), ("MK1303", DAMAGED)]
+            .iter()
+            .any(|(code, name)| Refusal { code, names: &[name] }.is(&output).is_ok());
+        ensure!(refused, "{share} of it: it is not refused with MK1302 or MK1303 and its name: {}", crate::suite::cluster::said(&output));
+        before.must_equal(&listing(machine)?)?;
+    }
+    Ok(())
+}
+
+pub(super) fn flipped_bytes(stage: &Stage) -> Result<()> {
+    let machine = bare_machine(stage)?;
+    let files = files_of(&stage.archive)?;
+    let largest = |start: &str, end: &str| {
+        let fitting = files.iter().filter(|file| file.path.starts_with(start) && file.path.ends_with(end));
+        fitting.max_by_key(|file| file.bytes).with_context(|| format!("the archive has no {start}*{end}"))
+    };
+    let wanted =
+        [largest("packages/debian/", ".deb")?, largest("images/blobs/", "")?, largest("bin/metalk8s", "")?, largest("addons/", ".yaml")?];
+    for file in wanted {
+        machine.run_checked(&format!("cp {} {DAMAGED}", crate::archive::PRODUCT))?;
+        // Its last byte: a program must still be able to start.
+        let offset = file.sector * SECTOR + file.bytes - 1;
+        let byte = byte_at(&stage.archive, offset)? ^ 0x20;
+        machine.run_checked(&format!(
+            "printf '\\x{byte:02x}' | dd of={DAMAGED} bs=1 seek={offset} conv=notrunc status=none"
+        ))?;
+        use_damaged(stage, machine)?;
+        let before = listing(machine)?;
+        let output = run(machine)?;
+        Refusal { code: "MK1303", names: &[&file.path] }.is(&output).with_context(|| file.path.clone())?;
+        before.must_equal(&listing(machine)?)?;
+    }
+    let folder = archive_folder(machine)?;
+    machine.run_checked(&format!("umount {folder} && rm {DAMAGED}"))?;
+    machine.write(BOOTSTRAP_CONFIG, install::configuration(&stage.lab).as_bytes(), 0o644)?;
+    install::mount(&stage.lab)?;
+    finishes(stage).context("after the archive was copied again")
+}
+
+/// Mounts the damaged archive where the whole one was, and names it in the configuration.
+fn use_damaged(stage: &Stage, machine: &Machine) -> Result<()> {
+    let folder = archive_folder(machine)?;
+    // What cannot be mounted stays unmounted: the documented command is then not there.
+    machine.run_checked(&format!("umount {folder} || true; mount {DAMAGED} {folder} || true"))?;
+    let configuration = install::configuration(&stage.lab).replace(crate::archive::PRODUCT, DAMAGED);
+    Ok(machine.write(BOOTSTRAP_CONFIG, configuration.as_bytes(), 0o644)?)
+}
+
+/// The documented command, or where the archive does not even give that, the program of the whole archive.
+fn run(machine: &Machine) -> Result<process::Output> {
+    let folder = archive_folder(machine)?;
+    Ok(machine.run(&format!(
+        "if head --bytes 1 {folder}/bootstrap.sh > /dev/null 2>&1 && {folder}/bin/metalk8s --version > /dev/null 2>&1; then exec {folder}/bootstrap.sh; fi; \
+         whole=$(mktemp -d); mount {} $whole; $whole/bin/metalk8s bootstrap --archive {folder}; code=$?; umount --lazy $whole; exit $code",
+        crate::archive::PRODUCT
+    ))?)
+}
+
+/// A file of an ISO.
+#[derive(Debug, PartialEq, Eq)]
+struct Inside {
+    path: String,
+    sector: u64,
+    bytes: u64,
+}
+
+fn files_of(archive: &Path) -> Result<Vec<Inside>> {
+    let mut command = Command::new("xorriso");
+    command.arg("-indev").arg(archive).args(["-find", "/", "-type", "f", "-exec", "report_lba", "--"]);
+    let output = process::capture(&mut command, None, Duration::from_secs(60))?;
+    ensure!(output.success(), "xorriso ended with {}: {}", output.code, output.stderr);
+    Ok(output.stdout.lines().filter_map(parse).collect())
+}
+
+/// A line such as `File data lba:  0 ,      123 ,        4 ,     7000 , '/bin/metalk8s'`: extent, first sector,
+/// sectors, bytes, path.
+fn parse(line: &str) -> Option<Inside> {
+    let mut parts = line.strip_prefix("File data lba:")?.splitn(5, ',').map(str::trim);
+    let (_, sector, _, bytes, path) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let path = path.trim_matches('\'').trim_start_matches('/').to_owned();
+    Some(Inside { path, sector: sector.parse().ok()?, bytes: bytes.parse().ok()? })
+}
+
+fn byte_at(path: &Path, offset: u64) -> Result<u8> {
+    let mut byte = [0];
+    File::open(path)?.read_exact_at(&mut byte, offset)?;
+    Ok(byte[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_xorriso_tells_where_a_file_is() {
+        let line = "File data lba:  0 ,     1234 ,       10 ,    20000 , '/bin/metalk8s'";
+        assert_eq!(parse(line), Some(Inside { path: "bin/metalk8s".into(), sector: 1234, bytes: 20000 }));
+        assert_eq!(parse("Report layout: xt , Startlba"), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! Objects of a cluster, without what each cluster has of its own.
+
+use anyhow::{Context, Result};
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use super::Listing;
+use crate::{
+    machine::Machine,
+    suite::cluster::{kubectl, kubectl_json},
+};
+
+/// Not wished for by anybody, but written down by programs as they go.
+const PASSING: [&str; 9] = [
+    "bindings",
+    "certificatesigningrequests.certificates.k8s.io",
+    "componentstatuses",
+    "controllerrevisions.apps",
+    "events",
+    "events.events.k8s.io",
+    "ipamhandles.crd.projectcalico.org",
+    "leases.coordination.k8s.io",
+    "replicasets.apps",
+];
+
+/// Parts of the metadata that the API server fills in.
+const FILLED_IN: [&str; 8] = [
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "selfLink",
+    "generateName",
+];
+
+pub(super) fn collect(machine: &Machine) -> Result<Listing> {
+    let kinds = kubectl(machine, "api-resources --verbs list --output name")?;
+    let kinds: Vec<_> = kinds.lines().filter(|kind| !PASSING.contains(kind)).collect();
+    let list = kubectl_json(machine, &format!("get {} --all-namespaces", kinds.join(",")))?;
+    let items = list["items"].as_array().context("the list of objects has no items")?;
+    Ok(Listing::new(items.iter().map(described)))
+}
+
+fn described(object: &Value) -> (String, String) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (kind, namespace) = (text(&object["kind"]), text(&object["metadata"]["namespace"]));
+    let name = name(object, &text(&object["metadata"]["name"]));
+    let mut object = object.clone();
+    // What is left of a pod made by a controller is in the controller's object.
+    if kind == "Pod" || ["IPAMBlock", "BlockAffinity", "ClusterInformation", "EndpointSlice", "Endpoints"].contains(&kind.as_str()) {
+        object = Value::Null;
+    }
+    plain(&mut object);
+    (format!("{kind} {namespace}/{name}"), without_times(&object.to_string()))
+}
+
+/// Without the random end of names that were made up by a controller.
+fn name(object: &Value, name: &str) -> String {
+    let is_made_up = object["metadata"]["generateName"].is_string()
+        || ["IPAMBlock", "BlockAffinity"].contains(&object["kind"].as_str().unwrap_or_default());
+    match object["metadata"]["generateName"].as_str() {
+        Some(start) => format!("{start}*"),
+        None if is_made_up => "*".to_owned(),
+        None => name.to_owned(),
+    }
+}
+
+/// Calico keeps a copy of the metadata in an annotation.
+fn without_times(text: &str) -> String {
+    let Ok(time) = Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z") else { return text.to_owned() };
+    time.replace_all(text, "TIME").into_owned()
+}
+
+fn plain(object: &mut Value) {
+    let Value::Object(fields) = object else { return };
+    for own in ["status", "caBundle"] {
+        fields.remove(own);
+    }
+    if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
+        for key in FILLED_IN {
+            metadata.remove(key);
+        }
+    }
+    // Keys, tokens and authorities: which there are is compared, and not what they are.
+    for key in ["data", "stringData", "binaryData"] {
+        if let Some(Value::Object(data)) = fields.get_mut(key) {
+            data.values_mut().filter(|value| is_own(value)).for_each(|value| *value = Value::Null);
+        }
+    }
+    let spec = fields.get_mut("spec").and_then(Value::as_object_mut);
+    spec.into_iter().for_each(plain_spec);
+}
+
+fn plain_spec(spec: &mut Map<String, Value>) {
+    spec.remove("clusterGUID");
+    let template = spec.get_mut("template").and_then(|template| template.get_mut("metadata"));
+    if let Some(Value::Object(metadata)) = template {
+        metadata.remove("creationTimestamp");
+    }
+}
+
+fn is_own(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.contains("-----BEGIN ") || text.contains("certificate-authority-data"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn two_clusters_differ_in_identities_and_not_in_wishes() {
+        let object = |uid: &str, replicas: u32| {
+            described(&json!({
+                "kind": "Deployment",
+                "metadata": {"name": "coredns", "namespace": "kube-system", "uid": uid, "labels": {"a": "b"}},
+                "spec": {"replicas": replicas, "since": format!("2026-11-21T03:22:4{}Z", uid.len())},
+                "status": {"readyReplicas": uid.len()},
+            }))
+        };
+        assert_eq!(object("x", 2), object("yy", 2));
+        assert_ne!(object("x", 2), object("x", 3));
+        assert_eq!(object("x", 2).0, "Deployment kube-system/coredns");
+    }
+
+    #[test]
+    fn authorities_are_not_compared_but_their_presence_is() {
+        let map = |data: Value| described(&json!({"kind": "ConfigMap", "metadata": {"name": "c"}, "data": data})).1;
+        let authority = |text: &str| json!({"ca.crt": format!("-----BEGIN CERTIFICATE-----\n{text}")});
+        assert_eq!(map(authority("a")), map(authority("b")));
+        assert_ne!(map(authority("a")), map(json!({})));
+        assert_ne!(map(json!({"a": "1"})), map(json!({"a": "2"})));
+    }
+}

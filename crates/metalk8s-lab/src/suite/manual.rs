@@ -1,0 +1,134 @@
+//! The manual, command by command, on machines of its own: from bare ones to a cluster.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use metalk8s_diagnostics::{Diagnosed, Printer};
+
+use super::{Options, Suite, Tally, cluster::wait_settled};
+use crate::{
+    Lab, LabConfig, TemporaryLab, archive, install,
+    procedures::{Book, Facts, Form, Need, Outcome, Procedure, Report, Runner},
+};
+
+mod ground;
+
+use ground::{Clone, Ground, make_operator_host};
+
+const NAME: &str = "procedures";
+/// The machine that is not part of the cluster, and the one of the person who installs.
+const NEW_NODE: &str = "node1";
+const OPERATOR_HOST: &str = "node2";
+
+/// Run by `metalk8s-lab suite procedures`.
+pub const SUITE: Suite =
+    Suite { name: NAME, about: "the commands that the manual prints, as it prints them", run };
+
+fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
+    let book = Book::read(&options.checkout.join("tests/procedures")).context("there is no manual")?;
+    let config = LabConfig {
+        name: options.lab.beside("manual"),
+        machines: 3,
+        archive: Some(options.archive.clone()),
+        bootstrap: false,
+    };
+    let lab = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
+    make_operator_host(&lab, lab.machine(OPERATOR_HOST)?)?;
+    let clone = Clone::make(&options.checkout)?;
+    let facts = facts(&lab)?;
+    let ground = Ground { lab: &lab, operator_host: OPERATOR_HOST, clone: &clone };
+    let runner = Runner { book: &book, facts: &facts, place: &ground };
+    let mut report = Report::new(&book, NAME);
+    let mut phase = |needs: &[Need], report: &mut Report| run_phase(&runner, needs, report, printer);
+
+    // What a phase leaves is what the next one begins with, as for a person who reads on.
+    phase(&[Need::BareMachine, Need::Archive, Need::NewNode, Need::OperatorHost], &mut report);
+    install::configure(&lab).map_err(Diagnosed::new)?;
+    phase(&[Need::Archive, Need::Configuration, Need::NewNode, Need::OperatorHost], &mut report);
+    let settled = wait_settled(lab.bootstrap()?);
+    if settled.is_ok() {
+        phase(&[Need::Archive, Need::Cluster, Need::NewNode, Need::OperatorHost], &mut report);
+    }
+    phase(&[Need::Git], &mut report);
+    if options.full {
+        phase(&[Need::Git, Need::Checkout], &mut report);
+    }
+    let failed = tell(&book, &report, options, printer);
+    let Some(error) = settled.err() else { return Ok(failed) };
+    printer.error(error.as_ref());
+    Ok(Tally { failed: failed.failed + 1, ..failed })
+}
+
+fn run_phase(runner: &Runner<'_>, needs: &[Need], report: &mut Report, printer: &mut Printer) {
+    let available: BTreeSet<_> = needs.iter().copied().collect();
+    let mut started = Instant::now();
+    runner.run(&available, report, &mut |procedure, outcome| {
+        printer.data(&line(procedure, outcome, started.elapsed()));
+        if let Outcome::Failed { problems } = outcome {
+            printer.data(&format!("        {}", problems.join("\n").replace('\n', "\n        ")));
+        }
+        started = Instant::now();
+    });
+}
+
+fn line(procedure: &Procedure, outcome: &Outcome, took: Duration) -> String {
+    let word = if matches!(outcome, Outcome::Passed) { "ok    " } else { "FAILED" };
+    let adapted = procedure.run.as_ref().is_some_and(|run| run.form == Form::Adapted);
+    let text = procedure.text.as_deref().and_then(|text| text.trim().lines().next()).unwrap_or(&procedure.heading);
+    format!(
+        "{word}  {:6.1} s  {}  {}{text}",
+        took.as_secs_f64(),
+        procedure.id,
+        if adapted { "adapted: " } else { "" }
+    )
+}
+
+/// The table, what was not run though it could be, and the last line.
+fn tell(book: &Book, report: &Report, options: &Options, printer: &mut Printer) -> Tally {
+    let mut tally = Tally::default();
+    let mut left = Vec::new();
+    for procedure in book.procedures() {
+        match report.outcome(&procedure.id) {
+            Some(Outcome::Passed) => tally.passed += 1,
+            Some(Outcome::Failed { .. }) => tally.failed += 1,
+            Some(Outcome::Waiting { needs }) => {
+                let is_long = needs.contains(&Need::Checkout) && !options.full;
+                if !is_long {
+                    tally.failed += 1;
+                }
+                left.push((procedure.id.as_str(), is_long));
+            }
+            _ => {}
+        }
+    }
+    printer.data("");
+    printer.data(&report.table());
+    let ids = |long: bool| {
+        left.iter().filter(|(_, is_long)| *is_long == long).map(|(id, _)| *id).collect::<Vec<_>>().join(" ")
+    };
+    if !ids(true).is_empty() {
+        printer.data(&format!("run only with --full: {}", ids(true)));
+    }
+    if !ids(false).is_empty() {
+        printer.data(&format!("FAILED, since what they need was not there: {}", ids(false)));
+    }
+    printer.data(&report.summary());
+    tally
+}
+
+fn facts(lab: &Lab) -> Result<Facts> {
+    let bootstrap = lab.bootstrap()?;
+    ensure!(lab.machine(NEW_NODE).is_ok(), "the lab has no machine {NEW_NODE}");
+    Ok(Facts {
+        version: install::version_of_archive(bootstrap)?,
+        node: bootstrap.name.clone(),
+        new_node: NEW_NODE.to_owned(),
+        iso: archive::PRODUCT.to_owned(),
+        control_plane_ip: bootstrap.control,
+        control_plane_cidr: lab.networks.control.subnet,
+        workload_plane_cidr: lab.networks.workload.subnet,
+    })
+}

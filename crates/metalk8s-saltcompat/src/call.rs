@@ -1,0 +1,288 @@
+//! The functions of `salt-call`: from the words of a command line to what Salt returns.
+
+mod error;
+
+use std::error::Error;
+
+use jiff::tz::TimeZone;
+use metalk8s_diagnostics::{Problem, Problems, explain};
+use metalk8s_engine::{ApplyOptions, Hands, apply, test};
+use metalk8s_types::VERSION;
+use serde_json::{Map, Value};
+
+use crate::{
+    Compiled, FileRoots, Words, compile, get, is_success,
+    nearest::accepted,
+    output::{self, Out, OutputError, StateOutput},
+    parse_words, single, state_return,
+};
+
+pub use error::CallError;
+
+/// A function that is offered.
+#[derive(Debug, Clone, Copy)]
+pub struct Function {
+    /// Salt's name of it.
+    pub name: &'static str,
+    /// The words it takes, as a usage line shows them.
+    pub words: &'static str,
+    does: Does,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Does {
+    Apply,
+    Single,
+    ShowSls,
+    Grains(Show),
+    Pillar(Show),
+    Ping,
+    Version,
+}
+
+/// What is shown of a tree.
+#[derive(Debug, Clone, Copy)]
+enum Show {
+    Path,
+    All,
+    Names,
+}
+
+/// Every function that is offered.
+pub const FUNCTIONS: [Function; 11] = [
+    Function { name: "state.apply", words: "NAME[,NAME...] [test=True]", does: Does::Apply },
+    Function { name: "state.sls", words: "NAME[,NAME...] [test=True]", does: Does::Apply },
+    Function {
+        name: "state.single",
+        words: "FUNCTION NAME [ARGUMENT=VALUE...] [test=True]",
+        does: Does::Single,
+    },
+    Function { name: "state.show_sls", words: "NAME[,NAME...]", does: Does::ShowSls },
+    Function { name: "grains.get", words: "PATH [DEFAULT]", does: Does::Grains(Show::Path) },
+    Function { name: "grains.items", words: "", does: Does::Grains(Show::All) },
+    Function { name: "grains.ls", words: "", does: Does::Grains(Show::Names) },
+    Function { name: "pillar.get", words: "PATH [DEFAULT]", does: Does::Pillar(Show::Path) },
+    Function { name: "pillar.items", words: "", does: Does::Pillar(Show::All) },
+    Function { name: "test.ping", words: "", does: Does::Ping },
+    Function { name: "test.version", words: "", does: Does::Version },
+];
+
+/// Named words that state functions understand besides `test`; none of them changes what plain files mean.
+const OF_STATES: [&str; 5] = ["test", "saltenv", "pillarenv", "pillar", "queue"];
+/// The only environment whose file roots can be named.
+const BASE: &str = "base";
+/// What Salt's commands end with when states failed and the status is passed through.
+const STATES_FAILED: u8 = 2;
+
+/// The machine that functions are about.
+pub trait Minion {
+    /// Who makes states true on it.
+    fn hands(&self) -> &dyn Hands;
+
+    /// Where its SLS files come from.
+    fn roots(&self) -> &dyn FileRoots;
+
+    /// Its facts, as [`crate::grains_tree`] arranges them.
+    ///
+    /// # Errors
+    /// When they cannot be collected.
+    fn grains(&self) -> Result<Value, Box<dyn Error + Send + Sync>>;
+
+    /// Its settings, as [`crate::pillar_tree`] arranges them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn pillar(&self) -> Result<Value, Box<dyn Error + Send + Sync>>;
+}
+
+/// What a function returned.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Returned {
+    /// Any value.
+    Value(Value),
+    /// States, each with its result.
+    States(Map<String, Value>),
+}
+
+impl Returned {
+    /// The status that `salt-call --retcode-passthrough` ends with: 0, or 2 when states failed.
+    pub fn retcode(&self) -> u8 {
+        match self {
+            Self::Value(_) => 0,
+            Self::States(states) if is_success(states) => 0,
+            Self::States(_) => STATES_FAILED,
+        }
+    }
+
+    /// The same as it is printed, ended by a line break; `id` is `local` for `salt-call`.
+    ///
+    /// # Errors
+    /// When it cannot be written in that form.
+    pub fn print(&self, id: &str, out: Out, detail: StateOutput) -> Result<String, OutputError> {
+        match self {
+            Self::Value(value) => output::value(id, value, out),
+            Self::States(states) => output::states(id, states, out, detail),
+        }
+    }
+}
+
+/// Calls a function by Salt's name with the words that stand after it.
+///
+/// Times of day in the return are in `zone`. With `test=True` states are only looked at.
+///
+/// # Errors
+/// When nothing was done because the call is wrong, states have mistakes, or the machine cannot be read. That
+/// states failed is no error: it stands in what is returned.
+pub async fn call(
+    function: &str,
+    words: &[String],
+    minion: &dyn Minion,
+    options: &ApplyOptions,
+    zone: &TimeZone,
+) -> Result<Returned, CallError> {
+    let Some(known) = FUNCTIONS.iter().find(|known| known.name == function) else {
+        let near = accepted(function, FUNCTIONS.iter().map(|known| known.name));
+        return Err(CallError::UnknownFunction { function: function.to_owned(), near });
+    };
+    let call = Call { function: known.name, words: parse_words(words) };
+    Ok(match known.does {
+        Does::Apply => {
+            let compiled = call.compile(minion.roots())?;
+            call.apply(&compiled, minion.hands(), options, zone).await?
+        }
+        Does::Single => {
+            let compiled = call.single(minion.roots())?;
+            call.apply(&compiled, minion.hands(), options, zone).await?
+        }
+        Does::ShowSls => Returned::Value(call.compile(minion.roots())?.high),
+        Does::Grains(show) => Returned::Value(call.show(show, "grains", || minion.grains())?),
+        Does::Pillar(show) => Returned::Value(call.show(show, "pillar", || minion.pillar())?),
+        Does::Ping => Returned::Value(call.no_words().map(|()| true.into())?),
+        Does::Version => Returned::Value(call.no_words().map(|()| VERSION.into())?),
+    })
+}
+
+/// A function that is known, with its words.
+struct Call {
+    function: &'static str,
+    words: Words,
+}
+
+impl Call {
+    fn usage(&self, message: impl Into<String>) -> CallError {
+        CallError::Usage { function: self.function, message: message.into() }
+    }
+
+    fn mistakes(&self, source: Problems) -> CallError {
+        CallError::Mistakes { function: self.function, source }
+    }
+
+    /// Refuses words that would otherwise be ignored in silence.
+    fn takes(&self, positional: usize, named: &[&str]) -> Result<(), CallError> {
+        if let Some(word) = self.words.positional.get(positional) {
+            let word = text(word);
+            return Err(self.usage(format!("`{}` does not take the word `{word}`", self.function)));
+        }
+        match self.words.named.keys().find(|name| !named.contains(&name.as_str())) {
+            Some(name) => Err(self.usage(format!("`{}` does not take `{name}=`", self.function))),
+            None => Ok(()),
+        }
+    }
+
+    fn no_words(&self) -> Result<(), CallError> {
+        self.takes(0, &[])
+    }
+
+    /// Whether states are only looked at. Anything but a truth value is refused, because taking a typing
+    /// mistake for "no" would change the machine.
+    fn is_test(&self) -> Result<bool, CallError> {
+        match self.words.named.get("test") {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(test)) => Ok(*test),
+            Some(other) => Err(self.usage(format!("`test={}` is neither True nor False", text(other)))),
+        }
+    }
+
+    /// Files of other environments than `base` cannot be named, and those of `base` are not theirs.
+    fn refuse_environments(&self) -> Result<(), CallError> {
+        match self.words.text("saltenv") {
+            None | Some(BASE) => Ok(()),
+            Some(other) => {
+                let message = format!("the environment `{other}` has no file roots");
+                let problem = Problem::new(explain::SLS_NOT_FOUND, message)
+                    .accepted("`base`, which needs not be named");
+                Err(self.mistakes(Problems::new("could not find the states", vec![problem])))
+            }
+        }
+    }
+
+    fn compile(&self, roots: &dyn FileRoots) -> Result<Compiled, CallError> {
+        self.takes(1, &[&OF_STATES[..], &["mods"]].concat())?;
+        self.refuse_environments()?;
+        let names: Vec<String> = match self.words.positional.first().or(self.words.named.get("mods")) {
+            Some(Value::Array(names)) => names.iter().map(text).collect(),
+            Some(names) => text(names).split(',').map(|name| name.trim().to_owned()).collect(),
+            None => Vec::new(),
+        };
+        if names.iter().all(String::is_empty) {
+            return Err(self.usage(format!(
+                "`{}` needs the name of an SLS file: there are no top files here",
+                self.function
+            )));
+        }
+        compile(&names, roots).map_err(|problems| self.mistakes(problems))
+    }
+
+    fn single(&self, roots: &dyn FileRoots) -> Result<Compiled, CallError> {
+        self.refuse_environments()?;
+        if self.words.positional.is_empty() {
+            return Err(self.usage("`state.single` needs a state function"));
+        }
+        single(&self.words, roots).map_err(|problems| self.mistakes(problems))
+    }
+
+    async fn apply(
+        &self,
+        compiled: &Compiled,
+        hands: &dyn Hands,
+        options: &ApplyOptions,
+        zone: &TimeZone,
+    ) -> Result<Returned, CallError> {
+        let report = if self.is_test()? {
+            test(&compiled.graph, hands, options).await
+        } else {
+            apply(&compiled.graph, hands, &(), options).await
+        };
+        Ok(Returned::States(state_return(&report.map_err(CallError::Order)?, compiled, zone)))
+    }
+
+    /// Words are looked at before the machine is.
+    fn show(
+        &self,
+        show: Show,
+        what: &'static str,
+        tree: impl FnOnce() -> Result<Value, Box<dyn Error + Send + Sync>>,
+    ) -> Result<Value, CallError> {
+        let tree = || tree().map_err(|source| CallError::Machine { what, source });
+        let names = |tree: Value| tree.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+        match show {
+            Show::All => self.no_words().and_then(|()| tree()),
+            Show::Names => self.no_words().and_then(|()| tree()).map(names),
+            Show::Path => {
+                self.takes(2, &["default"])?;
+                let Some(path) = self.words.positional.first() else {
+                    return Err(self.usage(format!("`{}` needs a path such as `a:b`", self.function)));
+                };
+                let default = self.words.positional.get(1).or(self.words.named.get("default"));
+                Ok(get(&tree()?, &text(path), default.cloned()))
+            }
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

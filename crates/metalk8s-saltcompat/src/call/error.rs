@@ -1,0 +1,71 @@
+//! Why a call did nothing.
+
+use std::error::Error;
+
+use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, explain};
+use metalk8s_engine::GraphError;
+
+use super::FUNCTIONS;
+
+/// Why a function returned nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// There is no such function.
+    #[error("the function `{function}` is not known; it may be {near}")]
+    UnknownFunction {
+        /// The unknown one.
+        function: String,
+        /// The nearest known ones.
+        near: String,
+    },
+    /// Its words are not those it takes.
+    #[error("{message}")]
+    Usage {
+        /// The function.
+        function: &'static str,
+        /// What is wrong with them.
+        message: String,
+    },
+    /// The states have mistakes. Nothing was changed.
+    #[error("`{function}` was not carried out")]
+    Mistakes {
+        /// The function.
+        function: &'static str,
+        /// All of them.
+        #[source]
+        source: Problems,
+    },
+    /// The states have no order.
+    #[error("the states have no order")]
+    Order(#[source] GraphError),
+    /// Facts or settings of the machine could not be read.
+    #[error("could not read the {what} of this machine")]
+    Machine {
+        /// `grains` or `pillar`.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl Diagnose for CallError {
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::UnknownFunction { .. } | Self::Usage { .. } => Some(explain::WRONG_USAGE),
+            Self::Mistakes { .. } | Self::Order(_) | Self::Machine { .. } => None,
+        }
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        match self {
+            Self::UnknownFunction { .. } => vec!["`salt-call --help` lists all functions".into()],
+            Self::Usage { function, .. } => {
+                let known = FUNCTIONS.iter().find(|known| known.name == *function);
+                let words = known.map_or("", |known| known.words);
+                vec![format!("usage: `salt-call {}`", format!("{function} {words}").trim()).into()]
+            }
+            Self::Mistakes { .. } | Self::Order(_) | Self::Machine { .. } => Vec::new(),
+        }
+    }
+}

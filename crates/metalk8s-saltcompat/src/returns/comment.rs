@@ -1,0 +1,139 @@
+//! What happened, in a line or a few, in Salt's words.
+
+use metalk8s_engine::{
+    ChangeKind, Outcome, RequisiteKind, State, StateId,
+    state::{Command, Symlink},
+};
+
+use super::Told;
+use crate::ChunkInfo;
+
+impl Told<'_> {
+    pub(super) fn comment(&self) -> String {
+        match &self.report.outcome {
+            Outcome::Unchanged => self.in_place(),
+            Outcome::NotNeeded => self.not_needed().to_owned(),
+            Outcome::NotRun { because } => {
+                format!("One or more requisite failed: {}", self.called(because))
+            }
+            Outcome::Unknown { before } => {
+                format!("Cannot be known before {} is applied", self.called(before))
+            }
+            Outcome::Changed => self.changed().unwrap_or_else(|| self.own_words()),
+            Outcome::WouldChange => self.would_change().unwrap_or_else(|| self.own_words()),
+            Outcome::Failed => self.failed(),
+        }
+    }
+
+    fn called(&self, id: &StateId) -> String {
+        match self.compiled.chunks.get(id) {
+            Some(ChunkInfo { sls, id, .. }) if !sls.is_empty() => format!("{sls}.{id}"),
+            Some(ChunkInfo { id, .. }) => id.clone(),
+            None => id.to_string(),
+        }
+    }
+
+    /// The engine's comment and the causes below it.
+    fn own_words(&self) -> String {
+        let lines = std::iter::once(&self.report.comment).chain(&self.report.causes);
+        lines.map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+
+    fn is_update(&self) -> bool {
+        self.report.changes.iter().any(|change| change.kind == ChangeKind::Update)
+    }
+
+    fn in_place(&self) -> String {
+        let name = self.name();
+        match (self.info.module.as_str(), self.info.function.as_str(), self.state()) {
+            (_, _, State::Command(command)) => conditions(command),
+            ("file", "absent", _) => format!("File {name} is not present"),
+            ("file", "directory", _) => format!("The directory {name} is in the correct state"),
+            ("file", "symlink", _) => format!("Symlink {name} is present"),
+            ("file", _, _) => format!("File {name} is in the correct state"),
+            ("pkg", "removed" | "purged", _) => "All specified packages are already absent".to_owned(),
+            ("pkg", _, _) => "All specified packages are already installed".to_owned(),
+            ("service", "running", _) => format!("The service {name} is already running"),
+            ("service", "dead", _) => format!("The service {name} is already dead"),
+            ("mount", _, _) => "Target was already mounted".to_owned(),
+            _ => format!("{name} is in the correct state"),
+        }
+    }
+
+    /// The engine asks `onfail` first, then `onchanges`, then `prereq`.
+    fn not_needed(&self) -> &'static str {
+        let has = |kind| self.step.requisites.iter().any(|requisite| requisite.kind == kind);
+        if has(RequisiteKind::OnFail) && self.report.comment.ends_with("failed") {
+            "State was not run because onfail req did not change"
+        } else if has(RequisiteKind::OnChanges) {
+            "State was not run because none of the onchanges reqs changed"
+        } else {
+            "No changes detected"
+        }
+    }
+
+    fn changed(&self) -> Option<String> {
+        let name = self.name();
+        Some(match self.state() {
+            State::File(_) => format!("File {name} updated"),
+            State::Directory(_) if self.is_update() => format!("Directory {name} updated"),
+            State::Directory(_) => String::new(),
+            State::Symlink(Symlink { target, .. }) => {
+                format!("Created new symlink {name} -> {}", target.display())
+            }
+            State::Absent(_) => format!("Removed {name}"),
+            State::Command(_) => format!("Command \"{name}\" run"),
+            _ => return None,
+        })
+    }
+
+    fn would_change(&self) -> Option<String> {
+        let name = self.name();
+        Some(match self.state() {
+            State::File(_) => format!(
+                "The file {name} is set to be changed\nNote: No changes made, actual changes may\n\
+                 be different due to other states."
+            ),
+            State::Directory(_) => {
+                let changes = self.changes();
+                let of_it = changes[name].as_object().into_iter().flatten();
+                let lines = of_it
+                    .map(|(key, value)| format!("\n{name}: {key} - {}", value.as_str().unwrap_or_default()));
+                format!("The following files will be changed:{}", lines.collect::<String>())
+            }
+            State::Symlink(Symlink { target, .. }) if self.is_update() => {
+                format!("Link {name} target is set to be changed to {}", target.display())
+            }
+            State::Symlink(Symlink { target, .. }) => {
+                format!("Symlink {name} to {} is set for creation", target.display())
+            }
+            State::Absent(_) => format!("{name} is set for removal"),
+            State::Command(_) => format!("Command \"{name}\" would have been executed"),
+            _ => return None,
+        })
+    }
+
+    /// A command that was run and failed is told as Salt does, and why by the host's own words.
+    fn failed(&self) -> String {
+        match self.state() {
+            State::Command(_) if !self.report.causes.is_empty() => {
+                format!("Command \"{}\" run\n{}", self.name(), self.report.causes.join("\n"))
+            }
+            _ => self.own_words(),
+        }
+    }
+}
+
+/// Which condition kept a command from running; where several were given, the engine does not tell which.
+fn conditions(command: &Command) -> String {
+    let Command { creates, unless, only_if, only_on_change, .. } = command;
+    if *only_on_change {
+        return String::new();
+    }
+    match (creates, unless, only_if) {
+        (Some(path), None, None) => format!("{} exists", path.display()),
+        (None, Some(_), None) => "unless condition is true".to_owned(),
+        (None, None, Some(_)) => "onlyif condition is false".to_owned(),
+        _ => "One of its conditions is met: creates, unless, onlyif".to_owned(),
+    }
+}

@@ -1,0 +1,190 @@
+//! What a Salt user reads, compared with what `salt-call` of Salt 3008.3 printed for the same states.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::tz::TimeZone;
+use metalk8s_engine::{
+    ApplyOptions, Change, ChangeKind, Outcome, Report, StepReport, apply,
+    fake::{FakeClock, FakeHost},
+};
+use serde_json::{Map, Value, json};
+
+use super::state_return;
+use crate::{Compiled, compile};
+
+fn compiled(sls: &str) -> Compiled {
+    let roots = BTreeMap::from([("web.sls".to_owned(), sls.as_bytes().to_vec())]);
+    compile(&["web".to_owned()], &roots).unwrap_or_else(|err| panic!("{:#?}", err.problems))
+}
+
+/// A report on the first state.
+fn reported(compiled: &Compiled, outcome: Outcome, changes: Vec<Change>, causes: &[&str]) -> Report {
+    let step = &compiled.graph.steps()[0];
+    Report::new(vec![StepReport {
+        id: step.id.clone(),
+        what: step.state.label(),
+        result: Some(outcome != Outcome::Failed),
+        outcome,
+        comment: "the engine's own words".to_owned(),
+        changes,
+        causes: causes.iter().map(|cause| (*cause).to_owned()).collect(),
+        started: jiff::Timestamp::UNIX_EPOCH,
+        duration_ms: 0.0,
+        run_number: 0,
+    }])
+}
+
+/// The comment and the changes of the only state, when this is what the host told.
+fn told(sls: &str, outcome: Outcome, change: Option<Change>) -> (Value, Value) {
+    let compiled = compiled(sls);
+    let report = reported(&compiled, outcome, change.into_iter().collect(), &[]);
+    let mut returned = state_return(&report, &compiled, &TimeZone::UTC);
+    let entry = returned.values_mut().next().unwrap();
+    (entry["comment"].take(), entry["changes"].take())
+}
+
+fn change(kind: ChangeKind, summary: &str) -> Option<Change> {
+    Some(Change::new(kind, summary))
+}
+
+/// Comments by id.
+fn comments(sls: &str) -> BTreeMap<String, String> {
+    let returned = returned(sls);
+    let entries = returned.values().map(|entry| {
+        let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        (text("__id__"), text("comment"))
+    });
+    entries.collect()
+}
+
+/// Applies states to a fake host.
+fn returned(sls: &str) -> Map<String, Value> {
+    let (compiled, host) = (compiled(sls), FakeHost::default());
+    host.change_world(|world| world.write("/etc/same", "same\n"));
+    let options = ApplyOptions { clock: Arc::new(FakeClock::default()), ..ApplyOptions::in_order() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let report = runtime.block_on(apply(&compiled.graph, &host, &(), &options)).unwrap();
+    state_return(&report, &compiled, &TimeZone::UTC)
+}
+
+const FILE: &str = "/etc/motd: {file.managed: [{contents: hello}]}";
+
+#[test]
+fn a_file_is_told_as_new_updated_or_with_the_attributes_that_changed() {
+    let new = || change(ChangeKind::Create, "create /etc/motd");
+    let updated = json!("File /etc/motd updated");
+    assert_eq!(told(FILE, Outcome::Changed, new()), (updated.clone(), json!({"diff": "New file"})));
+    let would = "The file /etc/motd is set to be changed\nNote: No changes made, actual changes may\nbe different due to other states.";
+    assert_eq!(told(FILE, Outcome::WouldChange, new()), (json!(would), json!({"newfile": "/etc/motd"})));
+    let attributes = change(ChangeKind::Update, "change /etc/motd: mode 0644 to 0600, owner 0 to nobody");
+    assert_eq!(
+        told(FILE, Outcome::Changed, attributes),
+        (updated.clone(), json!({"mode": "0600", "user": "nobody"}))
+    );
+    let hidden = change(ChangeKind::Update, "write /etc/motd");
+    assert_eq!(told(FILE, Outcome::Changed, hidden), (updated, json!({"changed": "write /etc/motd"})));
+}
+
+#[test]
+fn a_directory_is_told_under_its_path() {
+    let sls = "/srv/a: {file.directory: [{mode: 0700}]}";
+    let new = || change(ChangeKind::Create, "create directory /srv/a");
+    let as_new = json!({"/srv/a": {"directory": "new"}});
+    assert_eq!(told(sls, Outcome::Changed, new()), (json!(""), as_new.clone()));
+    let would = json!("The following files will be changed:\n/srv/a: directory - new");
+    assert_eq!(told(sls, Outcome::WouldChange, new()), (would, as_new));
+    let mode = || change(ChangeKind::Update, "change /srv/a: mode 0755 to 0700");
+    assert_eq!(
+        told(sls, Outcome::Changed, mode()),
+        (json!("Directory /srv/a updated"), json!({"/srv/a": {"mode": "0700"}, "mode": "0700"}))
+    );
+    assert_eq!(
+        told(sls, Outcome::WouldChange, mode()),
+        (
+            json!("The following files will be changed:\n/srv/a: mode - 0700"),
+            json!({"/srv/a": {"mode": "0700"}})
+        )
+    );
+}
+
+#[test]
+fn a_link_and_what_is_absent_are_told_by_their_path() {
+    let link = "/srv/l: {file.symlink: [{target: same}]}";
+    let new = || change(ChangeKind::Create, "link /srv/l to same");
+    assert_eq!(
+        told(link, Outcome::Changed, new()),
+        (json!("Created new symlink /srv/l -> same"), json!({"new": "/srv/l"}))
+    );
+    assert_eq!(
+        told(link, Outcome::WouldChange, new()),
+        (json!("Symlink /srv/l to same is set for creation"), json!({"new": "/srv/l"}))
+    );
+    assert_eq!(
+        told(link, Outcome::WouldChange, change(ChangeKind::Update, "link /srv/l to same")),
+        (json!("Link /srv/l target is set to be changed to same"), json!({"change": "/srv/l"}))
+    );
+    let absent = "/srv/g: {file.absent: []}";
+    assert_eq!(
+        told(absent, Outcome::Changed, change(ChangeKind::Remove, "remove /srv/g")),
+        (json!("Removed /srv/g"), json!({"removed": "/srv/g"}))
+    );
+}
+
+#[test]
+fn a_command_is_told_by_its_name() {
+    let run = || change(ChangeKind::Run, "run /bin/sh -c echo hi");
+    let sls = "greet: {cmd.run: [{name: echo hi}]}";
+    assert_eq!(told(sls, Outcome::Changed, run()), (json!("Command \"echo hi\" run"), json!({"retcode": 0})));
+    assert_eq!(
+        told(sls, Outcome::WouldChange, run()),
+        (json!("Command \"echo hi\" would have been executed"), json!({"cmd": "echo hi"}))
+    );
+}
+
+#[test]
+fn a_command_tells_which_condition_kept_it_from_running() {
+    for (condition, comment) in [
+        ("{unless: 'true'}", "unless condition is true"),
+        ("{onlyif: 'false'}", "onlyif condition is false"),
+        ("{creates: /etc/passwd}", "/etc/passwd exists"),
+    ] {
+        let sls = format!("x: {{cmd.run: [{condition}]}}");
+        assert_eq!(told(&sls, Outcome::Unchanged, None), (json!(comment), json!({})));
+    }
+    assert_eq!(told("x: {cmd.wait: []}", Outcome::Unchanged, None).0, json!(""));
+}
+
+#[test]
+fn what_requisites_did_not_ask_for_was_not_run() {
+    let sls = "same: {file.managed: [{name: /etc/same}, {contents: same}]}\n\
+               idle: {cmd.run: [{onchanges: [{file: same}]}]}\n\
+               calm: {cmd.run: [{onfail: [{file: same}]}]}\n\
+               before: {cmd.run: [{prereq: [{file: same}]}]}\n";
+    let comments = comments(sls);
+    assert_eq!(comments["same"], "File /etc/same is in the correct state");
+    assert_eq!(comments["idle"], "State was not run because none of the onchanges reqs changed");
+    assert_eq!(comments["calm"], "State was not run because onfail req did not change");
+    assert_eq!(comments["before"], "No changes detected");
+    for (key, entry) in returned(sls) {
+        let ran = entry.get("__state_ran__");
+        assert_eq!(ran, (!key.contains("same")).then_some(&json!(false)), "{key}");
+    }
+}
+
+#[test]
+fn a_failed_command_says_its_name_and_then_why() {
+    let compiled = compiled("x: {cmd.run: [{name: exit 3}]}");
+    let report = reported(&compiled, Outcome::Failed, Vec::new(), &["it ended with exit status 3"]);
+    let returned = state_return(&report, &compiled, &TimeZone::UTC);
+    let entry = returned.values().next().unwrap();
+    assert_eq!(entry["comment"], "Command \"exit 3\" run\nit ended with exit status 3");
+}
+
+#[test]
+fn a_state_of_the_command_line_belongs_to_no_file() {
+    let words = crate::parse_words(&["file.managed", "/etc/x", "contents=x"]);
+    let compiled = crate::single(&words, &BTreeMap::<String, Vec<u8>>::new()).unwrap();
+    let report = reported(&compiled, Outcome::Unchanged, Vec::new(), &[]);
+    let returned = state_return(&report, &compiled, &TimeZone::UTC);
+    assert_eq!(returned["file_|-/etc/x_|-/etc/x_|-managed"]["__sls__"], Value::Null);
+}

@@ -1,0 +1,328 @@
+//! Functions of `salt-call` on a fake machine.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{collections::BTreeMap, error::Error, sync::Arc};
+
+use jiff::tz::TimeZone;
+use metalk8s_diagnostics::{Diagnose, explain};
+use metalk8s_engine::{
+    ApplyOptions, Hands,
+    fake::{FakeClock, FakeHost},
+};
+use metalk8s_saltcompat::{
+    CallError, FileRoots, Minion, Returned, call, grains_tree,
+    output::{Out, StateOutput},
+    pillar_tree,
+};
+use metalk8s_types::{
+    BootstrapConfiguration, Grains,
+    grains::{Address, Cgroup, Disk, OperatingSystem, OsFamily},
+};
+use serde_json::{Value, json};
+
+const CONFIGURATION: &str = "\
+apiVersion: metalk8s.scality.com/v1alpha2
+kind: BootstrapConfiguration
+networks:
+  controlPlane: 10.200.1.0/28
+  workloadPlane: 10.200.2.0/28
+proxies:
+  http: http://proxy.example:3128
+ca:
+  minion: bootstrap
+archives:
+  - /archives/metalk8s.iso
+";
+
+struct Fake {
+    host: FakeHost,
+    roots: BTreeMap<String, Vec<u8>>,
+    grains: Grains,
+    configuration: Option<BootstrapConfiguration>,
+}
+
+impl Minion for Fake {
+    fn hands(&self) -> &dyn Hands {
+        &self.host
+    }
+
+    fn roots(&self) -> &dyn FileRoots {
+        &self.roots
+    }
+
+    fn grains(&self) -> Result<Value, Box<dyn Error + Send + Sync>> {
+        Ok(grains_tree(&self.grains, self.configuration.as_ref()))
+    }
+
+    fn pillar(&self) -> Result<Value, Box<dyn Error + Send + Sync>> {
+        Ok(self.configuration.as_ref().map_or(json!({}), pillar_tree))
+    }
+}
+
+impl Fake {
+    fn call(&self, line: &[&str]) -> Result<Returned, CallError> {
+        let words: Vec<String> = line[1..].iter().map(|word| (*word).to_owned()).collect();
+        let options = ApplyOptions { clock: Arc::new(FakeClock::default()), ..ApplyOptions::in_order() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(call(line[0], &words, self, &options, &TimeZone::UTC))
+    }
+
+    fn prints(&self, line: &[&str]) -> String {
+        self.call(line).unwrap().print("local", Out::Nested, StateOutput::Full).unwrap()
+    }
+
+    fn value(&self, line: &[&str]) -> Value {
+        match self.call(line).unwrap() {
+            Returned::Value(value) => value,
+            Returned::States(states) => states.into(),
+        }
+    }
+
+    fn refuses(&self, line: &[&str]) -> String {
+        let err = self.call(line).unwrap_err();
+        assert_eq!(err.code(), Some(explain::WRONG_USAGE), "{line:?}: {err}");
+        assert!(!err.hints().is_empty(), "{line:?}");
+        err.to_string()
+    }
+}
+
+fn address(interface: &str, network: &str) -> Address {
+    Address { interface: interface.to_owned(), network: network.parse().unwrap() }
+}
+
+fn fake() -> Fake {
+    Fake {
+        host: FakeHost::default(),
+        roots: BTreeMap::from([
+            ("web.sls".to_owned(), b"/etc/motd: {file.managed: [{contents: hello}]}\n".to_vec()),
+            ("db/init.sls".to_owned(), b"missing: {service.running: []}\n".to_vec()),
+        ]),
+        grains: Grains {
+            hostname: "bootstrap.example.com".to_owned(),
+            os: OperatingSystem {
+                id: "debian".to_owned(),
+                version: "12".to_owned(),
+                codename: "bookworm".to_owned(),
+                pretty_name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+                family: OsFamily::Debian,
+            },
+            kernel: "6.1.0".to_owned(),
+            cpus: 2,
+            memory_bytes: 4 << 30,
+            cgroup: Cgroup::V2,
+            systemd_cgroups: true,
+            container: false,
+            swap: false,
+            selinux_enforcing: false,
+            conntrack_writable: true,
+            oom_score_adjustable: true,
+            addresses: vec![
+                address("eth0", "10.200.1.2/28"),
+                address("eth1", "10.200.2.2/28"),
+                address("eth1", "fd00::2/64"),
+            ],
+            nameservers: vec!["10.0.0.53".parse().unwrap()],
+            disk: Disk { total_bytes: 1 << 40, free_bytes: 1 << 39 },
+        },
+        configuration: Some(BootstrapConfiguration::parse(CONFIGURATION.as_bytes()).unwrap()),
+    }
+}
+
+#[test]
+fn the_address_in_the_control_plane_is_printed_below_local() {
+    assert_eq!(fake().prints(&["grains.get", "metalk8s:control_plane_ip"]), "local:\n    10.200.1.2\n");
+    assert_eq!(fake().prints(&["grains.get", "metalk8s:workload_plane_ip"]), "local:\n    10.200.2.2\n");
+}
+
+#[test]
+fn without_a_configuration_or_with_two_addresses_a_plane_has_no_address() {
+    let bare = Fake { configuration: None, ..fake() };
+    assert_eq!(bare.prints(&["grains.get", "metalk8s:control_plane_ip"]), "local:\n");
+    let mut two = fake();
+    two.grains.addresses.push(address("eth0", "10.200.1.3/28"));
+    assert_eq!(two.value(&["grains.get", "metalk8s"]), json!({"workload_plane_ip": "10.200.2.2"}));
+}
+
+#[test]
+fn the_networks_are_shown_in_the_layout_of_the_file() {
+    let fake = fake();
+    assert_eq!(
+        fake.prints(&["pillar.get", "networks"]),
+        "\
+local:
+    ----------
+    control_plane:
+        10.200.1.0/28
+    pod:
+        10.233.0.0/16
+    service:
+        10.96.0.0/12
+    workload_plane:
+        10.200.2.0/28
+"
+    );
+    let later = CONFIGURATION
+        .replace("v1alpha2", "v1alpha3")
+        .replace(
+            "controlPlane: 10.200.1.0/28",
+            "controlPlane: {cidr: 10.200.1.0/28, ingress: {ip: 10.200.1.9}}",
+        )
+        .replace("workloadPlane: 10.200.2.0/28", "workloadPlane: {cidr: [10.200.2.0/28], mtu: 1400}");
+    let configuration = Some(BootstrapConfiguration::parse(later.as_bytes()).unwrap());
+    let later = Fake { configuration, ..fake };
+    assert_eq!(
+        later.value(&["pillar.get", "networks:control_plane"]),
+        json!({"cidr": ["10.200.1.0/28"], "ingress": {"ip": "10.200.1.9"}})
+    );
+    assert_eq!(
+        later.value(&["pillar.get", "networks:workload_plane"]),
+        json!({"cidr": ["10.200.2.0/28"], "mtu": 1400})
+    );
+}
+
+#[test]
+fn the_pillar_holds_archives_the_authority_and_the_proxies_that_were_given() {
+    let pillar = fake().value(&["pillar.items"]);
+    assert_eq!(
+        pillar["metalk8s"],
+        json!({"archives": ["/archives/metalk8s.iso"], "ca": {"minion": "bootstrap"}})
+    );
+    assert_eq!(pillar["proxies"], json!({"http": "http://proxy.example:3128"}));
+    let bare = Fake { configuration: None, ..fake() };
+    assert_eq!(bare.prints(&["pillar.get", "networks"]), "local:\n");
+    assert_eq!(bare.value(&["pillar.get", "networks:pod", "[a]"]), json!(["a"]));
+    assert_eq!(bare.value(&["pillar.get", "networks", "default=5"]), json!(5));
+}
+
+#[test]
+fn grains_have_salts_names_and_are_listed_sorted() {
+    let fake = fake();
+    let grains = fake.value(&["grains.items"]);
+    for (name, expected) in [
+        ("id", json!("bootstrap.example.com")),
+        ("host", json!("bootstrap")),
+        ("domain", json!("example.com")),
+        ("os", json!("Debian")),
+        ("os_family", json!("Debian")),
+        ("osfinger", json!("Debian-12")),
+        ("osfullname", json!("Debian GNU/Linux")),
+        ("osmajorrelease", json!(12)),
+        ("osrelease", json!("12")),
+        ("osrelease_info", json!([12])),
+        ("mem_total", json!(4096)),
+        ("ip4_interfaces", json!({"eth0": ["10.200.1.2"], "eth1": ["10.200.2.2"]})),
+        ("ipv6", json!(["fd00::2"])),
+    ] {
+        assert_eq!(grains[name], expected, "{name}");
+    }
+    let names = fake.value(&["grains.ls"]);
+    let names: Vec<&str> = names.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert!(names.is_sorted() && names.contains(&"metalk8s"), "{names:?}");
+}
+
+#[test]
+fn systems_are_called_as_salt_calls_them() {
+    let mut fake = fake();
+    for (id, version, family, os, os_family, finger) in [
+        ("ubuntu", "24.04", OsFamily::Debian, "Ubuntu", "Debian", "Ubuntu-24.04"),
+        ("rocky", "9.4", OsFamily::RedHat, "Rocky", "RedHat", "Rocky Linux-9"),
+        ("arch", "", OsFamily::Other, "arch", "arch", "arch-"),
+    ] {
+        fake.grains.os = OperatingSystem {
+            id: id.to_owned(),
+            version: version.to_owned(),
+            codename: String::new(),
+            pretty_name: id.to_owned(),
+            family,
+        };
+        let get = |name: &str| fake.value(&["grains.get", name]);
+        assert_eq!(
+            (get("os"), get("os_family"), get("osfinger")),
+            (json!(os), json!(os_family), json!(finger))
+        );
+    }
+}
+
+#[test]
+fn states_are_applied_and_a_second_time_nothing_changes() {
+    let fake = fake();
+    assert!(fake.prints(&["state.apply", "web"]).contains("Succeeded: 1 (changed=1)\n"));
+    assert!(fake.prints(&["state.sls", "mods=web"]).contains("Succeeded: 1\n"));
+    assert_eq!(fake.host.world().text("/etc/motd"), Some("hello\n"));
+}
+
+#[test]
+fn test_mode_changes_nothing_and_only_truth_values_ask_for_it() {
+    let fake = fake();
+    let before = fake.host.world();
+    assert!(fake.prints(&["state.apply", "web", "test=True"]).contains("      Result: None\n"));
+    let single = ["state.single", "file.managed", "/etc/x", "contents=x", "test=true"];
+    assert!(fake.prints(&single).contains("      Result: None\n"));
+    assert_eq!(fake.refuses(&["state.apply", "web", "test=ture"]), "`test=ture` is neither True nor False");
+    assert_eq!(fake.host.world(), before);
+}
+
+#[test]
+fn the_status_is_2_when_a_state_failed() {
+    let fake = fake();
+    assert_eq!(fake.call(&["state.apply", "web,db"]).unwrap().retcode(), 2);
+    assert_eq!(fake.call(&["state.apply", "web"]).unwrap().retcode(), 0);
+    assert_eq!(fake.call(&["test.ping"]).unwrap().retcode(), 0);
+}
+
+#[test]
+fn a_file_is_shown_without_being_applied() {
+    let fake = fake();
+    let before = fake.host.world();
+    assert_eq!(
+        fake.value(&["state.show_sls", "web"]),
+        json!({"/etc/motd": {
+            "__sls__": "web",
+            "__env__": "base",
+            "file": [{"contents": "hello"}, "managed", {"order": 10_000}],
+        }})
+    );
+    assert_eq!(fake.host.world(), before);
+}
+
+#[test]
+fn an_unknown_function_gets_its_nearest_neighbours() {
+    let fake = fake();
+    assert!(fake.refuses(&["state.aply", "web"]).contains("`state.apply`"));
+    assert!(fake.refuses(&["grain.get", "os"]).contains("`grains.get`"));
+}
+
+#[test]
+fn words_that_would_be_ignored_are_refused() {
+    let fake = fake();
+    for line in [
+        &["test.ping", "now"][..],
+        &["grains.items", "os"],
+        &["grains.get"],
+        &["grains.get", "os", "a", "b"],
+        &["pillar.items", "pillar={a: 1}"],
+        &["state.apply"],
+        &["state.apply", ""],
+        &["state.apply", "web", "db"],
+        &["state.apply", "web", "tset=True"],
+        &["state.single"],
+    ] {
+        fake.refuses(line);
+    }
+    assert_eq!(fake.host.world(), FakeHost::default().world());
+}
+
+#[test]
+fn mistakes_in_states_are_told_with_their_codes_and_change_nothing() {
+    let fake = fake();
+    for line in [
+        &["state.apply", "nonesuch"][..],
+        &["state.apply", "web", "saltenv=metalk8s-2.5.1"],
+        &["state.single", "file.mangled", "/x"],
+    ] {
+        let Err(CallError::Mistakes { source, .. }) = fake.call(line) else { panic!("{line:?}") };
+        assert!(source.problems[0].code.as_str().starts_with("MK18"), "{line:?}");
+    }
+    assert_eq!(fake.host.world(), FakeHost::default().world());
+}

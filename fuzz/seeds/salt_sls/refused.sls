@@ -1,0 +1,3 @@
+#!py|yaml
+a: {{ pillar }}
+b: !!python/object:os.system x
