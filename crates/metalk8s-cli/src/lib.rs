@@ -28,7 +28,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(exit) => exit,
         Err(err) => {
             printer.error(err.as_ref());
-            Exit::Failed
+            Exit::of(err.as_ref())
         }
     }
 }

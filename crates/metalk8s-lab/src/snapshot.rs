@@ -3,9 +3,10 @@
 //! A machine is its root folder, kept as an image, and its volume, kept as another volume. Both carry the lab's
 //! label, so they end with the lab.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use metalk8s_diagnostics::{Diagnose, Diagnosed, Hint, Progress};
+use serde::Deserialize;
 
 use crate::{
     lab::{self, LabError, LabName},
@@ -136,13 +137,27 @@ pub(crate) fn restore(
 }
 
 /// Removes the images of all snapshots of a lab; the volumes go with the others.
+///
+/// Their labels are compared here: the engine takes several filters as alternatives, and would give those of all
+/// labs, whose machines end with their image.
 pub(crate) fn remove_images(podman: &Podman, lab: &LabName) -> Result<(), PodmanError> {
-    let filters = [format!("label={LAB_LABEL}={lab}"), format!("label={SNAPSHOT_LABEL}")];
-    let found = podman.run(["images", "--quiet", "--filter", &filters[0], "--filter", &filters[1]])?;
-    for id in found.split_whitespace() {
-        podman.run(["rmi", "--force", id])?;
+    let filter = format!("label={SNAPSHOT_LABEL}");
+    let found: Option<Vec<ListedImage>> = podman.query(&["images", "--filter", &filter])?;
+    for image in found.unwrap_or_default() {
+        if image.labels.get(LAB_LABEL).map(String::as_str) == Some(lab.as_str()) {
+            podman.run(["rmi", "--force", &image.id])?;
+        }
     }
     Ok(())
+}
+
+/// What the container engine tells of an image.
+#[derive(Debug, Deserialize)]
+struct ListedImage {
+    #[serde(rename = "Id")]
+    id: String,
+    #[serde(rename = "Labels", default)]
+    labels: BTreeMap<String, String>,
 }
 
 struct Kept {

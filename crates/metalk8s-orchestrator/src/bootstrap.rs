@@ -22,6 +22,8 @@ pub struct BootstrapOptions {
     pub archive: PathBuf,
     /// The BootstrapConfiguration.
     pub config: PathBuf,
+    /// Whether not even the note that the archive was verified is written.
+    pub dry_run: bool,
 }
 
 /// A bootstrap that was decided: every stage with its states.

@@ -72,11 +72,17 @@ fn summary(problems: &[metalk8s_artifacts::Problem]) -> String {
     text
 }
 
-/// Compares an archive with its manifest, unless the same bytes were compared before, as `note` says.
+/// Compares an archive with its manifest, unless the same bytes were compared before, as `note` says; `keep`
+/// writes that note.
 ///
 /// # Errors
 /// When it differs, naming what.
-pub(crate) fn verify_once(archive: &Path, note: &Path, step: &RunningStep) -> Result<(), VerifyError> {
+pub(crate) fn verify_once(
+    archive: &Path,
+    note: &Path,
+    keep: bool,
+    step: &RunningStep,
+) -> Result<(), VerifyError> {
     let identity = identity(archive)?;
     let known = fs::read(note).ok().and_then(|bytes| serde_json::from_slice::<Verified>(&bytes).ok());
     if known.as_ref() == Some(&identity) {
@@ -88,6 +94,9 @@ pub(crate) fn verify_once(archive: &Path, note: &Path, step: &RunningStep) -> Re
     });
     if !problems.is_empty() {
         return Err(VerifyError::Damaged { archive: archive.to_owned(), problems });
+    }
+    if !keep {
+        return Ok(());
     }
     let failed = |source| VerifyError::File { path: note.to_owned(), source };
     if let Some(parent) = note.parent() {

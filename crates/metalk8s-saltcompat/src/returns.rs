@@ -45,6 +45,9 @@ pub fn state_return(report: &Report, compiled: &Compiled, zone: &TimeZone) -> Ma
         if matches!(report.outcome, Outcome::NotNeeded | Outcome::NotRun { .. }) {
             entry["__state_ran__"] = false.into();
         }
+        if told.was_kept_from_running() {
+            entry["skip_watch"] = true.into();
+        }
         Some((format!("{module}_|-{id}_|-{name}_|-{function}"), entry))
     });
     entries.collect()
@@ -62,6 +65,12 @@ impl<'a> Told<'a> {
 
     fn name(&self) -> &'a str {
         &self.info.name
+    }
+
+    /// Whether it is a command whose conditions did not ask for it.
+    fn was_kept_from_running(&self) -> bool {
+        let waits = matches!(self.state(), State::Command(command) if !command.only_on_change);
+        waits && self.report.outcome == Outcome::Unchanged
     }
 
     /// Whether it was only looked at.

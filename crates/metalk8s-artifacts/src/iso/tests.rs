@@ -222,3 +222,14 @@ fn a_file_in_several_pieces_is_read_as_one() {
     let endless = by_hand(&[pieces[0].clone(), directory_record(b"B", 19, 3, 0)], 2048);
     assert!(open(&endless).is_err());
 }
+
+#[test]
+fn nothing_is_a_file_and_a_folder_at_once() {
+    let piece = directory_record(b"A", 19, 5, 0x80);
+    for second in [directory_record(b"A", 19, 2048, 2), directory_record(b"A", 19, 2048, 0x82)] {
+        let error = open(&by_hand(&[piece.clone(), second], 2048)).unwrap_err();
+        assert!(matches!(error, IsoError::Damaged { .. }), "{error}");
+    }
+    let folder = directory_record(b"A", 19, 2048, 0x82);
+    assert!(open(&by_hand(&[folder, piece], 2048)).is_err());
+}

@@ -127,6 +127,10 @@ impl Walk<'_> {
             return Err(Entry::Iso(IsoError::TooMany { what: "entries", most: MOST_ENTRIES }));
         }
         let format = record.mode.map(|mode| mode & 0o170000);
+        let regular = matches!((record.folder, format), (false, None | Some(0o100000)));
+        if !regular && (continues_former || record.continues) {
+            return Err(Entry::Damaged("something else than a file is in several pieces"));
+        }
         let kind = match (record.folder, format) {
             (true, None | Some(0o040000)) => {
                 let depth = folder.depth + 1;

@@ -26,7 +26,11 @@ pub(crate) async fn run(args: args::Bootstrap, quiet: bool, printer: &mut Printe
     if !rustix::process::geteuid().is_root() {
         return Err(Diagnosed::with_code(explain::NOT_ROOT, "Script must run as root").into());
     }
-    let options = BootstrapOptions { archive: args.archive.clone(), config: args.config.clone() };
+    let options = BootstrapOptions {
+        archive: args.archive.clone(),
+        config: args.config.clone(),
+        dry_run: args.dry_run,
+    };
     let (host, cluster) = (Host::new(), Cluster::lazy(paths::ADMIN_KUBECONFIG));
     let hands = Chain::new(vec![&host, &cluster]);
     if args.dry_run {

@@ -156,9 +156,6 @@ fn wrong_in_run(book: &Book, procedure: &Procedure, run: &Run) -> Vec<String> {
         }
         _ => {}
     }
-    if run.terminal && run.typed.is_some() {
-        problems.push("nothing can be typed into a terminal".to_owned());
-    }
     let mut left = procedure.effective_text().unwrap_or_default().to_owned();
     for placeholder in run.fill.keys() {
         if !left.contains(placeholder) {

@@ -104,7 +104,9 @@ pub fn call(book: &Book, procedure: &Procedure, facts: &Facts) -> Result<Call, C
     let run = procedure.run.as_ref().ok_or_else(|| CallError::NotRun { id: id() })?;
     let place = procedure.location.machine().ok_or_else(|| CallError::NoMachine { id: id() })?;
     let writer = Writer { book, procedure, facts };
-    let command = in_place(procedure.location, facts, &in_terminal(run, writer.script(run)?));
+    let script = writer.script(run)?;
+    let script = if run.terminal { in_terminal(&script, writer.ours(run.typed.as_deref())?) } else { script };
+    let command = in_place(procedure.location, facts, &script);
     Ok(Call { place, command, deadline: Duration::from_secs(run.deadline_seconds) })
 }
 
@@ -125,7 +127,7 @@ impl Writer<'_> {
             Some(call) => self.expand(call)?,
             None => self.with_inserts(run, self.text_of(self.procedure)?)?,
         };
-        if let Some(typed) = self.ours(run.typed.as_deref())? {
+        if let Some(typed) = self.ours(run.typed.as_deref())?.filter(|_| !run.terminal) {
             body = format!("{{\n{body}\n}} <<'END_OF_TYPED'\n{typed}\nEND_OF_TYPED");
         }
         let check = self.ours(run.check.as_deref())?;
@@ -198,12 +200,11 @@ impl Writer<'_> {
 /// Exit code of a command that did not end as it had to, where a look at its effect comes behind it.
 const MISSED: i32 = 97;
 
-/// `script` gives a command the terminal that some programs insist on.
-fn in_terminal(run: &Run, script: String) -> String {
-    if !run.terminal {
-        return script;
-    }
-    format!("SHELL=/bin/bash script --quiet --return --command {} /dev/null < /dev/null", quoted(&script))
+/// `script` gives a command the terminal that some programs insist on; what is typed waits in it until it is read.
+fn in_terminal(script: &str, typed: Option<String>) -> String {
+    let input =
+        typed.map_or("< /dev/null".to_owned(), |typed| format!("<<'END_OF_TYPED'\n{typed}\nEND_OF_TYPED"));
+    format!("SHELL=/bin/bash script --quiet --return --command {} /dev/null {input}", quoted(script))
 }
 
 /// Carries a command into the container that the manual opens a shell in.

@@ -406,6 +406,18 @@ fn what_is_typed_reaches_the_shell_that_a_command_opens() {
 }
 
 #[test]
+fn what_is_typed_reaches_a_program_that_insists_on_a_terminal() {
+    let text = entry(
+        "P001",
+        "test -t 0 && read -r word && echo \"read $word\"",
+        "form = \"printed\"\nterminal = true\ntyped = \"hello\"\n\
+         [procedure.run.expect]\nstdout_matches = ['^read hello$']",
+    );
+    let report = outcomes(&book(&text), &Here, &[]);
+    assert_eq!(report.outcome("P001"), Some(&Outcome::Passed));
+}
+
+#[test]
 fn a_call_carries_out_what_is_no_command() {
     let text = entry(
         "P001",

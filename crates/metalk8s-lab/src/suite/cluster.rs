@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use metalk8s_types::paths;
 use serde_json::Value;
 
@@ -70,6 +70,24 @@ pub fn wait_for_pods(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
+/// Waits until the API knows all static pods, too; the kubelet tells it of them in its own time, up to a minute.
+pub fn wait_for_static_pods(machine: &Machine) -> Result<()> {
+    wait_until("the API to know all static pods", SETTLE, || {
+        look_at_static_pods(machine).map_err(|error| format!("{error:#}"))
+    })?;
+    wait_for_pods(machine)
+}
+
+fn look_at_static_pods(machine: &Machine) -> Result<()> {
+    let list = format!("basename --multiple --suffix .yaml {}/*.yaml", paths::MANIFESTS);
+    let names: BTreeSet<_> = pods(machine)?.iter().map(name_of).collect();
+    let manifests = machine.run_checked(&list)?;
+    let of_pods = manifests.lines().map(|name| format!("kube-system/{name}-{}", machine.name));
+    let untold: Vec<_> = of_pods.filter(|name| !names.contains(name)).collect();
+    ensure!(untold.is_empty(), "unknown: {}", untold.join(", "));
+    Ok(())
+}
+
 fn look_at_node(machine: &Machine) -> Result<()> {
     let node = kubectl_json(machine, &format!("get node {}", machine.name))?;
     let labels = node["metadata"]["labels"].as_object().context("the node has no labels")?;
@@ -91,13 +109,6 @@ fn look_at_node(machine: &Machine) -> Result<()> {
 fn look_at_pods(machine: &Machine) -> Result<()> {
     let pods = pods(machine)?;
     ensure!(!pods.is_empty(), "there are no pods");
-    // The kubelet tells the API of its static pods in its own time.
-    let manifests = machine.run_checked(&format!("basename --multiple --suffix .yaml {}/*.yaml", paths::MANIFESTS))?;
-    let names: BTreeSet<_> = pods.iter().map(name_of).collect();
-    let mut untold = manifests.lines().map(|name| format!("kube-system/{name}-{}", machine.name));
-    if let Some(name) = untold.find(|name| !names.contains(name)) {
-        bail!("the API does not know the static pod {name}");
-    }
     let late: Vec<_> = pods.iter().filter(|pod| !is_settled(pod)).map(name_of).collect();
     ensure!(late.is_empty(), "not running: {}", late.join(", "));
     Ok(())

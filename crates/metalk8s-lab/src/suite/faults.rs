@@ -25,23 +25,38 @@ mod kills;
 mod refusal;
 
 /// Run by `metalk8s-lab suite faults`.
-pub const SUITE: Suite =
-    Suite { name: "faults", about: "a disturbed bootstrap ends as an undisturbed one, or refuses clearly", run };
+pub const SUITE: Suite = Suite {
+    name: "faults",
+    about: "a disturbed bootstrap ends as an undisturbed one, or refuses clearly",
+    run,
+};
 
 const CHECKS: &[Check] = &[
-    Check { name: "an undisturbed bootstrap ends, and is what the others are compared with", run: undisturbed },
-    Check { name: "a missing, empty, binary or wrong bootstrap.yaml is refused", run: configuration::wrong_ones },
+    Check {
+        name: "an undisturbed bootstrap ends, and is what the others are compared with",
+        run: undisturbed,
+    },
+    Check {
+        name: "a missing, empty, binary or wrong bootstrap.yaml is refused",
+        run: configuration::wrong_ones,
+    },
     Check { name: "a range that matches no address or two is refused", run: host::addresses },
     Check { name: "a taken port is refused, and told with who has it", run: host::taken_port },
     Check { name: "a host name that is no DNS label is refused", run: host::bad_name },
     Check { name: "too little free disk space is refused", run: disk::too_small },
     Check { name: "a truncated archive is refused", run: damage::truncated },
-    Check { name: "one flipped byte in a package, a layer or the program is named", run: damage::flipped_bytes },
+    Check {
+        name: "one flipped byte in a package, a layer or the program is named",
+        run: damage::flipped_bytes,
+    },
     Check {
         name: "a second bootstrap at once is refused, and the first one ends as if alone",
         run: alone::second_is_refused,
     },
-    Check { name: "a disk that fills up is told, and after repair the same command finishes", run: disk::fills_up },
+    Check {
+        name: "a disk that fills up is told, and after repair the same command finishes",
+        run: disk::fills_up,
+    },
     Check { name: "killed at random moments, the same command finishes", run: kills::at_random_moments },
     Check { name: "killed at lines of its journal, the same command finishes", run: kills::at_journal_lines },
 ];

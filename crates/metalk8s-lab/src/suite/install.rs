@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Check, Options, Stage, Suite, Tally,
-    cluster::{wait_for_node, wait_for_pods},
+    cluster::{wait_for_node, wait_for_static_pods},
     run_checks,
 };
 use crate::lab::Lab;
@@ -28,7 +28,7 @@ const CHECKS: &[Check] = &[
         name: "the node is Ready with the roles bootstrap, etcd, infra, master and its taints",
         run: node_is_ready,
     },
-    Check { name: "all pods run, all their containers ready", run: pods_run },
+    Check { name: "all pods run, all their containers ready, and the API knows the static ones", run: pods_run },
     Check { name: "every image of a pod and in the runtime has our registry's name", run: images::are_ours },
     Check { name: "an image of another registry cannot be pulled", run: images::others_are_refused },
     Check {
@@ -43,7 +43,10 @@ const CHECKS: &[Check] = &[
     Check { name: "a request without a name is refused, but for health", run: reach::nobody_is_refused },
     Check { name: "a Secret is encrypted in etcd", run: secrets::are_encrypted },
     Check { name: "the audit log tells who made a Secret, and not what is in it", run: secrets::are_audited },
-    Check { name: "exactly the documented processes listen, where they should", run: listening::as_documented },
+    Check {
+        name: "exactly the documented processes listen, where they should",
+        run: listening::as_documented,
+    },
     Check { name: "a second bootstrap.sh changes nothing and restarts no pod", run: again::changes_nothing },
     Check { name: "`--dry-run` on the bootstrapped machine finds nothing to do", run: again::plans_nothing },
     Check { name: "`--dry-run` on a bare machine changes no file", run: again::plans_on_a_bare_machine },
@@ -63,7 +66,7 @@ fn node_is_ready(stage: &Stage) -> Result<()> {
 }
 
 fn pods_run(stage: &Stage) -> Result<()> {
-    wait_for_pods(stage.lab.bootstrap()?)
+    wait_for_static_pods(stage.lab.bootstrap()?)
 }
 
 /// The machines refuse and count what is sent elsewhere, from each boot on; see `outside.nft`.

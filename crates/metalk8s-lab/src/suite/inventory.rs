@@ -152,10 +152,7 @@ mod tests {
         };
         let one = listing(&[("/a", "file 644"), ("/b", "file"), ("/same", "x")]);
         let two = listing(&[("/a", "file 600"), ("/c", "file"), ("/same", "x")]);
-        assert_eq!(
-            one.differences(&two),
-            ["/a: `file 644` became `file 600`", "/b is missing", "/c is new"]
-        );
+        assert_eq!(one.differences(&two), ["/a: `file 644` became `file 600`", "/b is missing", "/c is new"]);
         assert!(one.must_equal(&one.clone()).is_ok());
         assert!(one.must_equal(&two).unwrap_err().to_string().starts_with("3 differences:\n/a"));
     }

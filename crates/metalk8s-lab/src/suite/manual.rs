@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use metalk8s_diagnostics::{Diagnosed, Printer};
 
-use super::{Options, Suite, Tally, cluster::wait_settled};
+use super::{Options, Suite, Tally, cluster::wait_for_static_pods};
 use crate::{
     Lab, LabConfig, TemporaryLab, archive, install,
     procedures::{Book, Facts, Form, Need, Outcome, Procedure, Report, Runner},
@@ -48,7 +48,7 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     phase(&[Need::BareMachine, Need::Archive, Need::NewNode, Need::OperatorHost], &mut report);
     install::configure(&lab).map_err(Diagnosed::new)?;
     phase(&[Need::Archive, Need::Configuration, Need::NewNode, Need::OperatorHost], &mut report);
-    let settled = wait_settled(lab.bootstrap()?);
+    let settled = wait_for_static_pods(lab.bootstrap()?);
     if settled.is_ok() {
         phase(&[Need::Archive, Need::Cluster, Need::NewNode, Need::OperatorHost], &mut report);
     }
@@ -77,7 +77,8 @@ fn run_phase(runner: &Runner<'_>, needs: &[Need], report: &mut Report, printer: 
 fn line(procedure: &Procedure, outcome: &Outcome, took: Duration) -> String {
     let word = if matches!(outcome, Outcome::Passed) { "ok    " } else { "FAILED" };
     let adapted = procedure.run.as_ref().is_some_and(|run| run.form == Form::Adapted);
-    let text = procedure.text.as_deref().and_then(|text| text.trim().lines().next()).unwrap_or(&procedure.heading);
+    let text =
+        procedure.text.as_deref().and_then(|text| text.trim().lines().next()).unwrap_or(&procedure.heading);
     format!(
         "{word}  {:6.1} s  {}  {}{text}",
         took.as_secs_f64(),

@@ -113,7 +113,7 @@ impl Diagnose for PrepareError {
 }
 
 /// Reads the configuration, checks the machine and the archive, and decides every stage. Changes nothing but
-/// the note that the archive was verified.
+/// the note that the archive was verified, and in a dry run not even that.
 ///
 /// # Errors
 /// When something cannot be read, is not as it must be, or does not fit together.
@@ -146,7 +146,7 @@ pub async fn prepare(
     let mounted = pillar.archives.iter().find(|mount| mount.mountpoint == options.archive && mount.is_image);
     let source = mounted.map_or(&options.archive, |mount| &mount.archive);
     let note = Path::new(paths::STATE_DIR).join("verified.json");
-    tokio::task::block_in_place(|| verify_once(source, &note, &step))?;
+    tokio::task::block_in_place(|| verify_once(source, &note, !options.dry_run, &step))?;
     step.done();
 
     let upstream = upstream_manifests(&archive)?;

@@ -98,8 +98,8 @@ impl Told<'_> {
                 let changes = self.changes();
                 let of_it = changes[name].as_object().into_iter().flatten();
                 let lines = of_it
-                    .map(|(key, value)| format!("\n{name}: {key} - {}", value.as_str().unwrap_or_default()));
-                format!("The following files will be changed:{}", lines.collect::<String>())
+                    .map(|(key, value)| format!("{name}: {key} - {}\n", value.as_str().unwrap_or_default()));
+                format!("The following files will be changed:\n{}", lines.collect::<String>())
             }
             State::Symlink(Symlink { target, .. }) if self.is_update() => {
                 format!("Link {name} target is set to be changed to {}", target.display())

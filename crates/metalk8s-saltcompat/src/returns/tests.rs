@@ -47,6 +47,12 @@ fn change(kind: ChangeKind, summary: &str) -> Option<Change> {
     Some(Change::new(kind, summary))
 }
 
+/// The entry of the only state, when nothing but this was told.
+fn returned_as(compiled: &Compiled, outcome: Outcome) -> Value {
+    let report = reported(compiled, outcome, Vec::new(), &[]);
+    state_return(&report, compiled, &TimeZone::UTC).into_values().next().unwrap()
+}
+
 /// Comments by id.
 fn comments(sls: &str) -> BTreeMap<String, String> {
     let returned = returned(sls);
@@ -91,7 +97,7 @@ fn a_directory_is_told_under_its_path() {
     let new = || change(ChangeKind::Create, "create directory /srv/a");
     let as_new = json!({"/srv/a": {"directory": "new"}});
     assert_eq!(told(sls, Outcome::Changed, new()), (json!(""), as_new.clone()));
-    let would = json!("The following files will be changed:\n/srv/a: directory - new");
+    let would = json!("The following files will be changed:\n/srv/a: directory - new\n");
     assert_eq!(told(sls, Outcome::WouldChange, new()), (would, as_new));
     let mode = || change(ChangeKind::Update, "change /srv/a: mode 0755 to 0700");
     assert_eq!(
@@ -101,7 +107,7 @@ fn a_directory_is_told_under_its_path() {
     assert_eq!(
         told(sls, Outcome::WouldChange, mode()),
         (
-            json!("The following files will be changed:\n/srv/a: mode - 0700"),
+            json!("The following files will be changed:\n/srv/a: mode - 0700\n"),
             json!({"/srv/a": {"mode": "0700"}})
         )
     );
@@ -150,7 +156,10 @@ fn a_command_tells_which_condition_kept_it_from_running() {
     ] {
         let sls = format!("x: {{cmd.run: [{condition}]}}");
         assert_eq!(told(&sls, Outcome::Unchanged, None), (json!(comment), json!({})));
+        let returned = returned_as(&compiled(&sls), Outcome::Unchanged);
+        assert_eq!(returned["skip_watch"], true);
     }
+    assert_eq!(returned_as(&compiled(FILE), Outcome::Unchanged).get("skip_watch"), None);
     assert_eq!(told("x: {cmd.wait: []}", Outcome::Unchanged, None).0, json!(""));
 }
 

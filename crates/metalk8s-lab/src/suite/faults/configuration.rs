@@ -11,25 +11,35 @@ pub(super) fn wrong_ones(stage: &Stage) -> Result<()> {
     let right = install::configuration(&stage.lab);
     let with = |from: &str, to: &str| right.replace(from, to).into_bytes();
     let control = stage.lab.networks.control.subnet.to_string();
-    let binary = (0..4096_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>();
+    let binary =
+        (0..4096_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>();
     let huge = vec![b'#'; 8 << 20];
     for (what, contents, code, name) in [
         ("empty", Vec::new(), "MK1102", "the file is empty"),
         ("binary", binary, "MK1102", "UTF-8"),
-        ("no YAML", with("networks:", "networks: ["), "MK1102", "line"),
+        ("no YAML", with("networks:", "networks: ["), "MK1102", "bootstrap.yaml:"),
         ("huge", huge, "MK1109", BOOTSTRAP_CONFIG),
         ("of another kind", with("kind: BootstrapConfiguration", "kind: Pod"), "MK1107", "Pod"),
         ("with a key nobody knows", with("networks:", "netwerks:"), "MK1104", "netwerks"),
-        ("without archives", with("archives:", "#"), "MK1103", "archives"),
+        ("without archives", with("archives:\n  - /archives/metalk8s.iso\n", ""), "MK1103", "archives"),
         ("with a range that is none", with(&control, "198.18.300.0/24"), "MK1105", "198.18.300.0/24"),
         ("with a relative path", with("- /archives", "- archives"), "MK1108", "archives/metalk8s.iso"),
-        ("with an archive that is not there", with("metalk8s.iso", "other.iso"), "MK1301", "/archives/other.iso"),
+        (
+            "with an archive that is not there",
+            with("metalk8s.iso", "other.iso"),
+            "MK1301",
+            "/archives/other.iso",
+        ),
         ("for another machine", with("minion: bootstrap", "minion: somebody"), "MK1105", "somebody"),
     ] {
         machine.write(BOOTSTRAP_CONFIG, &contents, 0o644)?;
-        Refusal { code, names: &[name] }.of_bootstrap(machine).with_context(|| format!("one that is {what}"))?;
+        Refusal { code, names: &[name] }
+            .of_bootstrap(machine)
+            .with_context(|| format!("one that is {what}"))?;
     }
     machine.run_checked(&format!("rm {BOOTSTRAP_CONFIG}"))?;
-    Refusal { code: "MK1101", names: &[BOOTSTRAP_CONFIG] }.of_bootstrap(machine).context("one that is missing")?;
+    Refusal { code: "MK1101", names: &[BOOTSTRAP_CONFIG] }
+        .of_bootstrap(machine)
+        .context("one that is missing")?;
     Ok(())
 }

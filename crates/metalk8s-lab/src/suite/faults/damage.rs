@@ -26,7 +26,9 @@ const SECTOR: u64 = 2048;
 pub(super) fn truncated(stage: &Stage) -> Result<()> {
     let machine = bare_machine(stage)?;
     let whole = fs::metadata(&stage.archive)?.len();
-    for (share, part) in [("half", whole / 2), ("all but the last sectors", whole - 200 * SECTOR), ("nothing", 0)] {
+    for (share, part) in
+        [("half", whole / 2), ("all but the last sectors", whole - 200 * SECTOR), ("nothing", 0)]
+    {
         machine.run_checked(&format!("head --bytes {part} {} > {DAMAGED}", crate::archive::PRODUCT))?;
         use_damaged(stage, machine)?;
         let before = listing(machine)?;
@@ -34,7 +36,11 @@ pub(super) fn truncated(stage: &Stage) -> Result<()> {
         let refused = [("MK1302", DAMAGED), ("MK1303", DAMAGED)]
             .iter()
             .any(|(code, name)| Refusal { code, names: &[name] }.is(&output).is_ok());
-        ensure!(refused, "{share} of it: it is not refused with MK1302 or MK1303 and its name: {}", crate::suite::cluster::said(&output));
+        ensure!(
+            refused,
+            "{share} of it: it is not refused with MK1302 or MK1303 and its name: {}",
+            crate::suite::cluster::said(&output)
+        );
         before.must_equal(&listing(machine)?)?;
     }
     Ok(())
@@ -47,8 +53,12 @@ pub(super) fn flipped_bytes(stage: &Stage) -> Result<()> {
         let fitting = files.iter().filter(|file| file.path.starts_with(start) && file.path.ends_with(end));
         fitting.max_by_key(|file| file.bytes).with_context(|| format!("the archive has no {start}*{end}"))
     };
-    let wanted =
-        [largest("packages/debian/", ".deb")?, largest("images/blobs/", "")?, largest("bin/metalk8s", "")?, largest("addons/", ".yaml")?];
+    let wanted = [
+        largest("packages/debian/", ".deb")?,
+        largest("images/blobs/", "")?,
+        largest("bin/metalk8s", "")?,
+        largest("addons/", ".yaml")?,
+    ];
     for file in wanted {
         machine.run_checked(&format!("cp {} {DAMAGED}", crate::archive::PRODUCT))?;
         // Its last byte: a program must still be able to start.

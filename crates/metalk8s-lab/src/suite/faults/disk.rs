@@ -26,7 +26,11 @@ pub(super) fn fills_up(stage: &Stage) -> Result<()> {
         let output = bootstrap_sh(machine, "")?;
         ensure!(!output.success(), "{folder}: it ended well on {size}");
         let text = output.stderr.to_lowercase();
-        ensure!(text.contains("no space left") || text.contains("mk1007"), "{folder}: it does not tell: {}", said(&output));
+        ensure!(
+            text.contains("no space left") || text.contains("mk1007"),
+            "{folder}: it does not tell: {}",
+            said(&output)
+        );
         Refusal { code: "MK1501", names: &[] }.is(&output).with_context(|| (*folder).to_owned())?;
         machine
             .run_checked(&format!(

@@ -89,11 +89,16 @@ pub(super) fn at_random_moments(stage: &Stage) -> Result<()> {
             match killer(machine, "after", &format!("{moment:.3}"))?.as_str() {
                 "killed" => killed += 1,
                 "ended with 0" => {}
-                other => anyhow::bail!("before it was killed after {}: {other}: {}", moments.join(", "), last_words(machine)),
+                other => anyhow::bail!(
+                    "before it was killed after {}: {other}: {}",
+                    moments.join(", "),
+                    last_words(machine)
+                ),
             }
         }
         let finishing = Instant::now();
-        finishes_without_traces(stage).with_context(|| format!("killed after {}", moments.join(", then ")))?;
+        finishes_without_traces(stage)
+            .with_context(|| format!("killed after {}", moments.join(", then ")))?;
         // The next moments lie within what a run takes on this computer today.
         whole = whole.min(finishing.elapsed() + Duration::from_secs(5));
     }

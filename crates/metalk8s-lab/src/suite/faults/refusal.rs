@@ -6,7 +6,10 @@ use regex::Regex;
 use crate::{
     machine::Machine,
     process::Output,
-    suite::{cluster::{bootstrap_sh, said}, inventory::listing},
+    suite::{
+        cluster::{bootstrap_sh, said},
+        inventory::listing,
+    },
 };
 
 /// What a refusal must be like.
@@ -31,7 +34,12 @@ impl Refusal<'_> {
         ensure!(!output.success(), "it was not refused: {}", said(output));
         ensure!(output.code < 126, "it was not refused, but did not run: {}", said(output));
         let codes = codes(&output.stderr);
-        ensure!(codes.contains(&self.code), "the code should be {}, not {codes:?}: {}", self.code, said(output));
+        ensure!(
+            codes.contains(&self.code),
+            "the code should be {}, not {codes:?}: {}",
+            self.code,
+            said(output)
+        );
         for name in self.names {
             ensure!(output.stderr.contains(name), "it does not name `{name}`: {}", said(output));
         }

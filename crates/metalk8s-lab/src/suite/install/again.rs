@@ -62,7 +62,8 @@ pub(super) fn plans_on_a_bare_machine(stage: &Stage) -> Result<()> {
     let again = bootstrap_sh(machine, "--dry-run --exit-code --output json")?;
     ensure!(again.code == 3, "with --exit-code {}", said(&again));
     let stages: Value = serde_json::from_str(&again.stdout).context("the plan is no JSON")?;
-    let states = stages.as_array().into_iter().flatten().filter_map(|stage| stage["plan"]["steps"].as_array());
+    let states =
+        stages.as_array().into_iter().flatten().filter_map(|stage| stage["plan"]["steps"].as_array());
     let states = states.map(Vec::len).sum::<usize>();
     ensure!(states > 0, "the plan has no states");
     stage.note(format!("a plan of {states} states"));

@@ -26,7 +26,9 @@ pub(super) fn are_ours(stage: &Stage) -> Result<()> {
             found.remove(id);
         }
         for kind in ["repoTags", "repoDigests"] {
-            found.extend(image[kind].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+            found.extend(
+                image[kind].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned),
+            );
         }
     }
     ensure!(!found.is_empty(), "there are no images");

@@ -46,9 +46,9 @@ pub(super) fn as_documented(stage: &Stage) -> Result<()> {
     ensure!(found.len() >= DOCUMENTED.len() - 1, "only {} lines can be read in:\n{text}", found.len());
     let mut problems = Vec::new();
     for (port, on, process) in &found {
-        let known = DOCUMENTED.iter().any(|(known, place, name)| {
-            (known == port || *known == 0) && place == on && name == process
-        });
+        let known = DOCUMENTED
+            .iter()
+            .any(|(known, place, name)| (known == port || *known == 0) && place == on && name == process);
         if !known {
             problems.push(format!("{process} listens on port {port} {on:?}"));
         }
@@ -86,11 +86,23 @@ mod tests {
         let parse = |line| parse(line, [198, 18, 7, 10].into());
         let is = |port, on, name: &str| Some((port, on, name.to_owned()));
         for (line, expected) in [
-            ("LISTEN 0 4096 127.0.0.1:10248 0.0.0.0:* users:((\"kubelet\",pid=586,fd=17))", is(10248, On::Loopback, "kubelet")),
-            ("LISTEN 0 128 198.18.7.10:8080 0.0.0.0:* users:((\"metalk8s\",pid=1,fd=9))", is(8080, On::ControlPlane, "metalk8s")),
+            (
+                "LISTEN 0 4096 127.0.0.1:10248 0.0.0.0:* users:((\"kubelet\",pid=586,fd=17))",
+                is(10248, On::Loopback, "kubelet"),
+            ),
+            (
+                "LISTEN 0 128 198.18.7.10:8080 0.0.0.0:* users:((\"metalk8s\",pid=1,fd=9))",
+                is(8080, On::ControlPlane, "metalk8s"),
+            ),
             ("LISTEN 0 128 [::]:22 [::]:* users:((\"sshd\",pid=130,fd=4))", is(22, On::Everywhere, "sshd")),
-            ("LISTEN 0 1 *:10249 *:* users:((\"kube-proxy\",pid=1,fd=1))", is(10249, On::Everywhere, "kube-proxy")),
-            ("LISTEN 0 1 10.0.0.1:1 *:* users:((\"x\",pid=1,fd=1))", is(1, On::Elsewhere("10.0.0.1".to_owned()), "x")),
+            (
+                "LISTEN 0 1 *:10249 *:* users:((\"kube-proxy\",pid=1,fd=1))",
+                is(10249, On::Everywhere, "kube-proxy"),
+            ),
+            (
+                "LISTEN 0 1 10.0.0.1:1 *:* users:((\"x\",pid=1,fd=1))",
+                is(1, On::Elsewhere("10.0.0.1".to_owned()), "x"),
+            ),
             ("LISTEN", None),
         ] {
             assert_eq!(parse(line), expected, "{line}");

@@ -4,11 +4,7 @@ use std::{fs, net::Ipv4Addr, os::unix::fs::PermissionsExt, process::Command, tim
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{
-    machine::Machine,
-    process,
-    suite::Stage,
-};
+use crate::{machine::Machine, process, suite::Stage};
 
 pub(super) fn kubectl_of_root(stage: &Stage) -> Result<()> {
     let machine = stage.lab.bootstrap()?;
@@ -43,7 +39,11 @@ pub(super) fn nobody_is_refused(stage: &Stage) -> Result<()> {
         ensure!(code == "200", "/{path} of the API answers {code}");
     }
     for (port, paths) in [
-        (6443, &["", "api", "apis", "version", "metrics", "openapi/v2", "api/v1/namespaces/kube-system/secrets"][..]),
+        (
+            6443,
+            &["", "api", "apis", "version", "metrics", "openapi/v2", "api/v1/namespaces/kube-system/secrets"]
+                [..],
+        ),
         (10250, &["pods", "metrics", "runningpods/", "logs/"]),
         (10257, &["metrics", "configz"]),
         (10259, &["metrics", "configz"]),

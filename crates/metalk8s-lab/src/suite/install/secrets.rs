@@ -26,7 +26,11 @@ pub(super) fn are_encrypted(stage: &Stage) -> Result<()> {
             ),
         )?;
         ensure!(!bytes.is_empty(), "etcd does not hold it");
-        ensure!(bytes.starts_with("k8s:enc:"), "it begins with {:?}", &bytes.chars().take(20).collect::<String>());
+        ensure!(
+            bytes.starts_with("k8s:enc:"),
+            "it begins with {:?}",
+            &bytes.chars().take(20).collect::<String>()
+        );
         ensure!(!bytes.contains(VALUE), "its value can be read");
         let provider: String = bytes.split(':').take(5).collect::<Vec<_>>().join(":");
         stage.note(provider);
@@ -41,7 +45,9 @@ pub(super) fn are_audited(stage: &Stage) -> Result<()> {
             "grep -F '\"verb\":\"create\"' {AUDIT_LOG} | grep -F '\"name\":\"{NAME}\"' | tail -n 1"
         ))?;
         ensure!(lines.contains("\"user\""), "the log does not tell of it: {lines}");
-        let told = machine.run(&format!("grep -Fc {VALUE} {AUDIT_LOG}; grep -Fc \"$(printf %s {VALUE} | base64)\" {AUDIT_LOG}"))?;
+        let told = machine.run(&format!(
+            "grep -Fc {VALUE} {AUDIT_LOG}; grep -Fc \"$(printf %s {VALUE} | base64)\" {AUDIT_LOG}"
+        ))?;
         ensure!(told.stdout == "0\n0\n", "its value stands in the log: {}", told.stdout);
         let mode = machine.run_checked(&format!("stat --format %a {AUDIT_LOG}"))?;
         ensure!(mode == "600", "the log has the mode {mode}");
@@ -52,7 +58,10 @@ pub(super) fn are_audited(stage: &Stage) -> Result<()> {
 fn with_secret(machine: &Machine, look: impl FnOnce() -> Result<()>) -> Result<()> {
     let remove = format!("delete secret {NAME} --namespace default --ignore-not-found");
     kubectl(machine, &remove)?;
-    kubectl(machine, &format!("create secret generic {NAME} --namespace default --from-literal=word={VALUE}"))?;
+    kubectl(
+        machine,
+        &format!("create secret generic {NAME} --namespace default --from-literal=word={VALUE}"),
+    )?;
     let result = look();
     // The error of the look is the one to be told.
     let removed = kubectl(machine, &remove);

@@ -52,7 +52,8 @@ pub(super) fn with_times(machine: &Machine) -> Result<Listing> {
     let text = machine.run_checked(&find("%p\\t%y %m %u:%g %s %T@ %l\\n"))?;
     // A folder's time says only that something in it came or went, which is seen by itself, or is left out.
     Ok(Listing::new(text.lines().filter_map(entry).map(|(path, told)| {
-        let told = if told.starts_with("d ") { told.split(' ').take(3).collect::<Vec<_>>().join(" ") } else { told };
+        let told =
+            if told.starts_with("d ") { told.split(' ').take(3).collect::<Vec<_>>().join(" ") } else { told };
         (path, told)
     })))
 }

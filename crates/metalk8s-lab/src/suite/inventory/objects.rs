@@ -23,6 +23,9 @@ const PASSING: [&str; 9] = [
     "replicasets.apps",
 ];
 
+/// Annotation of what the kubelet tells of its static pods.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
 /// Parts of the metadata that the API server fills in.
 const FILLED_IN: [&str; 8] = [
     "uid",
@@ -40,7 +43,9 @@ pub(super) fn collect(machine: &Machine) -> Result<Listing> {
     let kinds: Vec<_> = kinds.lines().filter(|kind| !PASSING.contains(kind)).collect();
     let list = kubectl_json(machine, &format!("get {} --all-namespaces", kinds.join(",")))?;
     let items = list["items"].as_array().context("the list of objects has no items")?;
-    Ok(Listing::new(items.iter().map(described)))
+    // The manifests of static pods are files; the API comes to know them in its own time.
+    let wished = items.iter().filter(|object| object["metadata"]["annotations"][MIRROR].is_null());
+    Ok(Listing::new(wished.map(described)))
 }
 
 fn described(object: &Value) -> (String, String) {
@@ -49,7 +54,10 @@ fn described(object: &Value) -> (String, String) {
     let name = name(object, &text(&object["metadata"]["name"]));
     let mut object = object.clone();
     // What is left of a pod made by a controller is in the controller's object.
-    if kind == "Pod" || ["IPAMBlock", "BlockAffinity", "ClusterInformation", "EndpointSlice", "Endpoints"].contains(&kind.as_str()) {
+    if kind == "Pod"
+        || ["IPAMBlock", "BlockAffinity", "ClusterInformation", "EndpointSlice", "Endpoints"]
+            .contains(&kind.as_str())
+    {
         object = Value::Null;
     }
     plain(&mut object);
@@ -102,7 +110,9 @@ fn plain_spec(spec: &mut Map<String, Value>) {
 }
 
 fn is_own(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.contains("-----BEGIN ") || text.contains("certificate-authority-data"))
+    value
+        .as_str()
+        .is_some_and(|text| text.contains("-----BEGIN ") || text.contains("certificate-authority-data"))
 }
 
 #[cfg(test)]
@@ -128,7 +138,8 @@ mod tests {
 
     #[test]
     fn authorities_are_not_compared_but_their_presence_is() {
-        let map = |data: Value| described(&json!({"kind": "ConfigMap", "metadata": {"name": "c"}, "data": data})).1;
+        let map =
+            |data: Value| described(&json!({"kind": "ConfigMap", "metadata": {"name": "c"}, "data": data})).1;
         let authority = |text: &str| json!({"ca.crt": format!("-----BEGIN CERTIFICATE-----\n{text}")});
         assert_eq!(map(authority("a")), map(authority("b")));
         assert_ne!(map(authority("a")), map(json!({})));

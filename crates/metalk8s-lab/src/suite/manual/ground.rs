@@ -54,7 +54,10 @@ impl Clone {
     pub(super) fn make(checkout: &Path) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut command = Command::new("git");
-        command.args(["clone", "--quiet", "--no-hardlinks"]).arg(checkout).arg(folder.path().join("metalk8s"));
+        command
+            .args(["clone", "--quiet", "--no-hardlinks"])
+            .arg(checkout)
+            .arg(folder.path().join("metalk8s"));
         let output = process::capture(&mut command, None, Duration::from_secs(120))?;
         ensure!(output.success(), "git clone ended with {}: {}", output.code, output.stderr);
         Ok(Self { folder })
