@@ -221,6 +221,7 @@ fn a_file_in_several_pieces_is_read_as_one() {
     assert_eq!(read(&iso, "a"), b"abcdeabc");
     let endless = by_hand(&[pieces[0].clone(), directory_record(b"B", 19, 3, 0)], 2048);
     assert!(open(&endless).is_err());
+    assert!(open(&by_hand(&pieces[..1], 2048)).is_err());
 }
 
 #[test]

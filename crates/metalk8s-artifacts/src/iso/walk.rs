@@ -104,6 +104,9 @@ impl Walk<'_> {
                 Entry::Iso(err) => err,
             })?;
         }
+        if part_of.is_some() {
+            return Err(damaged("a file in several pieces has no end"));
+        }
         Ok(())
     }
 

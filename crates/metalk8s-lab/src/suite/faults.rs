@@ -50,7 +50,7 @@ const CHECKS: &[Check] = &[
         run: damage::flipped_bytes,
     },
     Check {
-        name: "a second bootstrap at once is refused, and the first one ends as if alone",
+        name: "after the repair a bootstrap ends as an undisturbed one, and a second at once is refused",
         run: alone::second_is_refused,
     },
     Check {

@@ -28,7 +28,10 @@ const CHECKS: &[Check] = &[
         name: "the node is Ready with the roles bootstrap, etcd, infra, master and its taints",
         run: node_is_ready,
     },
-    Check { name: "all pods run, all their containers ready, and the API knows the static ones", run: pods_run },
+    Check {
+        name: "all pods run, all their containers ready, and the API knows the static ones",
+        run: pods_run,
+    },
     Check { name: "every image of a pod and in the runtime has our registry's name", run: images::are_ours },
     Check { name: "an image of another registry cannot be pulled", run: images::others_are_refused },
     Check {

@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use anyhow::{Result, anyhow, ensure};
 
-use super::{bare_machine, is_as_undisturbed, refusal::Refusal};
+use super::{damage, is_as_undisturbed, refusal::Refusal};
 use crate::{
     suite::{
         Stage,
@@ -14,7 +14,9 @@ use crate::{
 };
 
 pub(super) fn second_is_refused(stage: &Stage) -> Result<()> {
-    let machine = bare_machine(stage)?;
+    // The machine is as the refusals before have left it, which is as if nothing had happened.
+    damage::repair(stage)?;
+    let machine = stage.lab.bootstrap()?;
     let (first, second) = thread::scope(|scope| {
         let first = scope.spawn(|| bootstrap_sh(machine, ""));
         let second = wait_until("the first one to begin", Duration::from_secs(60), || {

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use metalk8s_types::paths::BOOTSTRAP_CONFIG;
 
-use super::{bare_machine, finishes, refusal::Refusal};
+use super::{bare_machine, refusal::Refusal};
 use crate::{
     install,
     machine::Machine,
@@ -26,9 +26,11 @@ const SECTOR: u64 = 2048;
 pub(super) fn truncated(stage: &Stage) -> Result<()> {
     let machine = bare_machine(stage)?;
     let whole = fs::metadata(&stage.archive)?.len();
-    for (share, part) in
-        [("half", whole / 2), ("all but the last sectors", whole - 200 * SECTOR), ("nothing", 0)]
-    {
+    for (share, part) in [
+        ("half", whole / 2),
+        ("all but the last sectors", whole.saturating_sub(200 * SECTOR)),
+        ("nothing", 0),
+    ] {
         machine.run_checked(&format!("head --bytes {part} {} > {DAMAGED}", crate::archive::PRODUCT))?;
         use_damaged(stage, machine)?;
         let before = listing(machine)?;
@@ -73,11 +75,17 @@ pub(super) fn flipped_bytes(stage: &Stage) -> Result<()> {
         Refusal { code: "MK1303", names: &[&file.path] }.is(&output).with_context(|| file.path.clone())?;
         before.must_equal(&listing(machine)?)?;
     }
+    Ok(())
+}
+
+/// Does what a person does about a damaged archive: copies it again.
+pub(super) fn repair(stage: &Stage) -> Result<()> {
+    let machine = stage.lab.bootstrap()?;
     let folder = archive_folder(machine)?;
-    machine.run_checked(&format!("umount {folder} && rm {DAMAGED}"))?;
-    machine.write(BOOTSTRAP_CONFIG, install::configuration(&stage.lab).as_bytes(), 0o644)?;
-    install::mount(&stage.lab)?;
-    finishes(stage).context("after the archive was copied again")
+    machine
+        .run_checked(&format!("! mountpoint --quiet {folder} || umount {folder}; rm --force {DAMAGED}"))?;
+    install::configure(&stage.lab)?;
+    Ok(())
 }
 
 /// Mounts the damaged archive where the whole one was, and names it in the configuration.

@@ -48,6 +48,9 @@ const OWN_CONTENTS: &[&str] = &[
     "/var/lib/metalk8s/apt/",
 ];
 
+/// Files of accounts, whose lines have no order.
+const ACCOUNTS: &str = "/etc/(passwd|group|gshadow)";
+
 pub(super) fn with_times(machine: &Machine) -> Result<Listing> {
     let text = machine.run_checked(&find("%p\\t%y %m %u:%g %s %T@ %l\\n"))?;
     // A folder's time says only that something in it came or went, which is seen by itself, or is left out.
@@ -60,11 +63,14 @@ pub(super) fn with_times(machine: &Machine) -> Result<Listing> {
 
 pub(super) fn with_contents(machine: &Machine) -> Result<Listing> {
     let kinds = machine.run_checked(&find("%p\\t%y %m %u:%g %l\\n"))?;
-    // A digest of a secret, in the manifest of a static pod, is as new as the secret.
+    // A digest of a secret, in the manifest of a static pod, is as new as the secret; and users that were made at
+    // the same time come in any order.
     let sums = machine.run_checked(&format!(
-        "{} -type f -print0 | grep --null-data --invert-match '^/etc/kubernetes/manifests/' | xargs --null sha256sum; \
-         for file in /etc/kubernetes/manifests/*; do \
-         echo \"$(sed --regexp-extended 's/[0-9a-f]{{64}}/DIGEST/g' $file | sha256sum | cut -d ' ' -f 1)  $file\"; done",
+        "{} -type f -print0 | grep --null-data --invert-match --extended-regexp '^(/etc/kubernetes/manifests/|{ACCOUNTS}$)' \
+             | xargs --null sha256sum; \
+         told() {{ echo \"$(sha256sum | cut -d ' ' -f 1)  $1\"; }}; \
+         for file in /etc/kubernetes/manifests/*; do sed --regexp-extended 's/[0-9a-f]{{64}}/DIGEST/g' $file | told $file; done; \
+         for file in /etc/passwd /etc/group /etc/gshadow; do sort $file | told $file; done",
         walk()
     ))?;
     let mut listing = Listing::new(kinds.lines().filter_map(entry));
