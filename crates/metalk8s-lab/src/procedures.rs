@@ -1,7 +1,7 @@
 //! The manual, command by command: what it prints, what must be seen, and whether it is so.
 //!
 //! The folder `tests/procedures` holds every procedure of the manual as data. Begin at [`Book`], which reads it;
-//! [`call`] makes the command line of an entry, [`judge`] looks at what came of it, [`Runner`] does both on the
+//! [`call()`] makes the command line of an entry, [`judge()`] looks at what came of it, [`Runner`] does both on the
 //! machines behind a [`Place`], and [`Report`] counts.
 //!
 //! Invariants: the text of an entry stays as it is printed, and what is done to run it stands beside it. An entry

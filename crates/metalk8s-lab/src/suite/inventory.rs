@@ -17,9 +17,10 @@ const SHOWN: usize = 40;
 pub struct Listing(BTreeMap<String, String>);
 
 /// Mounts of containers, and services that start when they are asked something and end by themselves.
-const PASSING_UNITS: [&str; 6] = [
+const PASSING_UNITS: [&str; 7] = [
     "var-lib-kubelet-pods",
     "run-containerd",
+    "run-credentials",
     "run-netns",
     "systemd-hostnamed.service active",
     "systemd-localed.service active",
