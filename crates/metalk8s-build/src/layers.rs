@@ -126,7 +126,7 @@ pub struct Written {
 }
 
 impl Written {
-    /// Reads what [`write`] left in a result of the store.
+    /// Reads what [`write()`] left in a result of the store.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let bytes = fs::read(folder.join(RESULT)).context("a layer has no description")?;
         serde_json::from_slice(&bytes).context("a layer's description is not readable")
