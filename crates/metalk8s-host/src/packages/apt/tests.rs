@@ -120,7 +120,7 @@ fn lines_of_dpkg_are_read() {
 
 #[test]
 fn lines_of_madison_are_read() {
-    let text = " conntrack | 1:1.4.7-1+b2 | http://deb.debian.org/debian bookworm/main amd64 Packages\n\
+    let text = " conntrack | 1:1.4.7-1+b2 | http://mirror.invalid/debian bookworm/main amd64 Packages\n\
                  socat | 1.7.4.4-2 | file:/srv/x bookworm/main amd64 Packages\nN: Unable to locate package y\n";
     let offered = parse_offered(text);
     assert!(offered.contains(&("conntrack".to_owned(), "1:1.4.7-1+b2".to_owned())));
