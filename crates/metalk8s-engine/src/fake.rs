@@ -11,6 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -150,6 +151,8 @@ pub struct Failure {
     pub times: u32,
     /// Whether the error says that trying again can help.
     pub retryable: bool,
+    /// How long it says that.
+    pub passes_within: Option<Duration>,
 }
 
 /// Where a failure happens.
@@ -235,7 +238,11 @@ impl Inner {
         let Some(failure) = found else { return Ok(()) };
         failure.times -= 1;
         let err = StateError::new(format!("state `{label}` failed")).because("a failure was injected");
-        Err(if failure.retryable { err.retryable() } else { err })
+        Err(match failure.passes_within {
+            Some(time) => err.passing_within(time),
+            None if failure.retryable => err.retryable(),
+            None => err,
+        })
     }
 }
 

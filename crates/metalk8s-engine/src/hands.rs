@@ -1,5 +1,7 @@
 //! Those who make states true, as the engine sees them.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +62,9 @@ pub struct StateError {
     pub doing: String,
     /// Whether trying again can help.
     pub retryable: bool,
+    /// How long after the first failure trying again can still help, where that is known. Otherwise a few
+    /// attempts are enough.
+    pub passes_within: Option<Duration>,
     /// The cause.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -75,7 +80,7 @@ impl Change {
 impl StateError {
     /// An error that stays until somebody acts.
     pub fn new(doing: impl Into<String>) -> Self {
-        Self { doing: doing.into(), retryable: false, source: None }
+        Self { doing: doing.into(), retryable: false, passes_within: None, source: None }
     }
 
     /// The same error with its cause.
@@ -90,5 +95,11 @@ impl StateError {
     pub fn retryable(mut self) -> Self {
         self.retryable = true;
         self
+    }
+
+    /// The same error, which something else mends by itself within this time.
+    #[must_use]
+    pub fn passing_within(self, time: Duration) -> Self {
+        Self { passes_within: Some(time), ..self.retryable() }
     }
 }

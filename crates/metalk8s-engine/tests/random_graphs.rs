@@ -63,7 +63,13 @@ impl Case {
     fn host(&self) -> FakeHost {
         let host = FakeHost::default();
         for number in &self.failing {
-            host.fail(Failure { label: path(*number), on: FailOn::Apply, times: 1, retryable: false });
+            host.fail(Failure {
+                label: path(*number),
+                on: FailOn::Apply,
+                times: 1,
+                retryable: false,
+                passes_within: None,
+            });
         }
         host.change_world(|world| self.present.iter().for_each(|number| world.write(path(*number), "x")));
         host

@@ -7,6 +7,10 @@ use metalk8s_engine::StateError;
 /// How long a single call may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the address of a Service that was never finished may stay taken: the API server frees one that no
+/// Service has 60 s after it was taken (k8s.io/kubernetes, ipallocator controller).
+const ORPHANED_ADDRESS: Duration = Duration::from_secs(120);
+
 /// Why a call gave no answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
@@ -49,6 +53,8 @@ pub(crate) enum Refusal {
     Conflict,
     /// The server is busy or not ready; later it may do it.
     NotNow,
+    /// A Service's address is taken, maybe by a creation that was cut off.
+    AddressTaken,
     /// It will not do it.
     Final,
 }
@@ -62,7 +68,7 @@ impl CallError {
             | Self::TimedOut { .. }
             // A kind shows up some seconds after its CustomResourceDefinition.
             | Self::UnknownKind { .. } => true,
-            Self::Refused { refusal, .. } => *refusal == Refusal::NotNow,
+            Self::Refused { refusal, .. } => matches!(refusal, Refusal::NotNow | Refusal::AddressTaken),
             Self::BadKubeconfig(_) | Self::Untrusted { .. } | Self::Answer(_) | Self::Mistake(_) => false,
         }
     }
@@ -79,7 +85,11 @@ impl CallError {
     /// This failure as the engine sees it.
     pub(crate) fn while_doing(self, doing: impl Into<String>) -> StateError {
         let error = StateError::new(doing);
-        let error = if self.is_retryable() { error.retryable() } else { error };
+        let error = match &self {
+            Self::Refused { refusal: Refusal::AddressTaken, .. } => error.passing_within(ORPHANED_ADDRESS),
+            passing if passing.is_retryable() => error.retryable(),
+            _ => error,
+        };
         error.because(self)
     }
 
@@ -135,6 +145,7 @@ fn refusal(code: u16, message: &str) -> Refusal {
         // Server-side apply answers so to fields that the kind does not have (structured-merge-diff).
         500 if message.contains("failed to create typed patch object") => Refusal::Final,
         408 | 429 | 500.. => Refusal::NotNow,
+        422 if message.contains("provided IP is already allocated") => Refusal::AddressTaken,
         // A server that has just started forbids what its admission plug-ins cannot judge yet
         // (k8s.io/apiserver, admission.WaitForReady).
         403 if message.contains("not yet ready to handle request") => Refusal::NotNow,
@@ -179,6 +190,17 @@ mod tests {
         assert!(
             refused(403, "namespaces \"a\" is forbidden: not yet ready to handle request").is_retryable()
         );
+    }
+
+    #[test]
+    fn an_address_left_behind_by_a_cut_off_creation_is_waited_for() {
+        let error = refused(
+            422,
+            "Service \"kube-dns\" is invalid: spec.clusterIPs: Invalid value: [\"10.96.0.10\"]: failed to allocate IP 10.96.0.10: provided IP is already allocated",
+        );
+        assert!(error.is_retryable());
+        assert_eq!(error.while_doing("could not apply").passes_within, Some(ORPHANED_ADDRESS));
+        assert_eq!(refused(503, "busy").while_doing("could not apply").passes_within, None);
     }
 
     #[test]

@@ -14,6 +14,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 /// The first pause before a failure is tried again; it doubles.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
+/// The longest pause before a failure is tried again.
+const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// A state whose turn it is.
 pub(super) struct One<'a> {
@@ -66,19 +68,28 @@ impl One<'_> {
     }
 
     async fn retry(&self) -> Result<Done, StateError> {
+        let clock = &self.options.clock;
         let mut pause = FIRST_RETRY;
         let mut left = self.options.retries;
         let mut begun = None;
+        let mut first_failure = None;
         loop {
-            match self.attempt(&mut begun).await {
-                Err(err) if err.retryable && left > 0 => {
-                    tracing::debug!(state = %self.step.id, error = %err, "state failed, will try again");
-                    left -= 1;
-                    self.options.clock.sleep(pause).await;
-                    pause *= 2;
-                }
+            let err = match self.attempt(&mut begun).await {
+                Err(err) if err.retryable => err,
                 other => return other,
+            };
+            let failing =
+                clock.elapsed().saturating_sub(*first_failure.get_or_insert_with(|| clock.elapsed()));
+            if left == 0 && err.passes_within.is_none_or(|within| failing >= within) {
+                return Err(err);
             }
+            tracing::debug!(state = %self.step.id, error = %err, "state failed, will try again");
+            if left == 0 {
+                self.observer.waiting(self.step, &err.doing, failing);
+            }
+            left = left.saturating_sub(1);
+            clock.sleep(pause).await;
+            pause = (pause * 2).min(LAST_RETRY);
         }
     }
 
@@ -131,6 +142,7 @@ impl One<'_> {
             let check = self.hands.check(&other.state).await.map_err(|err| StateError {
                 doing: format!("could not find out whether `{}` is about to change", other.id),
                 retryable: err.retryable,
+                passes_within: err.passes_within,
                 source: Some(Box::new(err)),
             })?;
             if check.is_some() {
@@ -164,6 +176,7 @@ impl One<'_> {
                 return Err(StateError {
                     doing: format!("waited {} s until {}, in vain", wait.deadline_seconds, wait.until),
                     retryable: true,
+                    passes_within: None,
                     source: Some(Box::new(last_seen)),
                 });
             }

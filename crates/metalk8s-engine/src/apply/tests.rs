@@ -55,7 +55,7 @@ fn running(names: &[&str]) -> World {
 }
 
 fn failure(label: &str, on: FailOn, times: u32, retryable: bool) -> Failure {
-    Failure { label: label.to_owned(), on, times, retryable }
+    Failure { label: label.to_owned(), on, times, retryable, passes_within: None }
 }
 
 fn outcomes(report: &Report) -> Vec<(&str, &Outcome)> {
@@ -177,6 +177,22 @@ fn a_passing_failure_is_tried_again_and_a_lasting_one_is_not() {
     host.fail(failure("/b", FailOn::Apply, 1, false));
     let report = run(&graph, &host);
     assert_eq!(outcomes(&report), [("a", &Outcome::Changed), ("b", &Outcome::Failed)]);
+}
+
+#[test]
+fn a_failure_that_something_else_mends_is_tried_until_its_time_is_over() {
+    let mut graph = Graph::default();
+    graph.add("a", file("/a"));
+    let applied = |times| {
+        let host = FakeHost::default();
+        let passes_within = Some(Duration::from_secs(60));
+        host.fail(Failure { passes_within, ..failure("/a", FailOn::Apply, times, true) });
+        let report = run(&graph, &host);
+        (report.is_success(), host.calls().iter().filter(|call| matches!(call, Call::Apply(_))).count())
+    };
+    assert_eq!(applied(10), (true, 11));
+    // Pauses of 0.2, 0.4, 0.8, 1.6, 3.2 s, then of 5 s until 60 s are over.
+    assert_eq!(applied(1000), (false, 17));
 }
 
 #[test]
