@@ -5,7 +5,7 @@ use metalk8s_types::{Grains, Pillar};
 
 use crate::{
     addons::{self, AddonError, UpstreamManifests},
-    apiserver_proxy, containerd, control_plane, etcd, kubelet, node, pki, repositories, system,
+    apiserver_proxy, containerd, control_plane, etcd, firewall, kubelet, node, pki, repositories, system,
 };
 
 /// One part of a procedure: its states are applied before the next part begins.
@@ -49,7 +49,15 @@ pub fn bootstrap(
     network.append(addons::calico(pillar, upstream)?);
     Ok(vec![
         Stage { title: "Mounting archives", name: "archives", graph: repositories::archives(pillar) },
-        Stage { title: "Preparing the system", name: "system", graph: system::prepared(grains) },
+        Stage {
+            title: "Preparing the system",
+            name: "system",
+            graph: {
+                let mut graph = system::prepared(grains);
+                graph.append(firewall::openings(pillar));
+                graph
+            },
+        },
         Stage {
             title: "Installing packages",
             name: "packages",

@@ -11,6 +11,7 @@ mod bootstrap;
 mod containerd;
 mod control_plane;
 mod etcd;
+mod firewall;
 mod hostname;
 mod kubelet;
 mod layout;

@@ -1,0 +1,54 @@
+//! Openings for what other machines must reach (NET-20, NET-21), in whatever firewall the host has.
+
+use ipnet::IpNet;
+use metalk8s_engine::{Graph, State, state::Opening};
+use metalk8s_types::Pillar;
+
+/// Who may come in through an opening.
+#[derive(Clone, Copy)]
+enum From {
+    /// Machines of the control plane.
+    ControlPlane,
+    /// Machines of the control plane, and pods.
+    ControlPlaneAndPods,
+    /// Machines of the workload plane.
+    WorkloadPlane,
+}
+
+/// What listens for other machines on a Bootstrap node: name, protocol, port (constants.md, section 1).
+const OPENINGS: [(&str, &str, u16, From); 6] = [
+    ("metalk8s repositories", "tcp", 8080, From::ControlPlane),
+    // Pods of this node come by the address of the Service `kubernetes`, which leads here.
+    ("metalk8s kube-apiserver", "tcp", 6443, From::ControlPlaneAndPods),
+    ("metalk8s etcd clients", "tcp", 2379, From::ControlPlane),
+    ("metalk8s etcd peers", "tcp", 2380, From::ControlPlane),
+    ("metalk8s kubelet", "tcp", 10250, From::ControlPlane),
+    // The port that the kernel's and Calico's VXLAN agree on (RFC 7348).
+    ("metalk8s VXLAN", "udp", 4789, From::WorkloadPlane),
+];
+
+/// Openings of a Bootstrap node. A host without a firewall needs none, and gets no firewall.
+pub(crate) fn openings(pillar: &Pillar) -> Graph {
+    let mut graph = Graph::default();
+    for (name, protocol, port, from) in OPENINGS {
+        graph.add(
+            format!("opening {name}"),
+            State::Opening(Opening {
+                name: name.to_owned(),
+                protocol: protocol.to_owned(),
+                port,
+                sources: sources(pillar, from),
+            }),
+        );
+    }
+    graph
+}
+
+fn sources(pillar: &Pillar, from: From) -> Vec<IpNet> {
+    let networks = &pillar.networks;
+    match from {
+        From::ControlPlane => networks.control_plane.clone(),
+        From::ControlPlaneAndPods => networks.control_plane.iter().copied().chain([networks.pods]).collect(),
+        From::WorkloadPlane => networks.workload_plane.clone(),
+    }
+}
