@@ -1,13 +1,15 @@
 #!/bin/sh
-# The registry beside nginx: the same files, the same clients, in turn, over the loopback.
+# The registry beside nginx: the same files, the same clients, in turn, over the loopback; plain, and with TLS as
+# a cluster uses it.
 #
 #   benchmarks/registry/run.sh [--rounds N] [--seconds N]
 #
-# METALK8S  the program to measure; by default the release build of this checkout
-# ARCHIVE   the folder of an unpacked or mounted archive; by default a small one is made for the purpose
-# PORT      of our server; nginx gets the next one; by default 18080
+# METALK8S  the program to measure; by default the one of this checkout's archive
+# ARCHIVE   the folder of an unpacked or mounted archive; by default that of this checkout's build, and where
+#           there is none, a small one that is made for the purpose
+# PORT      of our server; the next three are taken too; by default 18080
 #
-# Needs nginx, wrk, curl, jq. Prints a table; the ratio is ours to nginx's, 1.0 is a draw, the goal is 0.9.
+# Needs nginx, wrk, curl, jq, openssl. The ratio is ours to nginx's.
 set -eu
 
 rounds=5
@@ -21,15 +23,17 @@ while [ $# -gt 0 ]; do
     esac
 done
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
-metalk8s=${METALK8S:-$checkout/target/x86_64-unknown-linux-gnu/release/metalk8s}
-for program in "$metalk8s" nginx wrk curl jq; do
+. "$checkout/benchmarks/table.sh"
+metalk8s=${METALK8S:-$checkout/_build/root/bin/metalk8s}
+for program in "$metalk8s" nginx wrk curl jq openssl; do
     command -v "$program" >/dev/null || { echo "error: \`$program\` is not there" >&2; exit 1; }
 done
 
-work=$(mktemp -d)
-ours= theirs=
+mkdir -p "$checkout/_build"
+work=$(mktemp -d -p "$checkout/_build" bench-registry.XXXXXX)
+servers=
 finish() {
-    for pid in $ours $theirs; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+    for pid in $servers; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
     rm -rf "$work"
 }
 trap finish EXIT
@@ -37,11 +41,19 @@ trap 'exit 130' INT TERM
 
 # --- the files ---------------------------------------------------------------------------------------------
 
+if [ -z "${ARCHIVE:-}" ] && [ -e "$checkout/_build/root/images/index.json" ]; then
+    # The same files under the name that a mounted archive has.
+    ARCHIVE=$work/root/metalk8s-$(sed -n 's/^VERSION=//p' "$checkout/_build/root/product.txt")
+    mkdir -p "$work/root"
+    cp -al "$checkout/_build/root" "$ARCHIVE"
+fi
 if [ -n "${ARCHIVE:-}" ]; then
+    echo "the archive $(sed -n 's/^NAME=//p' "$ARCHIVE/product.txt") $(sed -n 's/^VERSION=//p' "$ARCHIVE/product.txt")"
     ARCHIVE=$(cd "$ARCHIVE" && pwd)
     root=$(dirname "$ARCHIVE") environment=$(basename "$ARCHIVE")
     images=$root/$environment/images
 else
+    echo "an archive made for the purpose"
     root=$work/root environment=metalk8s-0.0.0
     images=$root/$environment/images
     blobs=$images/blobs/sha256
@@ -84,6 +96,8 @@ jq -r '.manifests[] | [.annotations["org.opencontainers.image.ref.name"], .diges
 
 # --- the servers -------------------------------------------------------------------------------------------
 
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=bench \
+    -addext subjectAltName=IP:127.0.0.1 -keyout "$work/key.pem" -out "$work/crt.pem" 2>/dev/null
 cat >"$work/nginx.conf" <<EOF
 user $(id -un) $(id -gn); daemon off; pid $work/nginx.pid; worker_processes auto; error_log $work/nginx.log;
 events { worker_connections 1024; }
@@ -92,28 +106,36 @@ http {
     default_type application/vnd.oci.image.manifest.v1+json;
     client_body_temp_path $work/t1; proxy_temp_path $work/t2; fastcgi_temp_path $work/t3;
     uwsgi_temp_path $work/t4; scgi_temp_path $work/t5;
+    ssl_certificate $work/crt.pem; ssl_certificate_key $work/key.pem; ssl_protocols TLSv1.2 TLSv1.3;
     server {
         listen 127.0.0.1:$((port + 1));
+        listen 127.0.0.1:$((port + 3)) ssl;
         include $work/manifests.conf;
         location ~ ^/v2/$environment/[^/]+/blobs/sha256:([0-9a-f]+)\$ { alias $images/blobs/sha256/\$1; }
     }
 }
 EOF
-nginx -c "$work/nginx.conf" -e "$work/nginx.log" & theirs=$!
-"$metalk8s" repositories --root "$root" --listen 127.0.0.1:$port >"$work/ours.log" 2>&1 & ours=$!
+nginx -c "$work/nginx.conf" -e "$work/nginx.log" & servers=$!
+"$metalk8s" repositories --root "$root" --listen 127.0.0.1:$port >"$work/plain.log" 2>&1 & plain=$!
+servers="$servers $plain"
+"$metalk8s" repositories --root "$root" --listen 127.0.0.1:$((port + 2)) \
+    --tls-certificate "$work/crt.pem" --tls-key "$work/key.pem" >"$work/tls.log" 2>&1 & tls=$!
+servers="$servers $tls"
+plain_ours=http://127.0.0.1:$port plain_nginx=http://127.0.0.1:$((port + 1))
+tls_ours=https://127.0.0.1:$((port + 2)) tls_nginx=https://127.0.0.1:$((port + 3))
 first=$(head -n 1 "$work/manifests")
-for each in "$port" $((port + 1)); do
-    curl -sf -o /dev/null --retry 50 --retry-connrefused --retry-delay 1 "http://127.0.0.1:$each$first" ||
+for each in "$plain_ours" "$plain_nginx" "$tls_ours" "$tls_nginx"; do
+    curl -sf --cacert "$work/crt.pem" -o /dev/null --retry 50 --retry-connrefused --retry-delay 1 "$each$first" ||
         { cat "$work"/*.log >&2; exit 1; }
 done
 
 # --- the clients -------------------------------------------------------------------------------------------
 
-pull_all() { # port: two clients pull all blobs, three times each; prints MiB/s
-    sed "s|.*|url = \"http://127.0.0.1:$1&\"\noutput = \"/dev/null\"|" "$work/blobs" >"$work/pull.$1"
+pull_all() { # server: two clients pull all blobs, three times each; prints MiB/s
+    sed "s|.*|url = \"$1&\"\noutput = \"/dev/null\"|" "$work/blobs" >"$work/pull"
     start=$(date +%s%N)
     for client in 1 2; do
-        (for turn in 1 2 3; do curl -sf -K "$work/pull.$1" -w '%{size_download}\n'; done >"$work/bytes.$client") &
+        (for turn in 1 2 3; do curl -sf --cacert "$work/crt.pem" -K "$work/pull" -w '%{size_download}\n'; done >"$work/bytes.$client") &
         eval "client_$client=\$!"
     done
     wait "$client_1" && wait "$client_2"
@@ -121,7 +143,7 @@ pull_all() { # port: two clients pull all blobs, three times each; prints MiB/s
     cat "$work"/bytes.? | awk -v ns=$((end - start)) '{ sum += $1 } END { printf "%.0f\n", sum / 1048576 / (ns / 1e9) }'
 }
 
-manifests() { # port: fifty clients ask for small manifests; prints requests/s
+manifests() { # server: fifty clients ask for small manifests; prints requests/s
     {
         echo 'local paths = {'
         sed 's|.*|"&",|' "$work/manifests"
@@ -131,33 +153,41 @@ manifests() { # port: fifty clients ask for small manifests; prints requests/s
         # shellcheck disable=SC2016
         echo 'done = function(s) if s.errors.status + s.errors.read + s.errors.connect > 0 then print("ERRORS") end end'
     } >"$work/manifests.lua"
-    wrk -t 2 -c 50 -d "${seconds}s" -s "$work/manifests.lua" "http://127.0.0.1:$1" >"$work/wrk"
+    wrk -t 2 -c 50 -d "${seconds}s" -s "$work/manifests.lua" "$1" >"$work/wrk"
     if grep -q ERRORS "$work/wrk"; then cat "$work/wrk" >&2; exit 1; fi
     awk '/Requests\/sec/ { printf "%.0f\n", $2 }' "$work/wrk"
 }
 
-memory() { # most memory our server ever had, KiB
-    awk '/VmHWM/ { print $2 }' "/proc/$ours/status"
+memory() { # process: the most memory it ever had, KiB
+    awk '/VmHWM/ { print $2 }' "/proc/$1/status"
 }
-
-pull_all "$port" >/dev/null # the files are in memory from here on, for both
-pull_all $((port + 1)) >/dev/null
-manifests "$port" >/dev/null
-before=$(memory)
-for round in $(seq "$rounds"); do
-    for what in pull_all manifests; do
-        $what "$port" >>"$work/$what.ours"
-        $what $((port + 1)) >>"$work/$what.nginx"
-    done
-done
-after=$(memory)
 
 median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 row() { # label, file, unit
     a=$(median "$work/$2.ours") b=$(median "$work/$2.nginx")
-    printf '%-38s %10s %10s  %-6s %5s\n' "$1" "$a" "$b" "$3" "$(echo "$a $b" | awk '{ printf "%.2f", $1 / $2 }')"
+    ratio=$(echo "$a $b" | awk '{ printf "%.2f", $1 / $2 }')
+    result "registry, $1" "at least 0.9 × nginx" "$ratio ($a beside $b $3)" "$ratio" 0.9 least
 }
-printf '%-38s %10s %10s  %-6s %5s\n' "median of $rounds rounds" metalk8s nginx '' ratio
-row '2 clients, all blobs' pull_all MiB/s
-row '50 clients, small manifests' manifests req/s
-echo "most memory of metalk8s: $before KiB after the first round, $after KiB after the last"
+
+compare() { # label, our server, nginx, our process
+    pull_all "$2" >/dev/null # the files are in memory from here on, for both
+    pull_all "$3" >/dev/null
+    manifests "$2" >/dev/null
+    before=$(memory "$4")
+    rm -f "$work"/*.ours "$work"/*.nginx
+    for _ in $(seq "$rounds"); do
+        for what in pull_all manifests; do
+            $what "$2" >>"$work/$what.ours"
+            $what "$3" >>"$work/$what.nginx"
+        done
+    done
+    row "$1, 2 clients, all blobs" pull_all MiB/s
+    row "$1, 50 clients, small manifests" manifests req/s
+    after=$(memory "$4")
+    result "registry, $1, memory" "flat" "$before KiB after the first round, $after KiB after the last" \
+        "$after" "$((before + before / 4))"
+}
+
+echo "medians of $rounds rounds"
+compare plain "$plain_ours" "$plain_nginx" "$plain"
+compare TLS "$tls_ours" "$tls_nginx" "$tls"

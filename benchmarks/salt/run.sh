@@ -3,7 +3,7 @@
 #
 #   benchmarks/salt/run.sh [--states N] [--rounds N]
 #
-# METALK8S  the program to measure; by default the release build of this checkout, else the one of its archive
+# METALK8S  the program to measure; by default the one of this checkout's archive
 # SALT      a `salt-call` to measure beside it; by default one is installed below ~/.cache/metalk8s/bench/salt
 # RESULT    where the figures go as JSON; by default _build/benchmarks/salt.json
 #
@@ -23,13 +23,9 @@ done
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
 result=${RESULT:-$checkout/_build/benchmarks/salt.json}
 
-metalk8s=${METALK8S:-}
-for program in "$checkout/target/x86_64-unknown-linux-gnu/release/metalk8s" "$checkout/_build/root/bin/metalk8s"; do
-    if [[ -z $metalk8s && -x $program ]]; then
-        metalk8s=$program
-    fi
-done
-[[ -x $metalk8s ]] || { echo "error: there is no program; make it with \`cargo build --release -p metalk8s-cli\`" >&2; exit 1; }
+. "$checkout/benchmarks/table.sh"
+metalk8s=${METALK8S:-$checkout/_build/root/bin/metalk8s}
+[[ -x $metalk8s ]] || { echo "error: there is no program; make it with \`./doit.sh iso\`" >&2; exit 1; }
 
 venv=$HOME/.cache/metalk8s/bench/salt
 salt=${SALT:-$venv/bin/salt-call}
@@ -119,4 +115,5 @@ cat > "$result" <<EOF
   "goal": 50
 }
 EOF
-echo "$states file states, nothing to change, median of $rounds: $found_version $theirs ms, metalk8s $ours ms, ratio $ratio (goal 50)"
+result "$states file states, nothing to change" "at most 1/50 of Salt" \
+    "1/$ratio ($ours ms beside $theirs ms, $found_version)" "$ratio" 50 least
