@@ -78,6 +78,7 @@ impl World {
         let text = match contents {
             Contents::Text(text) => text.clone(),
             Contents::CopyOf(from) => read(from)?.to_owned(),
+            Contents::Kept => self.text(path).unwrap_or_default().to_owned(),
             Contents::WithSecrets { text, secrets } => {
                 let mut text = text.clone();
                 for (placeholder, from) in secrets {

@@ -37,6 +37,8 @@ pub enum Contents {
     },
     /// A copy of another file of the host.
     CopyOf(PathBuf),
+    /// Whatever a program writes into it; a file that is made here is empty.
+    Kept,
 }
 
 /// A directory.

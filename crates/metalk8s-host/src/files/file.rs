@@ -114,6 +114,9 @@ fn find(host: &Host, path: &Path) -> Result<Found, StateError> {
 
 /// Whether the file holds what is wished. A source or a secret that is not there yet means that it does not.
 async fn holds(host: &Host, wish: &File, found: &mut (fs::File, Metadata)) -> Result<bool, StateError> {
+    if let Contents::Kept = wish.contents {
+        return Ok(true);
+    }
     if let Contents::CopyOf(source) = &wish.contents {
         let doing = || format!("could not compare `{}` with `{}`", wish.path.display(), source.display());
         let other = match fs::File::open(host.real(source)?) {
@@ -149,6 +152,7 @@ fn bytes<'c>(
 ) -> Result<Result<std::borrow::Cow<'c, [u8]>, PathBuf>, StateError> {
     match contents {
         Contents::Text(text) => Ok(Ok(text.as_bytes().into())),
+        Contents::Kept => Ok(Ok([].as_slice().into())),
         Contents::WithSecrets { text, secrets } => {
             let mut whole = text.clone();
             for (placeholder, path) in secrets {
@@ -226,7 +230,7 @@ fn with_texts(wish: &File, before: Option<String>, change: Change) -> Change {
         Contents::Text(text) if text.len() as u64 <= MOST_SHOWN => {
             Change { before, after: Some(text.clone()), ..change }
         }
-        Contents::Text(_) | Contents::WithSecrets { .. } | Contents::CopyOf(_) => change,
+        Contents::Text(_) | Contents::WithSecrets { .. } | Contents::CopyOf(_) | Contents::Kept => change,
     }
 }
 

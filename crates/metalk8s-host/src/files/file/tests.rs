@@ -79,6 +79,25 @@ async fn a_copy_follows_its_source() {
 }
 
 #[tokio::test]
+async fn what_a_program_writes_into_a_kept_file_stays_and_its_owner_is_mended() {
+    let lab = Lab::new();
+    lab.file("/etc/passwd", "one:x:71:71::/:/bin/sh\n");
+    let log = |user: &str| {
+        let user = Some(user.to_owned());
+        let log = File::text("/var/log/audit.log", "").mode(0o600);
+        State::File(File { contents: Contents::Kept, user, ..log })
+    };
+    lab.settles(&log("root")).await;
+    assert_eq!(lab.text("/var/log/audit.log"), "");
+    lab.file("/var/log/audit.log", "who did what\n");
+    assert_eq!(lab.check(&log("root")).await.unwrap(), None);
+    let change = lab.settles(&log("one")).await;
+    assert_eq!(change.summary, "change /var/log/audit.log: owner 0 to one");
+    assert_eq!(lab.text("/var/log/audit.log"), "who did what\n");
+    assert_eq!(fs::metadata(lab.path("/var/log/audit.log")).unwrap().uid(), 71);
+}
+
+#[tokio::test]
 async fn a_refused_file_does_not_replace_the_old_one() {
     let lab = Lab::new();
     lab.file("/etc/x", "good\n");
