@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use cluster::{NodeMetadata, Object, Taint, TaintEffect};
 pub use containers::{Image, ImageSource, StaticPod};
 pub use files::{Absent, Contents, Directory, File, Symlink};
-pub use keys::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Subject, Usage};
+pub use keys::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Readers, Subject, Usage};
 pub use system::{
     Command, Group, HostsEntry, KernelModule, Mount, Opening, Packages, Repository, RepositorySource,
     Service, Swap, Sysctl, User,

@@ -8,7 +8,9 @@ use std::{
 
 use metalk8s_engine::{
     Graph, State, StateId,
-    state::{Authority, Certificate, Command, Directory, KeyPair, Kubeconfig, RandomKey, Subject, Usage},
+    state::{
+        Authority, Certificate, Command, Directory, KeyPair, Kubeconfig, RandomKey, Readers, Subject, Usage,
+    },
 };
 use metalk8s_types::{Grains, Pillar, paths};
 
@@ -78,11 +80,10 @@ struct Leaf<'a> {
     name: &'a str,
     realm: Realm,
     common_name: &'a str,
-    organizations: &'a [&'a str],
     usages: &'a [Usage],
     dns_names: Vec<String>,
     addresses: Vec<IpAddr>,
-    user: Option<&'a str>,
+    readers: Readers,
 }
 
 /// All keys of a node that holds the authorities and runs etcd and the control plane.
@@ -102,10 +103,12 @@ pub(crate) fn bootstrap(grains: &Grains, pillar: &Pillar) -> Graph {
         let id = add_leaf(&mut graph, &leaf);
         graph.require(&id, of(leaf.realm));
     }
-    for (path, user, server) in kubeconfigs(grains, pillar) {
-        let id = add_kubeconfig(&mut graph, path, user, server);
+    for kubeconfig in kubeconfigs(grains, pillar) {
+        let is_admin = kubeconfig.path == Path::new(paths::ADMIN_KUBECONFIG);
+        let id =
+            graph.add(format!("kubeconfig {}", kubeconfig.path.display()), State::Kubeconfig(kubeconfig));
         graph.require(&id, of(Realm::Kubernetes));
-        if path == paths::ADMIN_KUBECONFIG {
+        if is_admin {
             add_link_for_root(&mut graph, &id);
         }
     }
@@ -114,6 +117,7 @@ pub(crate) fn bootstrap(grains: &Grains, pillar: &Pillar) -> Graph {
         State::KeyPair(KeyPair {
             private: Path::new(paths::KUBERNETES_PKI).join("sa.key"),
             public: Path::new(paths::KUBERNETES_PKI).join("sa.pub"),
+            readers: Readers::root(),
         }),
     );
     graph.add(
@@ -129,25 +133,20 @@ fn leaves<'a>(grains: &'a Grains, pillar: &Pillar) -> Vec<Leaf<'a>> {
     let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let local_names = || vec![node.to_owned(), "localhost".to_owned()];
     let local_addresses = || vec![own, localhost];
-    let client = |name, realm, common_name, organizations| Leaf {
+    let client = |name, realm, common_name, readers| Leaf {
         name,
         realm,
         common_name,
-        organizations,
         usages: &[Usage::Client],
         dns_names: Vec::new(),
         addresses: Vec::new(),
-        user: None,
+        readers,
     };
-    let server = |name, realm, common_name| Leaf {
-        name,
-        realm,
-        common_name,
-        organizations: &[],
+    let server = |name, realm, common_name, readers| Leaf {
         usages: &[Usage::Server],
         dns_names: local_names(),
         addresses: local_addresses(),
-        user: None,
+        ..client(name, realm, common_name, readers)
     };
     let mut api_names = local_names();
     api_names.extend(["", ".default", ".default.svc"].map(|suffix| format!("kubernetes{suffix}")));
@@ -157,22 +156,29 @@ fn leaves<'a>(grains: &'a Grains, pillar: &Pillar) -> Vec<Leaf<'a>> {
         Leaf {
             dns_names: api_names,
             addresses: vec![own, localhost, kubernetes_service(pillar)],
-            ..server("apiserver", Realm::Kubernetes, "kube-apiserver")
+            ..server("apiserver", Realm::Kubernetes, "kube-apiserver", Readers::root())
         },
-        server("controller-manager", Realm::Kubernetes, "kube-controller-manager"),
-        server("scheduler", Realm::Kubernetes, "kube-scheduler"),
-        server("kubelet", Realm::Kubernetes, node),
-        Leaf { user: Some(SERVER_USER), ..server("server", Realm::Repositories, "repositories") },
-        client("apiserver-kubelet-client", Realm::Kubernetes, "kube-apiserver-kubelet-client", &[]),
-        client("apiserver-etcd-client", Realm::Etcd, "kube-apiserver-etcd-client", &[]),
-        client("front-proxy-client", Realm::FrontProxy, "front-proxy-client", &[]),
+        server("controller-manager", Realm::Kubernetes, "kube-controller-manager", Readers::root()),
+        server("scheduler", Realm::Kubernetes, "kube-scheduler", Readers::root()),
+        server("kubelet", Realm::Kubernetes, node, Readers::root()),
+        server("server", Realm::Repositories, "repositories", Readers::user(SERVER_USER)),
+        client(
+            "apiserver-kubelet-client",
+            Realm::Kubernetes,
+            "kube-apiserver-kubelet-client",
+            Readers::root(),
+        ),
+        client("apiserver-etcd-client", Realm::Etcd, "kube-apiserver-etcd-client", Readers::root()),
+        client("front-proxy-client", Realm::FrontProxy, "front-proxy-client", Readers::root()),
         // etcd uses its server certificate as a client too, when its gateway calls itself.
-        Leaf { usages: both, user: Some(ETCD_USER), ..server("etcd/server", Realm::Etcd, node) },
-        Leaf { usages: both, user: Some(ETCD_USER), ..server("etcd/peer", Realm::Etcd, node) },
-        Leaf {
-            user: Some(ETCD_USER),
-            ..client("etcd/healthcheck-client", Realm::Etcd, "kube-etcd-healthcheck-client", &[])
-        },
+        Leaf { usages: both, ..server("etcd/server", Realm::Etcd, node, Readers::user(ETCD_USER)) },
+        Leaf { usages: both, ..server("etcd/peer", Realm::Etcd, node, Readers::user(ETCD_USER)) },
+        client(
+            "etcd/healthcheck-client",
+            Realm::Etcd,
+            "kube-etcd-healthcheck-client",
+            Readers::user(ETCD_USER),
+        ),
     ]
 }
 
@@ -199,27 +205,34 @@ fn add_link_for_root(graph: &mut Graph, admin: &StateId) {
     graph.require(&link, admin);
 }
 
-/// File, who it is for, and the API server that it names.
-fn kubeconfigs(grains: &Grains, pillar: &Pillar) -> Vec<(&'static str, Subject, String)> {
-    let subject = |name: String, groups: &[&str]| Subject {
-        common_name: name,
-        organizations: groups.iter().map(|group| (*group).to_owned()).collect(),
+fn kubeconfigs(grains: &Grains, pillar: &Pillar) -> Vec<Kubeconfig> {
+    let kubeconfig = |path: &str, name: &str, groups: &[&str], readers| Kubeconfig {
+        path: path.into(),
+        server: format!("https://{APISERVER_PROXY}"),
+        cluster: "kubernetes".to_owned(),
+        ca_certificate: Realm::Kubernetes.certificate(),
+        ca_key: Realm::Kubernetes.key(),
+        subject: Subject {
+            common_name: name.to_owned(),
+            organizations: groups.iter().map(|group| (*group).to_owned()).collect(),
+        },
+        days: LEAF_DAYS,
+        readers,
     };
-    let own = format!("https://{}", endpoint(pillar.node.control_plane, 6443));
-    let balanced = format!("https://{APISERVER_PROXY}");
+    let node = format!("system:node:{}", node_name(grains));
     vec![
-        (paths::ADMIN_KUBECONFIG, subject("kubernetes-admin".to_owned(), &["system:masters"]), own),
-        (
-            "/etc/kubernetes/kubelet.conf",
-            subject(format!("system:node:{}", node_name(grains)), &["system:nodes"]),
-            balanced.clone(),
-        ),
-        (
+        Kubeconfig {
+            server: format!("https://{}", endpoint(pillar.node.control_plane, 6443)),
+            ..kubeconfig(paths::ADMIN_KUBECONFIG, "kubernetes-admin", &["system:masters"], Readers::root())
+        },
+        kubeconfig("/etc/kubernetes/kubelet.conf", &node, &["system:nodes"], Readers::root()),
+        kubeconfig(
             "/etc/kubernetes/controller-manager.conf",
-            subject("system:kube-controller-manager".to_owned(), &[]),
-            balanced.clone(),
+            "system:kube-controller-manager",
+            &[],
+            Readers::root(),
         ),
-        ("/etc/kubernetes/scheduler.conf", subject("system:kube-scheduler".to_owned(), &[]), balanced),
+        kubeconfig("/etc/kubernetes/scheduler.conf", "system:kube-scheduler", &[], Readers::root()),
     ]
 }
 
@@ -229,6 +242,7 @@ fn add_authority(graph: &mut Graph, realm: Realm) -> StateId {
         State::Authority(Authority {
             certificate: realm.certificate(),
             key: realm.key(),
+            readers: Readers::root(),
             common_name: realm.common_name().to_owned(),
             days: AUTHORITY_DAYS,
         }),
@@ -242,34 +256,14 @@ fn add_leaf(graph: &mut Graph, leaf: &Leaf<'_>) -> StateId {
         State::Certificate(Certificate {
             certificate: stem.with_extension("crt"),
             key: stem.with_extension("key"),
-            key_mode: 0o600,
-            user: leaf.user.map(str::to_owned),
+            readers: leaf.readers.clone(),
             ca_certificate: leaf.realm.certificate(),
             ca_key: leaf.realm.key(),
-            subject: Subject {
-                common_name: leaf.common_name.to_owned(),
-                organizations: leaf.organizations.iter().map(|name| (*name).to_owned()).collect(),
-            },
+            subject: Subject { common_name: leaf.common_name.to_owned(), organizations: Vec::new() },
             usages: leaf.usages.to_vec(),
             dns_names: leaf.dns_names.clone(),
             addresses: leaf.addresses.clone(),
             days: LEAF_DAYS,
-        }),
-    )
-}
-
-fn add_kubeconfig(graph: &mut Graph, path: &str, subject: Subject, server: String) -> StateId {
-    graph.add(
-        format!("kubeconfig {path}"),
-        State::Kubeconfig(Kubeconfig {
-            path: PathBuf::from(path),
-            server,
-            cluster: "kubernetes".to_owned(),
-            ca_certificate: Realm::Kubernetes.certificate(),
-            ca_key: Realm::Kubernetes.key(),
-            subject,
-            days: LEAF_DAYS,
-            user: None,
         }),
     )
 }

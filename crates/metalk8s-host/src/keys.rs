@@ -14,8 +14,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use metalk8s_engine::{
-    StateError,
-    state::{Subject, Usage},
+    Change, ChangeKind, StateError,
+    state::{Readers, Subject, Usage},
 };
 use metalk8s_pki::{AuthorityMaterial, Request};
 
@@ -28,9 +28,7 @@ use crate::{
     },
 };
 
-/// Of all private files.
-const PRIVATE: u32 = 0o600;
-/// Of what everybody may read.
+/// The mode of what everybody may read.
 const PUBLIC: u32 = 0o644;
 
 fn now() -> Timestamp {
@@ -71,25 +69,29 @@ fn request(subject: &Subject, usages: &[Usage], days: u32) -> Request {
     }
 }
 
-/// A private file's owner and mode.
-fn private<'s>(user: Option<&'s String>, mode: u32) -> Wished<'s> {
-    Wished { mode, user: Some(user.map_or("root", String::as_str)), group: None }
+/// A private file's owner, group and mode.
+fn private(readers: &Readers) -> Wished<'_> {
+    let Readers { user, group } = readers;
+    Wished { mode: readers.mode(), user: Some(user), group: Some(group.as_deref().unwrap_or("root")) }
 }
 
-/// What is wrong with the owner and mode of a file that is there.
-fn ownership(host: &Host, path: &Path, wished: Wished<'_>) -> Result<Vec<String>, StateError> {
-    match std::fs::symlink_metadata(host.real(path)?) {
-        Ok(found) => wished.differences(host, &found),
-        Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(err) => Err(err).doing(|| format!("could not read `{}`", path.display())),
-    }
+/// What changes where the owner, group or mode of a private file is not as it should be.
+fn other_readers(host: &Host, path: &Path, readers: &Readers) -> Result<Option<Change>, StateError> {
+    let differences = match std::fs::symlink_metadata(host.real(path)?) {
+        Ok(found) => private(readers).differences(host, &found)?,
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(err) => return Err(err).doing(|| format!("could not read `{}`", path.display())),
+    };
+    Ok((!differences.is_empty()).then(|| {
+        Change::new(ChangeKind::Update, format!("change {}: {}", path.display(), differences.join(", ")))
+    }))
 }
 
-/// Gives a file its owner and mode.
-fn own(host: &Host, path: &Path, wished: Wished<'_>) -> Result<(), StateError> {
+/// Gives a private file its owner, group and mode.
+fn own(host: &Host, path: &Path, readers: &Readers) -> Result<(), StateError> {
     let doing = || format!("could not change `{}`", path.display());
     let file = std::fs::File::open(host.real(path)?).doing(doing)?;
-    crate::files::owner::give(&file, wished.numbers(host)?).doing(doing)
+    crate::files::owner::give(&file, private(readers).numbers(host)?).doing(doing)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Entry, World};
 use crate::{
     Change, ChangeKind, State, StateError,
-    state::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey},
+    state::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Readers},
 };
 
 impl World {
@@ -30,24 +30,24 @@ impl World {
             }
         };
         Ok(match state {
-            State::KeyPair(KeyPair { private, public }) => {
-                vec![file(private, "private key", 0o600), file(public, "public key", 0o644)]
+            State::KeyPair(KeyPair { private, public, readers }) => {
+                vec![secret(private, "private key", readers), open(public, "public key")]
             }
             State::RandomKey(RandomKey { path, bytes }) => {
-                vec![file(path, &format!("{bytes} random bytes"), 0o600)]
+                vec![secret(path, &format!("{bytes} random bytes"), &Readers::root())]
             }
-            State::Authority(Authority { certificate, key, common_name, days: _ }) => {
+            State::Authority(Authority { certificate, key, readers, common_name, days: _ }) => {
                 vec![
-                    file(certificate, &format!("authority {common_name}"), 0o644),
-                    file(key, "private key", 0o600),
+                    open(certificate, &format!("authority {common_name}")),
+                    secret(key, "private key", readers),
                 ]
             }
             State::Certificate(wanted) => {
-                let Certificate { certificate, key, key_mode, user: _, ca_certificate, ca_key, .. } = wanted;
+                let Certificate { certificate, key, readers, ca_certificate, ca_key, .. } = wanted;
                 signed(ca_certificate, ca_key)?;
                 let Certificate { subject, usages, dns_names, addresses, .. } = wanted;
                 let text = format!("certificate {subject:?} {usages:?} {dns_names:?} {addresses:?}");
-                vec![file(certificate, &text, 0o644), file(key, "private key", *key_mode)]
+                vec![open(certificate, &text), secret(key, "private key", readers)]
             }
             State::Kubeconfig(Kubeconfig {
                 path,
@@ -57,17 +57,25 @@ impl World {
                 ca_key,
                 subject,
                 days: _,
-                user: _,
+                readers,
             }) => {
                 signed(ca_certificate, ca_key)?;
-                vec![file(path, &format!("kubeconfig {server} {cluster} {subject:?}"), 0o600)]
+                vec![secret(path, &format!("kubeconfig {server} {cluster} {subject:?}"), readers)]
             }
             _ => Vec::new(),
         })
     }
 }
 
-fn file(path: &Path, text: &str, mode: u32) -> (PathBuf, Entry) {
-    let root = || "root".to_owned();
-    (path.to_owned(), Entry::File { text: text.to_owned(), mode, user: root(), group: root() })
+fn open(path: &Path, text: &str) -> (PathBuf, Entry) {
+    file(path, text, 0o644, "root", "root")
+}
+
+fn secret(path: &Path, text: &str, readers: &Readers) -> (PathBuf, Entry) {
+    file(path, text, readers.mode(), &readers.user, readers.group.as_deref().unwrap_or("root"))
+}
+
+fn file(path: &Path, text: &str, mode: u32, user: &str, group: &str) -> (PathBuf, Entry) {
+    let (text, user, group) = (text.to_owned(), user.to_owned(), group.to_owned());
+    (path.to_owned(), Entry::File { text, mode, user, group })
 }

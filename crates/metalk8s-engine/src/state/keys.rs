@@ -4,16 +4,28 @@ use std::{net::IpAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// A key pair, in two PEM files (PKCS #8 with mode 0600, and its public half).
+/// Who may read a private file, besides root. Another owner, group or mode is a difference, and is mended
+/// without making the file anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readers {
+    /// Name of the owner.
+    pub user: String,
+    /// Name of the group whose members may read it too; `None`: nobody else may.
+    pub group: Option<String>,
+}
+
+/// A key pair, in two PEM files (PKCS #8, and its public half).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyPair {
     /// The private key.
     pub private: PathBuf,
     /// The public key.
     pub public: PathBuf,
+    /// Who may read the private key.
+    pub readers: Readers,
 }
 
-/// A file of random printable characters, mode 0600, made once.
+/// A file of random printable characters, for root alone, made once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RandomKey {
     /// The file.
@@ -27,8 +39,10 @@ pub struct RandomKey {
 pub struct Authority {
     /// The certificate, PEM.
     pub certificate: PathBuf,
-    /// The private key, PEM, mode 0600.
+    /// The private key, PEM.
     pub key: PathBuf,
+    /// Who may read the key.
+    pub readers: Readers,
     /// The common name, such as `kubernetes`.
     pub common_name: String,
     /// Days the certificate is valid for.
@@ -45,10 +59,8 @@ pub struct Certificate {
     pub certificate: PathBuf,
     /// The private key, PEM.
     pub key: PathBuf,
-    /// Permission bits of the key, such as `0o600`.
-    pub key_mode: u32,
-    /// Name of the key's owner; `None` is root.
-    pub user: Option<String>,
+    /// Who may read the key.
+    pub readers: Readers,
     /// The authority's certificate.
     pub ca_certificate: PathBuf,
     /// The authority's key.
@@ -84,7 +96,7 @@ pub enum Usage {
     Client,
 }
 
-/// A kubeconfig with one cluster, one user and one context, all embedded, mode 0600.
+/// A kubeconfig with one cluster, one user and one context, all embedded.
 ///
 /// It holds a certificate and key of its own, renewed by the rules of [`Certificate`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,6 +115,30 @@ pub struct Kubeconfig {
     pub subject: Subject,
     /// Days the client's certificate is valid for.
     pub days: u32,
-    /// Name of the file's owner; `None` is root.
-    pub user: Option<String>,
+    /// Who may read the file.
+    pub readers: Readers,
+}
+
+impl Readers {
+    /// Root alone.
+    pub fn root() -> Self {
+        Self::user("root")
+    }
+
+    /// The owner alone.
+    pub fn user(name: impl Into<String>) -> Self {
+        Self { user: name.into(), group: None }
+    }
+
+    /// The members of this group, too.
+    #[must_use]
+    pub fn and_group(mut self, name: impl Into<String>) -> Self {
+        self.group = Some(name.into());
+        self
+    }
+
+    /// The permission bits; others never have any.
+    pub fn mode(&self) -> u32 {
+        if self.group.is_some() { 0o640 } else { 0o600 }
+    }
 }

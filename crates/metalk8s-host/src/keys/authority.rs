@@ -3,7 +3,7 @@
 use metalk8s_engine::{Change, ChangeKind, StateError, state::Authority};
 use metalk8s_pki::check_authority;
 
-use super::{PRIVATE, PUBLIC, now, own, ownership, pem, private, write};
+use super::{PUBLIC, now, other_readers, own, pem, private, write};
 use crate::{Host, doing::Doing, files::owner::Numbers};
 
 pub(crate) fn check(host: &Host, wish: &Authority) -> Result<Option<Change>, StateError> {
@@ -21,20 +21,17 @@ pub(crate) fn check(host: &Host, wish: &Authority) -> Result<Option<Change>, Sta
         ))
         .because(reason.to_string()));
     }
-    let differences = ownership(host, &wish.key, private(None, PRIVATE))?;
-    Ok((!differences.is_empty()).then(|| {
-        let summary = format!("change {}: {}", wish.key.display(), differences.join(", "));
-        Change::new(ChangeKind::Update, summary)
-    }))
+    other_readers(host, &wish.key, &wish.readers)
 }
 
 pub(crate) fn apply(host: &Host, wish: &Authority) -> Result<(), StateError> {
     if !pem(host, &wish.certificate)?.trim().is_empty() {
         check(host, wish)?;
-        return own(host, &wish.key, private(None, PRIVATE));
+        return own(host, &wish.key, &wish.readers);
     }
+    let numbers = private(&wish.readers).numbers(host)?;
     let made = metalk8s_pki::authority(&wish.common_name, wish.days, now())
         .doing(|| format!("could not make the authority `{}`", wish.common_name))?;
-    write(host, &wish.key, &made.key_pem, Numbers::root(PRIVATE))?;
+    write(host, &wish.key, &made.key_pem, numbers)?;
     write(host, &wish.certificate, &made.certificate_pem, Numbers::root(PUBLIC))
 }

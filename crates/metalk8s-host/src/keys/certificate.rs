@@ -3,7 +3,7 @@
 use metalk8s_engine::{Change, ChangeKind, StateError, state::Certificate};
 use metalk8s_pki::{Reason, Request, check_certificate};
 
-use super::{PUBLIC, now, own, ownership, pem, private, request, signer, write};
+use super::{PUBLIC, now, other_readers, own, pem, private, request, signer, write};
 use crate::{Host, doing::Doing, files::owner::Numbers};
 
 pub(crate) fn check(host: &Host, wish: &Certificate) -> Result<Option<Change>, StateError> {
@@ -16,24 +16,19 @@ pub(crate) fn check(host: &Host, wish: &Certificate) -> Result<Option<Change>, S
         };
         return Ok(Some(change));
     }
-    let differences = ownership(host, &wish.key, private(wish.user.as_ref(), wish.key_mode))?;
-    Ok((!differences.is_empty()).then(|| {
-        let summary = format!("change {}: {}", wish.key.display(), differences.join(", "));
-        Change::new(ChangeKind::Update, summary)
-    }))
+    other_readers(host, &wish.key, &wish.readers)
 }
 
 pub(crate) fn apply(host: &Host, wish: &Certificate) -> Result<(), StateError> {
-    let wished = private(wish.user.as_ref(), wish.key_mode);
     if renewal(host, wish)?.is_none() {
-        return own(host, &wish.key, wished);
+        return own(host, &wish.key, &wish.readers);
     }
-    let numbers = wished.numbers(host)?;
+    let numbers = private(&wish.readers).numbers(host)?;
     let authority = signer(host, &wish.ca_certificate, &wish.ca_key)?;
     let issued = metalk8s_pki::issue(&authority, &full_request(wish), now())
         .doing(|| format!("could not make the certificate `{}`", wish.certificate.display()))?;
     // Killed in between, the two do not fit, which the next check sees.
-    write(host, &wish.key, &issued.key_pem, Numbers { gid: Some(0), ..numbers })?;
+    write(host, &wish.key, &issued.key_pem, numbers)?;
     write(host, &wish.certificate, &issued.certificate_pem, Numbers::root(PUBLIC))
 }
 

@@ -3,7 +3,7 @@
 use metalk8s_engine::{Change, ChangeKind, StateError, state::KeyPair};
 use metalk8s_pki::check_key_pair;
 
-use super::{PRIVATE, PUBLIC, own, ownership, pem, private, write};
+use super::{PUBLIC, other_readers, own, pem, private, write};
 use crate::{Host, doing::Doing, files::owner::Numbers};
 
 pub(crate) fn check(host: &Host, wish: &KeyPair) -> Result<Option<Change>, StateError> {
@@ -18,18 +18,17 @@ pub(crate) fn check(host: &Host, wish: &KeyPair) -> Result<Option<Change>, State
         ))
         .because(reason.to_string()));
     }
-    let differences = ownership(host, &wish.private, private(None, PRIVATE))?;
-    Ok((!differences.is_empty())
-        .then(|| Change::new(ChangeKind::Update, format!("change {path}: {}", differences.join(", ")))))
+    other_readers(host, &wish.private, &wish.readers)
 }
 
 pub(crate) fn apply(host: &Host, wish: &KeyPair) -> Result<(), StateError> {
     if !pem(host, &wish.public)?.trim().is_empty() {
         check(host, wish)?;
-        return own(host, &wish.private, private(None, PRIVATE));
+        return own(host, &wish.private, &wish.readers);
     }
+    let numbers = private(&wish.readers).numbers(host)?;
     let pair = metalk8s_pki::key_pair()
         .doing(|| format!("could not make the key pair `{}`", wish.private.display()))?;
-    write(host, &wish.private, &pair.private_pem, Numbers::root(PRIVATE))?;
+    write(host, &wish.private, &pair.private_pem, numbers)?;
     write(host, &wish.public, &pair.public_pem, Numbers::root(PUBLIC))
 }

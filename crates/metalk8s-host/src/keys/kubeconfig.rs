@@ -6,8 +6,8 @@ use metalk8s_engine::{
 };
 use metalk8s_pki::{Reason, Request, check_kubeconfig, kubeconfig};
 
-use super::{PRIVATE, now, own, ownership, pem, private, request, signer, write};
-use crate::{Host, doing::Doing, files::owner::Numbers};
+use super::{now, other_readers, own, pem, private, request, signer, write};
+use crate::{Host, doing::Doing};
 
 pub(crate) fn check(host: &Host, wish: &Kubeconfig) -> Result<Option<Change>, StateError> {
     let path = wish.path.display();
@@ -19,17 +19,14 @@ pub(crate) fn check(host: &Host, wish: &Kubeconfig) -> Result<Option<Change>, St
         };
         return Ok(Some(change));
     }
-    let differences = ownership(host, &wish.path, private(wish.user.as_ref(), PRIVATE))?;
-    Ok((!differences.is_empty())
-        .then(|| Change::new(ChangeKind::Update, format!("change {path}: {}", differences.join(", ")))))
+    other_readers(host, &wish.path, &wish.readers)
 }
 
 pub(crate) fn apply(host: &Host, wish: &Kubeconfig) -> Result<(), StateError> {
-    let wished = private(wish.user.as_ref(), PRIVATE);
     if renewal(host, wish)?.is_none() {
-        return own(host, &wish.path, wished);
+        return own(host, &wish.path, &wish.readers);
     }
-    let numbers = wished.numbers(host)?;
+    let numbers = private(&wish.readers).numbers(host)?;
     let authority = signer(host, &wish.ca_certificate, &wish.ca_key)?;
     let issued = metalk8s_pki::issue(&authority, &client(wish), now())
         .doing(|| format!("could not make the kubeconfig `{}`", wish.path.display()))?;
@@ -41,7 +38,7 @@ pub(crate) fn apply(host: &Host, wish: &Kubeconfig) -> Result<(), StateError> {
         &issued.certificate_pem,
         &issued.key_pem,
     );
-    write(host, &wish.path, &text, Numbers { gid: Some(0), ..numbers })
+    write(host, &wish.path, &text, numbers)
 }
 
 fn renewal(host: &Host, wish: &Kubeconfig) -> Result<Option<Reason>, StateError> {

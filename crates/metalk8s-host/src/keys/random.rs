@@ -1,10 +1,13 @@
 //! Random keys.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use metalk8s_engine::{Change, ChangeKind, StateError, state::RandomKey};
+use metalk8s_engine::{
+    Change, ChangeKind, StateError,
+    state::{RandomKey, Readers},
+};
 
-use super::{PRIVATE, own, ownership, pem, private, write};
-use crate::{Host, files::owner::Numbers};
+use super::{other_readers, own, pem, private, write};
+use crate::Host;
 
 /// More than any cipher takes.
 const MOST_BYTES: usize = 4096;
@@ -18,17 +21,15 @@ pub(crate) fn check(host: &Host, wish: &RandomKey) -> Result<Option<Change>, Sta
     if pem(host, &wish.path)?.trim().is_empty() {
         return Ok(Some(Change::new(ChangeKind::Create, format!("make the random key {path}"))));
     }
-    let differences = ownership(host, &wish.path, private(None, PRIVATE))?;
-    Ok((!differences.is_empty())
-        .then(|| Change::new(ChangeKind::Update, format!("change {path}: {}", differences.join(", ")))))
+    other_readers(host, &wish.path, &Readers::root())
 }
 
 pub(crate) fn apply(host: &Host, wish: &RandomKey) -> Result<(), StateError> {
     check(host, wish)?;
     if !pem(host, &wish.path)?.trim().is_empty() {
-        return own(host, &wish.path, private(None, PRIVATE));
+        return own(host, &wish.path, &Readers::root());
     }
     let mut bytes = vec![0; wish.bytes];
     rand::fill(&mut bytes[..]);
-    write(host, &wish.path, &STANDARD.encode(bytes), Numbers::root(PRIVATE))
+    write(host, &wish.path, &STANDARD.encode(bytes), private(&Readers::root()).numbers(host)?)
 }

@@ -1,26 +1,28 @@
+use std::os::unix::fs::MetadataExt;
+
 use metalk8s_engine::{
-    State,
+    Hands, State,
     state::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey},
 };
 
 use super::*;
 use crate::testing::{Lab, mode};
 
-fn authority(common_name: &str) -> State {
+fn authority(common_name: &str, readers: Readers) -> State {
     State::Authority(Authority {
         certificate: "/pki/ca.crt".into(),
         key: "/pki/ca.key".into(),
+        readers,
         common_name: common_name.to_owned(),
         days: 3650,
     })
 }
 
-fn certificate(name: &str) -> State {
+fn certificate(name: &str, readers: Readers) -> State {
     State::Certificate(Certificate {
         certificate: "/pki/server.crt".into(),
         key: "/pki/server.key".into(),
-        key_mode: 0o600,
-        user: None,
+        readers,
         ca_certificate: "/pki/ca.crt".into(),
         ca_key: "/pki/ca.key".into(),
         subject: Subject { common_name: "kube-apiserver".to_owned(), organizations: Vec::new() },
@@ -31,7 +33,7 @@ fn certificate(name: &str) -> State {
     })
 }
 
-fn kubeconfig(server: &str) -> State {
+fn kubeconfig(server: &str, readers: Readers) -> State {
     State::Kubeconfig(Kubeconfig {
         path: "/etc/kubernetes/admin.conf".into(),
         server: server.to_owned(),
@@ -43,18 +45,25 @@ fn kubeconfig(server: &str) -> State {
             organizations: vec!["system:masters".to_owned()],
         },
         days: 365,
-        user: None,
+        readers,
     })
+}
+
+fn key_pair(readers: Readers) -> State {
+    State::KeyPair(KeyPair { private: "/pki/sa.key".into(), public: "/pki/sa.pub".into(), readers })
 }
 
 #[tokio::test]
 async fn an_authority_signs_a_certificate_and_a_kubeconfig_which_are_renewed_when_they_differ() {
     let lab = Lab::new();
-    assert!(lab.check(&certificate("a")).await.unwrap().is_some(), "an authority still to come is a change");
-    lab.settles(&authority("kubernetes")).await;
+    assert!(
+        lab.check(&certificate("a", Readers::root())).await.unwrap().is_some(),
+        "an authority still to come is a change"
+    );
+    lab.settles(&authority("kubernetes", Readers::root())).await;
     for name in ["a", "b"] {
-        lab.settles(&certificate(name)).await;
-        lab.settles(&kubeconfig(&format!("https://{name}:6443"))).await;
+        lab.settles(&certificate(name, Readers::root())).await;
+        lab.settles(&kubeconfig(&format!("https://{name}:6443"), Readers::root())).await;
     }
     for path in ["/pki/ca.key", "/pki/server.key", "/etc/kubernetes/admin.conf"] {
         assert_eq!(mode(&lab.path(path)), 0o600, "{path}");
@@ -65,12 +74,12 @@ async fn an_authority_signs_a_certificate_and_a_kubeconfig_which_are_renewed_whe
 #[tokio::test]
 async fn an_open_key_is_closed_without_a_new_certificate() {
     let lab = Lab::new();
-    lab.settles(&authority("kubernetes")).await;
-    lab.settles(&certificate("a")).await;
+    lab.settles(&authority("kubernetes", Readers::root())).await;
+    lab.settles(&certificate("a", Readers::root())).await;
     let before = lab.text("/pki/server.crt");
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(lab.path("/pki/server.key"), open).unwrap();
-    lab.settles(&certificate("a")).await;
+    lab.settles(&certificate("a", Readers::root())).await;
     assert_eq!((lab.text("/pki/server.crt"), mode(&lab.path("/pki/server.key"))), (before, 0o600));
 }
 
@@ -78,18 +87,18 @@ async fn an_open_key_is_closed_without_a_new_certificate() {
 async fn an_authority_half_made_is_made_again_and_a_damaged_one_never() {
     let lab = Lab::new();
     lab.file("/pki/ca.key", "left by a killed run");
-    lab.settles(&authority("kubernetes")).await;
-    assert!(lab.check(&authority("another name")).await.is_err());
+    lab.settles(&authority("kubernetes", Readers::root())).await;
+    assert!(lab.check(&authority("another name", Readers::root())).await.is_err());
     let certificate = lab.text("/pki/ca.crt");
     std::fs::remove_file(lab.path("/pki/ca.key")).unwrap();
-    assert!(lab.check(&authority("kubernetes")).await.is_err());
+    assert!(lab.check(&authority("kubernetes", Readers::root())).await.is_err());
     assert_eq!(lab.text("/pki/ca.crt"), certificate);
 }
 
 #[tokio::test]
 async fn key_pairs_and_random_keys_are_made_once() {
     let lab = Lab::new();
-    let pair = State::KeyPair(KeyPair { private: "/pki/sa.key".into(), public: "/pki/sa.pub".into() });
+    let pair = key_pair(Readers::root());
     let random = State::RandomKey(RandomKey { path: "/pki/secret".into(), bytes: 32 });
     lab.settles(&pair).await;
     lab.settles(&random).await;
@@ -102,4 +111,60 @@ async fn key_pairs_and_random_keys_are_made_once() {
 
     std::fs::write(lab.path("/pki/sa.key"), "damaged").unwrap();
     assert!(lab.check(&pair).await.is_err());
+}
+
+#[tokio::test]
+async fn a_private_file_of_another_owner_is_given_to_its_readers_and_not_made_again() {
+    let lab = Lab::new();
+    lab.file("/etc/passwd", "one:x:71:71::/:/bin/sh\ntwo:x:72:72::/:/bin/sh\n");
+    lab.file("/etc/group", "one:x:71:\ntwo:x:72:\n");
+    let states = |readers: &Readers| {
+        [
+            ("/pki/ca.key", authority("kubernetes", readers.clone())),
+            ("/pki/server.key", certificate("a", readers.clone())),
+            ("/etc/kubernetes/admin.conf", kubeconfig("https://a:6443", readers.clone())),
+            ("/pki/sa.key", key_pair(readers.clone())),
+        ]
+    };
+    let made = Readers::root();
+    for (_, state) in states(&made) {
+        lab.settles(&state).await;
+    }
+    let texts = states(&made).map(|(path, _)| lab.text(path));
+    for (readers, expected) in [
+        (Readers::user("one"), (71, 0, 0o600)),
+        (Readers::user("one").and_group("two"), (71, 72, 0o640)),
+        (Readers::user("two"), (72, 0, 0o600)),
+        (Readers::root(), (0, 0, 0o600)),
+    ] {
+        for (path, state) in states(&readers) {
+            let change = lab.settles(&state).await;
+            assert!(change.summary.starts_with(&format!("change {path}: ")), "{}", change.summary);
+            let found = std::fs::metadata(lab.path(path)).unwrap();
+            assert_eq!((found.uid(), found.gid(), mode(&lab.path(path))), expected, "{path}");
+        }
+    }
+    assert_eq!(states(&made).map(|(path, _)| lab.text(path)), texts);
+}
+
+#[tokio::test]
+async fn a_private_file_is_made_for_its_readers() {
+    let lab = Lab::new();
+    lab.file("/etc/passwd", "one:x:71:71::/:/bin/sh\n");
+    lab.file("/etc/group", "two:x:72:\n");
+    let readers = || Readers::user("one").and_group("two");
+    for (path, state) in [
+        ("/pki/ca.key", authority("kubernetes", readers())),
+        ("/pki/server.key", certificate("a", readers())),
+        ("/etc/kubernetes/admin.conf", kubeconfig("https://a:6443", readers())),
+        ("/pki/sa.key", key_pair(readers())),
+    ] {
+        lab.settles(&state).await;
+        let found = std::fs::metadata(lab.path(path)).unwrap();
+        assert_eq!((found.uid(), found.gid(), mode(&lab.path(path))), (71, 72, 0o640), "{path}");
+    }
+    let stranger = key_pair(Readers::user("nobody-here"));
+    let change = lab.check(&stranger).await.unwrap().unwrap();
+    let err = lab.host.apply(&stranger, &change).await.unwrap_err();
+    assert_eq!(err.to_string(), "there is no user `nobody-here`");
 }

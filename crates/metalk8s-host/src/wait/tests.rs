@@ -2,7 +2,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use metalk8s_engine::{
     State,
-    state::{Authority, Certificate, Subject, Usage},
+    state::{Authority, Certificate, Readers, Subject, Usage},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
@@ -85,8 +85,7 @@ fn certificate(name: &str, usage: Usage) -> State {
     State::Certificate(Certificate {
         certificate: format!("/{name}.crt").into(),
         key: format!("/{name}.key").into(),
-        key_mode: 0o600,
-        user: None,
+        readers: Readers::root(),
         ca_certificate: "/ca.crt".into(),
         ca_key: "/ca.key".into(),
         subject: Subject { common_name: name.to_owned(), organizations: Vec::new() },
@@ -101,6 +100,7 @@ fn authority(folder: &str) -> State {
     State::Authority(Authority {
         certificate: format!("{folder}/ca.crt").into(),
         key: format!("{folder}/ca.key").into(),
+        readers: Readers::root(),
         common_name: "test".to_owned(),
         days: 2,
     })
