@@ -9,10 +9,10 @@ use metalk8s_engine::{
 use metalk8s_types::{Pillar, paths};
 
 use crate::{
+    accounts::SERVER,
     bootstrap::{FormulaError, image},
     layout::{APISERVER_PROXY, endpoint},
     pod::{HostPath, Pod},
-    system::SERVER_ID,
 };
 
 /// The directory with the list of API servers; the directory is mounted, so that a replaced file is seen.
@@ -24,12 +24,11 @@ pub(crate) fn static_pod(pillar: &Pillar) -> Result<Graph, FormulaError> {
     let file = Path::new(DIRECTORY).join("backends");
     let backends: String = pillar.masters.iter().map(|address| endpoint(*address, 6443) + "\n").collect();
     let list = graph.add("list of API servers", State::File(File::text(&file, backends)));
-    let pod = Pod::new("apiserver-proxy", image(pillar, "metalk8s")?)
+    let pod = Pod::new("apiserver-proxy", image(pillar, "metalk8s")?, SERVER)
         .command(["metalk8s", "apiserver-proxy", "--listen", APISERVER_PROXY])
         .command(["--health", "127.0.0.1:7080", "--backends-file", &file.display().to_string()])
         .command(["--local", &pillar.node.control_plane.to_string()])
         .host_path(HostPath::directory("backends", DIRECTORY).read_only())
-        .user(SERVER_ID)
         .http_probes(Ipv4Addr::LOCALHOST.into(), 7080, "/healthz", "/healthz")
         .requests("20m", "16Mi");
     let manifest = graph.add(

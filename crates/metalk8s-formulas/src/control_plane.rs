@@ -11,6 +11,7 @@ use metalk8s_engine::{
 use metalk8s_types::{Pillar, paths};
 
 use crate::{
+    accounts::{Account, CONTROLLER_MANAGER, SCHEDULER},
     bootstrap::{FormulaError, image},
     layout::endpoint,
     pod::{HostPath, Pod},
@@ -105,21 +106,22 @@ fn controller_manager(pillar: &Pillar) -> Result<Pod, FormulaError> {
         ("allocate-node-cidrs", "false".to_owned()),
         ("cluster-name", "kubernetes".to_owned()),
     ];
-    Ok(elected(pillar, "kube-controller-manager", "controller-manager", own)?
+    Ok(elected(pillar, CONTROLLER_MANAGER, "controller-manager", own)?
         .https_probes(pillar.node.control_plane, 10257, "/healthz", "/healthz")
         .requests("100m", "64Mi"))
 }
 
 fn scheduler(pillar: &Pillar) -> Result<Pod, FormulaError> {
-    Ok(elected(pillar, "kube-scheduler", "scheduler", [])?
+    Ok(elected(pillar, SCHEDULER, "scheduler", [])?
         .https_probes(pillar.node.control_plane, 10259, "/livez", "/readyz")
         .requests("50m", "32Mi"))
 }
 
-/// A program of which one, elected by all of them, works; `short` names its certificate and kubeconfig.
+/// A program of which one, elected by all of them, works. Its user is called as it is; `short` names its
+/// certificate and kubeconfig.
 fn elected(
     pillar: &Pillar,
-    program: &'static str,
+    user: Account,
     short: &str,
     own: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Result<Pod, FormulaError> {
@@ -138,8 +140,8 @@ fn elected(
         ("leader-elect", "true".to_owned()),
         ("profiling", "false".to_owned()),
     ];
-    Ok(Pod::new(program, image(pillar, program)?)
-        .command([program])
+    Ok(Pod::new(user.name, image(pillar, user.name)?, user)
+        .command([user.name])
         .command(shared.into_iter().chain(own).map(|(name, value)| format!("--{name}={value}")))
         .host_path(HostPath::directory("pki", paths::KUBERNETES_PKI).read_only())
         .host_path(HostPath::file("kubeconfig", &kubeconfig).read_only()))

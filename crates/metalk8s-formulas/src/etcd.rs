@@ -1,4 +1,4 @@
-//! The store of Kubernetes as a static pod, run by its own user (NFR-12).
+//! The store of Kubernetes as a static pod.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -12,11 +12,11 @@ use metalk8s_engine::{
 use metalk8s_types::{Grains, Pillar, paths};
 
 use crate::{
+    accounts::ETCD,
     bootstrap::{FormulaError, image},
     hostname::node_name,
     layout::endpoint,
     pod::{HostPath, Pod},
-    system::ETCD_ID,
 };
 
 /// The first member of a new cluster; its image comes once `repositories` answer.
@@ -63,12 +63,11 @@ pub(crate) fn static_pod(
         ("watch-progress-notify-interval", "5s".to_owned()),
         ("feature-gates", "InitialCorruptCheck=true".to_owned()),
     ];
-    let pod = Pod::new("etcd", reference)
+    let pod = Pod::new("etcd", reference, ETCD)
         .command(["etcd"])
         .command(arguments.map(|(name, value)| format!("--{name}={value}")))
         .host_path(HostPath::directory("data", "/var/lib/etcd"))
         .host_path(HostPath::directory("pki", paths::ETCD_PKI).read_only())
-        .user(ETCD_ID)
         .http_probes(localhost, 2381, "/livez", "/readyz")
         .requests("100m", "100Mi");
     let manifest = graph.add(

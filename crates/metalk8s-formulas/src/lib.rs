@@ -5,6 +5,7 @@
 //! Invariants: no `async fn`, no file is opened, no client is known. A formula that gets the same facts and
 //! settings returns the same graph, to the byte.
 
+mod accounts;
 mod addons;
 mod apiserver_proxy;
 mod bootstrap;

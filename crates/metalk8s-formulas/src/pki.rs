@@ -15,9 +15,9 @@ use metalk8s_engine::{
 use metalk8s_types::{Grains, Pillar, paths};
 
 use crate::{
+    accounts::{APISERVER, CONTROLLER_MANAGER, ETCD, SCHEDULER, SERVER},
     hostname::node_name,
     layout::{APISERVER_PROXY, AUTHORITY_DAYS, CLUSTER_DOMAIN, LEAF_DAYS, endpoint, kubernetes_service},
-    system::{ETCD_USER, SERVER_USER},
 };
 
 /// The key that encrypts Secrets at rest (NFR-09).
@@ -53,6 +53,14 @@ impl Realm {
             Self::Etcd => Path::new(paths::ETCD_PKI).join("ca"),
             Self::FrontProxy => Path::new(paths::KUBERNETES_PKI).join("front-proxy-ca"),
             Self::Repositories => Path::new(REPOSITORIES_PKI).join("ca"),
+        }
+    }
+
+    /// Who signs with the key; root signs with all of them.
+    fn signers(self) -> Readers {
+        match self {
+            Self::Kubernetes => CONTROLLER_MANAGER.alone(),
+            Self::Etcd | Self::FrontProxy | Self::Repositories => Readers::root(),
         }
     }
 
@@ -117,7 +125,7 @@ pub(crate) fn bootstrap(grains: &Grains, pillar: &Pillar) -> Graph {
         State::KeyPair(KeyPair {
             private: Path::new(paths::KUBERNETES_PKI).join("sa.key"),
             public: Path::new(paths::KUBERNETES_PKI).join("sa.pub"),
-            readers: Readers::root(),
+            readers: APISERVER.together_with(CONTROLLER_MANAGER),
         }),
     );
     graph.add(
@@ -156,29 +164,29 @@ fn leaves<'a>(grains: &'a Grains, pillar: &Pillar) -> Vec<Leaf<'a>> {
         Leaf {
             dns_names: api_names,
             addresses: vec![own, localhost, kubernetes_service(pillar)],
-            ..server("apiserver", Realm::Kubernetes, "kube-apiserver", Readers::root())
+            ..server("apiserver", Realm::Kubernetes, "kube-apiserver", APISERVER.alone())
         },
-        server("controller-manager", Realm::Kubernetes, "kube-controller-manager", Readers::root()),
-        server("scheduler", Realm::Kubernetes, "kube-scheduler", Readers::root()),
+        server(
+            "controller-manager",
+            Realm::Kubernetes,
+            "kube-controller-manager",
+            CONTROLLER_MANAGER.alone(),
+        ),
+        server("scheduler", Realm::Kubernetes, "kube-scheduler", SCHEDULER.alone()),
         server("kubelet", Realm::Kubernetes, node, Readers::root()),
-        server("server", Realm::Repositories, "repositories", Readers::user(SERVER_USER)),
+        server("server", Realm::Repositories, "repositories", SERVER.alone()),
         client(
             "apiserver-kubelet-client",
             Realm::Kubernetes,
             "kube-apiserver-kubelet-client",
-            Readers::root(),
+            APISERVER.alone(),
         ),
-        client("apiserver-etcd-client", Realm::Etcd, "kube-apiserver-etcd-client", Readers::root()),
-        client("front-proxy-client", Realm::FrontProxy, "front-proxy-client", Readers::root()),
+        client("apiserver-etcd-client", Realm::Etcd, "kube-apiserver-etcd-client", APISERVER.alone()),
+        client("front-proxy-client", Realm::FrontProxy, "front-proxy-client", APISERVER.alone()),
         // etcd uses its server certificate as a client too, when its gateway calls itself.
-        Leaf { usages: both, ..server("etcd/server", Realm::Etcd, node, Readers::user(ETCD_USER)) },
-        Leaf { usages: both, ..server("etcd/peer", Realm::Etcd, node, Readers::user(ETCD_USER)) },
-        client(
-            "etcd/healthcheck-client",
-            Realm::Etcd,
-            "kube-etcd-healthcheck-client",
-            Readers::user(ETCD_USER),
-        ),
+        Leaf { usages: both, ..server("etcd/server", Realm::Etcd, node, ETCD.alone()) },
+        Leaf { usages: both, ..server("etcd/peer", Realm::Etcd, node, ETCD.alone()) },
+        client("etcd/healthcheck-client", Realm::Etcd, "kube-etcd-healthcheck-client", ETCD.alone()),
     ]
 }
 
@@ -230,9 +238,9 @@ fn kubeconfigs(grains: &Grains, pillar: &Pillar) -> Vec<Kubeconfig> {
             "/etc/kubernetes/controller-manager.conf",
             "system:kube-controller-manager",
             &[],
-            Readers::root(),
+            CONTROLLER_MANAGER.alone(),
         ),
-        kubeconfig("/etc/kubernetes/scheduler.conf", "system:kube-scheduler", &[], Readers::root()),
+        kubeconfig("/etc/kubernetes/scheduler.conf", "system:kube-scheduler", &[], SCHEDULER.alone()),
     ]
 }
 
@@ -242,7 +250,7 @@ fn add_authority(graph: &mut Graph, realm: Realm) -> StateId {
         State::Authority(Authority {
             certificate: realm.certificate(),
             key: realm.key(),
-            readers: Readers::root(),
+            readers: realm.signers(),
             common_name: realm.common_name().to_owned(),
             days: AUTHORITY_DAYS,
         }),

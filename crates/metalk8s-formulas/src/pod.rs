@@ -5,13 +5,16 @@ use std::net::IpAddr;
 use metalk8s_types::labels;
 use serde_json::{Value, json};
 
-/// A static pod with one container in the host's network: read-only root, no capability, no new privilege.
+use crate::accounts::Account;
+
+/// A static pod with one container in the host's network: a user of its own, a read-only root, no capability,
+/// no new privilege.
 pub(crate) struct Pod {
     name: &'static str,
     image: String,
     command: Vec<String>,
     volumes: Vec<HostPath>,
-    user: Option<u32>,
+    user: Account,
     probes: Option<Probes>,
     requests: (String, String),
 }
@@ -58,14 +61,14 @@ impl HostPath {
 }
 
 impl Pod {
-    /// A pod called `name` in kube-system; the kubelet adds the node's name.
-    pub(crate) fn new(name: &'static str, image: String) -> Self {
+    /// A pod called `name` in kube-system, run as `user`; the kubelet adds the node's name.
+    pub(crate) fn new(name: &'static str, image: String, user: Account) -> Self {
         Self {
             name,
             image,
             command: Vec::new(),
             volumes: Vec::new(),
-            user: None,
+            user,
             probes: None,
             requests: ("50m".to_owned(), "32Mi".to_owned()),
         }
@@ -80,12 +83,6 @@ impl Pod {
     /// A path of the host.
     pub(crate) fn host_path(mut self, path: HostPath) -> Self {
         self.volumes.push(path);
-        self
-    }
-
-    /// The user and group it runs as; without one it is root without any capability.
-    pub(crate) fn user(mut self, id: u32) -> Self {
-        self.user = Some(id);
         self
     }
 
@@ -133,12 +130,6 @@ impl Pod {
             container["livenessProbe"] = probes.probe(&probes.live, 10, 8);
             container["readinessProbe"] = probes.probe(&probes.ready, 2, 3);
         }
-        let mut security = json!({"seccompProfile": {"type": "RuntimeDefault"}});
-        if let Some(user) = self.user {
-            security["runAsNonRoot"] = true.into();
-            security["runAsUser"] = user.into();
-            security["runAsGroup"] = user.into();
-        }
         json!({
             "apiVersion": "v1",
             "kind": "Pod",
@@ -157,7 +148,12 @@ impl Pod {
             "spec": {
                 "hostNetwork": true,
                 "priorityClassName": "system-node-critical",
-                "securityContext": security,
+                "securityContext": {
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                    "runAsNonRoot": true,
+                    "runAsUser": self.user.id,
+                    "runAsGroup": self.user.id,
+                },
                 "tolerations": [{"operator": "Exists"}],
                 "containers": [container],
                 "volumes": volumes,

@@ -13,11 +13,11 @@ use metalk8s_types::{Grains, Pillar, environment, grains::OsFamily, paths};
 use serde_json::json;
 
 use crate::{
+    accounts::SERVER,
     bootstrap::{FormulaError, image},
     layout::endpoint,
     pki::REPOSITORIES_PKI,
     pod::{HostPath, Pod},
-    system::SERVER_ID,
 };
 
 /// Port of the repositories (constants.md, section 1).
@@ -106,14 +106,13 @@ pub(crate) fn server(pillar: &Pillar) -> Result<Graph, FormulaError> {
     }
     let address = endpoint(pillar.node.control_plane, PORT);
     let pki = |name: &str| format!("{REPOSITORIES_PKI}/{name}");
-    let pod = Pod::new("repositories", image(pillar, "metalk8s")?)
+    let pod = Pod::new("repositories", image(pillar, "metalk8s")?, SERVER)
         .command(["metalk8s", "repositories", "--root", paths::ARCHIVES, "--listen", &address])
         .command(["--tls-certificate", &pki("server.crt"), "--tls-key", &pki("server.key")])
         .host_path(HostPath::directory("pki", REPOSITORIES_PKI).read_only())
         .host_path(
             HostPath::directory("archives", paths::ARCHIVES).read_only().propagation("HostToContainer"),
         )
-        .user(SERVER_ID)
         .https_probes(pillar.node.control_plane, PORT, "/healthz", "/healthz")
         .requests("50m", "32Mi");
     let manifest = graph.add(

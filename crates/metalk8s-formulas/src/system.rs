@@ -3,22 +3,15 @@
 use std::path::PathBuf;
 
 use metalk8s_engine::{
-    Graph, State, StateId,
-    state::{Directory, Group, KernelModule, Service, Swap, Sysctl, User},
+    Graph, State,
+    state::{Directory, KernelModule, Service, Swap, Sysctl},
 };
 use metalk8s_types::{Grains, paths};
 
-use crate::pki::REPOSITORIES_PKI;
-
-/// User and group that etcd runs as (NFR-12), in the range that neither Debian, EL nor systemd hands out.
-pub(crate) const ETCD_ID: u32 = 60_602;
-/// Name of that user and group.
-pub(crate) const ETCD_USER: &str = "etcd";
-
-/// User that our own servers run as, in the same range.
-pub(crate) const SERVER_ID: u32 = 60_603;
-/// Name of that user and group.
-pub(crate) const SERVER_USER: &str = "metalk8s";
+use crate::{
+    accounts::{APISERVER, CONTROLLER_MANAGER, ETCD, SCHEDULER, SERVER},
+    pki::REPOSITORIES_PKI,
+};
 
 /// Kernel parameters that Kubernetes and Calico need.
 const SYSCTLS: [(&str, &str); 5] = [
@@ -63,17 +56,12 @@ pub(crate) fn prepared(grains: &Grains) -> Graph {
     }
     // BOOT-12: a foreign agent would fight with ours over the same files.
     graph.add("no foreign salt-minion", State::Service(Service::stopped("salt-minion.service")));
-    let user = add_user(&mut graph, ETCD_USER, ETCD_ID, "/var/lib/etcd");
-    add_user(&mut graph, SERVER_USER, SERVER_ID, paths::STATE_DIR);
-    let data = graph.add(
-        "data of etcd",
-        State::Directory(Directory {
-            user: Some(ETCD_USER.to_owned()),
-            group: Some(ETCD_USER.to_owned()),
-            ..Directory::new("/var/lib/etcd", 0o700)
-        }),
-    );
-    graph.require(&data, &user);
+    let etcd = ETCD.add_to(&mut graph);
+    for account in [SERVER, APISERVER, CONTROLLER_MANAGER, SCHEDULER] {
+        account.add_to(&mut graph);
+    }
+    let data = graph.add("data of etcd", State::Directory(ETCD.directory("/var/lib/etcd")));
+    graph.require(&data, &etcd);
     for (path, mode) in [
         (paths::CONFIG_DIR, 0o755),
         (paths::PKI_DIR, 0o700),
@@ -85,27 +73,8 @@ pub(crate) fn prepared(grains: &Grains) -> Graph {
         (paths::MANIFESTS, 0o700),
         (paths::KUBERNETES_PKI, 0o755),
         (paths::ETCD_PKI, 0o755),
-        ("/var/log/kubernetes", 0o700),
     ] {
         graph.add(format!("directory {path}"), State::Directory(Directory::new(path, mode)));
     }
     graph
-}
-
-/// A user of the system with a group of its own, both with this number.
-fn add_user(graph: &mut Graph, name: &str, id: u32, home: &str) -> StateId {
-    let group =
-        graph.add(format!("group {name}"), State::Group(Group { name: name.to_owned(), gid: Some(id) }));
-    let user = graph.add(
-        format!("user {name}"),
-        State::User(User {
-            name: name.to_owned(),
-            uid: Some(id),
-            group: name.to_owned(),
-            home: PathBuf::from(home),
-            shell: PathBuf::from("/usr/sbin/nologin"),
-        }),
-    );
-    graph.require(&user, &group);
-    user
 }

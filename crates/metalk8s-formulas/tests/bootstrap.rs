@@ -1,9 +1,15 @@
 //! The stages of a Bootstrap node, kept beside as golden files.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
-use metalk8s_engine::State;
+use metalk8s_engine::{
+    State,
+    state::{Readers, StaticPod},
+};
 use metalk8s_formulas::{FormulaError, UpstreamManifests, bootstrap};
 use metalk8s_types::{
     Grains, Pillar,
@@ -153,6 +159,97 @@ fn every_image_of_a_pod_comes_from_the_archive() {
         }
     }
     assert!(seen > 10, "only {seen} containers were looked at");
+}
+
+fn states() -> Vec<State> {
+    let stages = bootstrap(&grains(), &pillar(), &upstream()).unwrap();
+    stages.iter().flat_map(|stage| stage.graph.steps()).map(|step| step.state.clone()).collect()
+}
+
+/// The user that a static pod runs as, of those that the host is given; root is none of them.
+fn user_of(pod: &StaticPod, states: &[State]) -> Option<String> {
+    let security = &pod.manifest["spec"]["securityContext"];
+    let own_group = security["runAsGroup"] == security["runAsUser"];
+    states.iter().find_map(|state| match state {
+        State::User(user) if user.uid.is_some_and(|uid| uid != 0 && security["runAsUser"] == uid) => {
+            own_group.then(|| user.name.clone())
+        }
+        _ => None,
+    })
+}
+
+fn static_pods(states: &[State]) -> Vec<&StaticPod> {
+    states
+        .iter()
+        .filter_map(|state| match state {
+            State::StaticPod(pod) => Some(pod),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn no_static_pod_runs_as_root() {
+    let states = states();
+    let found: BTreeMap<_, _> = static_pods(&states)
+        .into_iter()
+        .map(|pod| {
+            let name = pod.manifest["metadata"]["name"].as_str().unwrap();
+            assert_eq!(pod.manifest["spec"]["securityContext"]["runAsNonRoot"], true, "{name}");
+            for container in pod.manifest["spec"]["containers"].as_array().unwrap() {
+                assert!(container["securityContext"].get("runAsUser").is_none(), "{name}");
+            }
+            (name, user_of(pod, &states).unwrap_or_else(|| panic!("{name} runs as nobody's user")))
+        })
+        .collect();
+    let expected = [
+        ("apiserver-proxy", "metalk8s"),
+        ("etcd", "etcd"),
+        ("kube-apiserver", "kube-apiserver"),
+        ("kube-controller-manager", "kube-controller-manager"),
+        ("kube-scheduler", "kube-scheduler"),
+        ("repositories", "metalk8s"),
+    ];
+    assert_eq!(found, expected.map(|(pod, user)| (pod, user.to_owned())).into());
+}
+
+#[test]
+fn a_private_file_is_for_the_pods_that_name_it_and_for_nobody_else() {
+    let states = states();
+    let private: BTreeMap<_, _> = states
+        .iter()
+        .filter_map(|state| match state {
+            State::Authority(wish) => Some((wish.key.clone(), wish.readers.clone())),
+            State::Certificate(wish) => Some((wish.key.clone(), wish.readers.clone())),
+            State::KeyPair(wish) => Some((wish.private.clone(), wish.readers.clone())),
+            State::Kubeconfig(wish) => Some((wish.path.clone(), wish.readers.clone())),
+            State::RandomKey(wish) => Some((wish.path.clone(), Readers::root())),
+            State::File(wish) if wish.mode & 0o007 == 0 => {
+                let readers = Readers::user(wish.user.as_deref().unwrap_or("root"));
+                assert_eq!(wish.mode, readers.mode(), "{}", wish.path.display());
+                Some((wish.path.clone(), readers))
+            }
+            _ => None,
+        })
+        .collect();
+    let mut named: BTreeMap<_, BTreeSet<String>> =
+        private.keys().map(|path| (path.clone(), BTreeSet::new())).collect();
+    for pod in static_pods(&states) {
+        for word in pod.manifest["spec"]["containers"][0]["command"].as_array().unwrap() {
+            let word = word.as_str().unwrap();
+            let path = PathBuf::from(word.split_once('=').map_or(word, |(_, value)| value));
+            named.entry(path).and_modify(|users| users.extend(user_of(pod, &states)));
+        }
+    }
+    // PKI-09: etcdctl is run with it inside etcd's pod.
+    let health = PathBuf::from("/etc/kubernetes/pki/etcd/healthcheck-client.key");
+    named.entry(health).and_modify(|users| users.extend(["etcd".to_owned()]));
+    let readers = |Readers { user, group }: Readers| {
+        [Some(user), group].into_iter().flatten().filter(|name| name != "root").collect()
+    };
+    let private: BTreeMap<_, _> = private.into_iter().map(|(path, found)| (path, readers(found))).collect();
+    assert_eq!(private, named);
+    assert!(named.values().filter(|users| !users.is_empty()).count() > 12, "{named:?}");
 }
 
 #[test]

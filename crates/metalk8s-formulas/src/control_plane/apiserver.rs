@@ -11,32 +11,35 @@ use serde_json::json;
 
 use super::pki_files;
 use crate::{
+    accounts::APISERVER,
     bootstrap::{FormulaError, image},
     layout::{CLUSTER_DOMAIN, yaml},
     pki::ENCRYPTION_KEY,
     pod::{HostPath, Pod},
 };
 
-/// The directory with everything the API server reads besides keys.
 const ENCRYPTION: &str = "/etc/kubernetes/encryption.conf";
 const AUTHENTICATION: &str = "/etc/kubernetes/authentication.conf";
 const AUDIT_POLICY: &str = "/etc/kubernetes/audit-policy.conf";
 const AUDIT_LOGS: &str = "/var/log/kubernetes";
+const AUDIT_LOG: &str = "/var/log/kubernetes/audit.log";
 
 /// Stands in the encryption configuration where the key goes.
 const KEY_PLACEHOLDER: &str = "METALK8S_SECRETS_KEY";
 
-/// The files of [`ENCRYPTION`], [`AUTHENTICATION`] and [`AUDIT_POLICY`].
+/// The files of [`ENCRYPTION`], [`AUTHENTICATION`] and [`AUDIT_POLICY`], and the place of [`AUDIT_LOGS`].
 pub(super) fn configuration(graph: &mut Graph) -> Vec<StateId> {
-    let encryption = File {
-        contents: Contents::WithSecrets {
-            text: yaml(&encryption()),
-            secrets: vec![(KEY_PLACEHOLDER.to_owned(), PathBuf::from(ENCRYPTION_KEY))],
-        },
-        ..File::text(ENCRYPTION, "").mode(0o600)
+    let encryption = Contents::WithSecrets {
+        text: yaml(&encryption()),
+        secrets: vec![(KEY_PLACEHOLDER.to_owned(), PathBuf::from(ENCRYPTION_KEY))],
     };
+    let logs = graph.add("audit logs", State::Directory(APISERVER.directory(AUDIT_LOGS)));
+    // An API server that may not write into the log it finds, as one of root's, does not start.
+    let log = graph.add("audit log", State::File(APISERVER.file(AUDIT_LOG, Contents::Kept)));
+    graph.require(&log, &logs);
     vec![
-        graph.add("encryption at rest", State::File(encryption)),
+        log,
+        graph.add("encryption at rest", State::File(APISERVER.file(ENCRYPTION, encryption))),
         graph.add(
             "authentication of the API server",
             State::File(File::text(AUTHENTICATION, yaml(&authentication()))),
@@ -101,13 +104,13 @@ pub(super) fn pod(pillar: &Pillar) -> Result<Pod, FormulaError> {
         ("service-cluster-ip-range", pillar.networks.services.to_string()),
         ("encryption-provider-config", ENCRYPTION.to_owned()),
         ("audit-policy-file", AUDIT_POLICY.to_owned()),
-        ("audit-log-path", format!("{AUDIT_LOGS}/audit.log")),
+        ("audit-log-path", AUDIT_LOG.to_owned()),
         ("audit-log-maxage", "30".to_owned()),
         ("audit-log-maxbackup", "10".to_owned()),
         ("audit-log-maxsize", "100".to_owned()),
         ("profiling", "false".to_owned()),
     ];
-    Ok(Pod::new("kube-apiserver", image(pillar, "kube-apiserver")?)
+    Ok(Pod::new("kube-apiserver", image(pillar, "kube-apiserver")?, APISERVER)
         .command(["kube-apiserver"])
         .command(arguments.map(|(name, value)| format!("--{name}={value}")))
         .host_path(HostPath::directory("pki", paths::KUBERNETES_PKI).read_only())
