@@ -18,6 +18,7 @@ mod pod;
 mod power;
 mod reach;
 mod secrets;
+mod users;
 
 /// Run by `metalk8s-lab suite install`.
 pub const SUITE: Suite =
@@ -46,6 +47,14 @@ const CHECKS: &[Check] = &[
     Check { name: "a request without a name is refused, but for health", run: reach::nobody_is_refused },
     Check { name: "a Secret is encrypted in etcd", run: secrets::are_encrypted },
     Check { name: "the audit log tells who made a Secret, and not what is in it", run: secrets::are_audited },
+    Check {
+        name: "each static pod runs as the user it should, and none as root",
+        run: users::run_the_static_pods,
+    },
+    Check {
+        name: "keys, kubeconfigs and logs can be read by those who need them, and by nobody else",
+        run: users::alone_read_their_files,
+    },
     Check {
         name: "exactly the documented processes listen, where they should",
         run: listening::as_documented,
