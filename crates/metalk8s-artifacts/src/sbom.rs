@@ -8,6 +8,10 @@ use crate::digest::sha256;
 
 /// Where an archive carries it.
 pub const SBOM: &str = "sbom/metalk8s.spdx.json";
+/// The same for people, in the same folder: name, version and licence, a line each.
+pub const LICENCES: &str = "licences.txt";
+/// What stands where a licence is not known.
+pub const UNKNOWN: &str = "NOASSERTION";
 
 /// One package of others, or one program of ours.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +22,7 @@ pub struct Package {
     pub version: String,
     /// Package URL without the version, such as `pkg:golang/go.etcd.io/etcd/server/v3`.
     pub purl: String,
-    /// SPDX licence expression; `NOASSERTION` where it is not known.
+    /// SPDX licence expression; [`UNKNOWN`] where it is not known.
     pub license: String,
 }
 
@@ -27,6 +31,8 @@ pub struct Package {
 pub struct Bill {
     /// Parts, each with what is inside.
     pub parts: BTreeMap<Package, BTreeSet<Package>>,
+    /// Texts of the licences that SPDX does not list, by the `LicenseRef-` that expressions call them.
+    pub texts: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -40,7 +46,16 @@ struct Document<'a> {
     document_namespace: String,
     creation_info: CreationInfo<'a>,
     packages: Vec<SpdxPackage>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    has_extracted_licensing_infos: Vec<ExtractedText<'a>>,
     relationships: Vec<Relationship>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExtractedText<'a> {
+    license_id: &'a str,
+    extracted_text: &'a str,
 }
 
 #[derive(Serialize)]
@@ -83,8 +98,7 @@ struct Relationship {
 impl Bill {
     /// The document. `created` is UTC, `2026-11-21T00:00:00Z`; the same bill gives the same bytes.
     pub fn render(&self, product: &str, version: &str, created: &str) -> Vec<u8> {
-        let everything: BTreeSet<&Package> =
-            self.parts.iter().flat_map(|(part, inside)| inside.iter().chain([part])).collect();
+        let everything = self.packages();
         let mut relationships = BTreeSet::new();
         for (part, inside) in &self.parts {
             relationships.insert(relation("SPDXRef-DOCUMENT", "DESCRIBES", part.id()));
@@ -93,7 +107,10 @@ impl Bill {
             }
         }
         let packages: Vec<SpdxPackage> = everything.into_iter().map(Package::spdx).collect();
-        let names: String = packages.iter().map(|package| format!("{} ", package.id)).collect();
+        let names: String =
+            packages.iter().map(|package| format!("{} {} ", package.id, package.license_declared)).collect();
+        let texts =
+            self.texts.iter().map(|(id, text)| ExtractedText { license_id: id, extracted_text: text });
         let document = Document {
             spdx_version: "SPDX-2.3",
             data_license: "CC0-1.0",
@@ -105,15 +122,33 @@ impl Bill {
             ),
             creation_info: CreationInfo { created, creators: ["Tool: metalk8s-build"] },
             packages,
+            has_extracted_licensing_infos: texts.collect(),
             relationships: relationships.into_iter().collect(),
         };
         let mut bytes = serde_json::to_vec_pretty(&document).expect("a document has only text keys");
         bytes.push(b'\n');
         bytes
     }
+
+    /// All parts and all that is inside, each once.
+    pub fn packages(&self) -> BTreeSet<&Package> {
+        self.parts.iter().flat_map(|(part, inside)| inside.iter().chain([part])).collect()
+    }
+
+    /// [`LICENCES`]: without layers and repositories, which are only collections of the others.
+    pub fn licences(&self) -> String {
+        let works = self.packages().into_iter().filter(|package| !package.is_collection());
+        let lines = works.map(|found| format!("{} {} {}\n", found.name, found.version, found.license));
+        lines.collect::<BTreeSet<String>>().into_iter().collect()
+    }
 }
 
 impl Package {
+    /// Whether it is only a collection of others: a layer of images, a repository.
+    pub fn is_collection(&self) -> bool {
+        self.purl.starts_with("pkg:oci/") || self.purl.starts_with("pkg:generic/")
+    }
+
     fn locator(&self) -> String {
         format!("{}@{}", self.purl, self.version.replace('+', "%2B"))
     }
@@ -129,11 +164,11 @@ impl Package {
             name: self.name.clone(),
             id: self.id(),
             version_info: self.version.clone(),
-            download_location: "NOASSERTION",
+            download_location: UNKNOWN,
             files_analyzed: false,
-            license_concluded: "NOASSERTION",
+            license_concluded: UNKNOWN,
             license_declared: self.license.clone(),
-            copyright_text: "NOASSERTION",
+            copyright_text: UNKNOWN,
             external_refs: [ExternalRef {
                 reference_category: "PACKAGE-MANAGER",
                 reference_type: "purl",
@@ -170,5 +205,30 @@ mod tests {
         assert_eq!(json["packages"].as_array().unwrap().len(), 3);
         assert_eq!(json["relationships"].as_array().unwrap().len(), 4);
         assert_eq!(text, bill.render("MetalK8s", "0.1.0", "2026-01-01T00:00:00Z"));
+    }
+    #[test]
+    fn the_licence_is_declared_and_not_concluded_and_its_text_is_quoted() {
+        let own = Package { license: "LicenseRef-own AND MIT".into(), ..package("lib") };
+        let mut bill = Bill::default();
+        bill.parts.insert(package("one"), [own].into());
+        let render = |bill: &Bill| -> serde_json::Value {
+            serde_json::from_slice(&bill.render("MetalK8s", "0.1.0", "2026-01-01T00:00:00Z")).unwrap()
+        };
+        assert_eq!(render(&bill).get("hasExtractedLicensingInfos"), None);
+        bill.texts.insert("LicenseRef-own".into(), "Do what you like.".into());
+        let json = render(&bill);
+        assert_eq!(json["packages"][0]["licenseDeclared"], "LicenseRef-own AND MIT");
+        assert_eq!(json["packages"][0]["licenseConcluded"], "NOASSERTION");
+        let quoted = serde_json::json!({"licenseId": "LicenseRef-own", "extractedText": "Do what you like."});
+        assert_eq!(json["hasExtractedLicensingInfos"], serde_json::json!([quoted]));
+    }
+
+    #[test]
+    fn the_list_for_people_leaves_out_collections() {
+        let layer = Package { purl: "pkg:oci/layer".into(), ..package("layer") };
+        let mut bill = Bill::default();
+        bill.parts.insert(layer, [package("lib"), package("a")].into());
+        bill.parts.insert(package("one"), [package("lib")].into());
+        assert_eq!(bill.licences(), "a 1.0 Apache-2.0\nlib 1.0 Apache-2.0\none 1.0 Apache-2.0\n");
     }
 }
