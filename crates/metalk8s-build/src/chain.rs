@@ -9,7 +9,7 @@ use crate::{
     context::Context,
     images, iso,
     layers::{self, unpack},
-    lint, packaging, populate, program,
+    licences, lint, packaging, populate, program,
     runner::Tasks,
     sbom,
     task::{Kind, Outcome, Task},
@@ -46,12 +46,15 @@ pub fn tasks(ctx: &Context) -> anyhow::Result<Tasks> {
     all.extend(image_tasks);
     all.push(Task::group("images", "assemble the images", assembled.clone()));
     all.push(unpack::lock_task(&shared));
+    let licence_tasks = licences::tasks(ctx, &shared)?;
+    let stated = names(&licence_tasks);
+    all.extend(licence_tasks);
     let addons = populate::addon_tasks(ctx);
     let compiled = [built.as_slice(), &[program::TASK.to_owned()]].concat();
     all.push(packaging::task(ctx, compiled));
     let mut content: Vec<String> = [built, written, assembled].concat();
     content.extend([program::TASK, populate::PACKAGING].map(str::to_owned));
-    all.push(sbom::task(ctx, content.clone()));
+    all.push(sbom::task(ctx, [content.clone(), stated].concat()));
     content.push(sbom::TASK.to_owned());
     content.extend(names(&addons));
     all.extend(addons);

@@ -19,6 +19,7 @@ pub mod images;
 pub mod iso;
 pub mod keys;
 pub mod layers;
+pub mod licences;
 pub mod lint;
 pub mod packages;
 pub mod packaging;

@@ -1,30 +1,41 @@
 //! Gathers the bill of materials: Go modules, Debian packages, crates.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::Path,
     process::Command,
 };
 
-use anyhow::Context as _;
-use metalk8s_artifacts::sbom::{Bill, Package, SBOM};
+use anyhow::{Context as _, bail};
+use metalk8s_artifacts::sbom::{Bill, LICENCES, Package, SBOM, UNKNOWN};
+use serde::Deserialize;
 
 use crate::{
-    command, components,
+    command,
     context::Context,
-    images, populate, program,
+    images,
+    licences::{self, debian::Statements, modules},
+    packages::{SHIPPED_FILE, VERSIONS_FILE},
+    populate, program,
     task::{Outcome, Step, Task},
 };
 
 /// Name of the task.
 pub const TASK: &str = "sbom";
-const RECIPE: &str = concat!(include_str!("sbom.rs"), include_str!("../../metalk8s-artifacts/src/sbom.rs"));
-const UNKNOWN: &str = "NOASSERTION";
+const RECIPE: &str = concat!(
+    include_str!("sbom.rs"),
+    include_str!("licences.rs"),
+    include_str!("licences/debian.rs"),
+    include_str!("licences/debian/dep5.rs"),
+    include_str!("../../metalk8s-artifacts/src/sbom.rs")
+);
+/// So many packages without a licence are named in the warning.
+const NAMED: usize = 8;
 
 /// The task. `needed` are the tasks whose results it looks into.
 pub fn task(ctx: &Context, needed: Vec<String>) -> Task {
-    let task = Task::stored(TASK, "list everything that is inside the archive", build);
+    let task = Task::stored(TASK, "list everything that is inside the archive, with its licence", build);
     let facts = vec![RECIPE.to_owned(), ctx.epoch.to_string(), ctx.version().to_owned()];
     Task { tasks: needed, facts, files: vec![ctx.root.join("Cargo.lock")], guess: 10, ..task }
 }
@@ -34,28 +45,37 @@ fn build(step: &Step<'_>) -> anyhow::Result<Outcome> {
     for (name, version) in populate::shipped(ctx) {
         let component = &ctx.versions.components[name];
         let part = package(&component.source, version, "golang", &component.license);
-        let folder = step.input(&components::task_name(name))?;
-        let inside = bill.parts.entry(part).or_default();
-        for program in component.programs.keys() {
-            inside.extend(go_modules(&folder.join(program))?);
-        }
+        let linked = modules::read(step.input(&modules::task_name(name))?)?.into_iter();
+        let inside = linked.map(|found| package(&found.path, &found.version, "golang", &found.license));
+        bill.parts.entry(part).or_default().extend(inside);
     }
     let part = package(program::PROGRAM, ctx.version(), "cargo", "Apache-2.0");
     bill.parts.insert(part, crates(ctx)?);
+    let mut statements = Statements::of_layers(step.input(licences::debian::TASK)?)?;
     for (layer, packages) in images::collect(step.inputs)?.packages {
         if !packages.is_empty() {
-            let part = package(&format!("image-layer-{layer}"), ctx.version(), "oci", UNKNOWN);
-            bill.parts.insert(part, debian(&packages));
+            let inside = packages.iter().map(|(name, version)| debian(&mut bill, &statements, name, version));
+            let inside = inside.collect();
+            collect(
+                &mut bill,
+                package(&format!("image-layer-{layer}"), ctx.version(), "oci", UNKNOWN),
+                inside,
+            );
         }
     }
     if let Some(built) = step.inputs.get(populate::PACKAGING) {
-        packaged(&mut bill, built)?;
+        packaged(&mut bill, &mut statements, built)?;
     }
+    check(&bill)?;
     let created = populate::timestamp(ctx.epoch);
     let name = Path::new(SBOM).file_name().context("the bill has no name")?;
     fs::write(step.out.join(name), bill.render(&ctx.versions.product.name, ctx.version(), &created))
         .context("could not write the bill of materials")?;
-    Ok(Outcome::Done)
+    fs::write(step.out.join(LICENCES), bill.licences()).context("could not write the list of licences")?;
+    Ok(match unknown(&bill) {
+        Some(words) => Outcome::Warned(words),
+        None => Outcome::Done,
+    })
 }
 
 fn package(name: &str, version: &str, kind: &str, license: &str) -> Package {
@@ -67,30 +87,10 @@ fn package(name: &str, version: &str, kind: &str, license: &str) -> Package {
     }
 }
 
-/// The modules that the Go compiler noted in a program.
-fn go_modules(program: &Path) -> anyhow::Result<BTreeSet<Package>> {
-    let text = command::text(Command::new("go").args(["version", "-m"]).arg(program))?;
-    Ok(parse_modules(&text))
-}
-
-fn parse_modules(text: &str) -> BTreeSet<Package> {
-    let mut modules: Vec<Package> = Vec::new();
-    for line in text.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words[..] {
-            ["dep", module, version, ..] => modules.push(package(module, version, "golang", UNKNOWN)),
-            // The line before named what this one is instead of.
-            ["=>", module, version, ..] => {
-                modules.pop();
-                modules.push(package(module, version, "golang", UNKNOWN));
-            }
-            _ => {}
-        }
-    }
-    if let Some(version) = text.lines().next().and_then(|line| line.split("go").last()) {
-        modules.push(package("stdlib", version.trim(), "golang", "BSD-3-Clause"));
-    }
-    modules.into_iter().collect()
+/// Adds a part that only collects others: all their licences hold.
+fn collect(bill: &mut Bill, part: Package, inside: BTreeSet<Package>) {
+    let license = licences::all_of(inside.iter().map(|package| package.license.as_str()));
+    bill.parts.insert(Package { license, ..part }, inside);
 }
 
 /// All crates that our program consists of.
@@ -106,46 +106,108 @@ fn parse_crates(text: &str) -> BTreeSet<Package> {
         let (name, license) = line.split_once('|')?;
         let mut words = name.split(' ');
         let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
-        let license = if license.is_empty() { UNKNOWN.to_owned() } else { license.replace('/', " OR ") };
-        Some(package(name, version, "cargo", &license))
+        Some(package(name, version, "cargo", &licences::of_crate(license)))
     };
     text.lines().filter_map(line).collect()
 }
 
-fn debian(packages: &BTreeMap<String, String>) -> BTreeSet<Package> {
-    let row = |(name, version): (&String, &String)| Package {
-        purl: format!("pkg:deb/debian/{name}"),
-        ..package(name, version, "deb", UNKNOWN)
+fn debian(bill: &mut Bill, statements: &Statements, name: &str, version: &str) -> Package {
+    let license = match statements.text(name, version) {
+        Some(text) => {
+            let declared = licences::debian::declared(text);
+            bill.texts.extend(declared.texts);
+            declared.license
+        }
+        None => UNKNOWN.to_owned(),
     };
-    packages.iter().map(row).collect()
+    package(name, version, "deb/debian", &license)
+}
+
+/// One file of the repositories, as their list has it.
+#[derive(Deserialize)]
+struct Shipped {
+    path: String,
+    name: String,
+    version: String,
+    /// Only of what we built.
+    license: Option<String>,
 }
 
 /// The packages of both repositories, ours and others'.
-fn packaged(bill: &mut Bill, built: &Path) -> anyhow::Result<()> {
-    let bytes = fs::read(built.join("versions.json")).context("the packages have no list of versions")?;
-    let repositories: BTreeMap<String, BTreeMap<String, String>> =
-        serde_json::from_slice(&bytes).context("the list of packages is not readable")?;
+fn packaged(bill: &mut Bill, statements: &mut Statements, built: &Path) -> anyhow::Result<()> {
+    let repositories: BTreeMap<String, BTreeMap<String, String>> = read(&built.join(VERSIONS_FILE))?;
+    let shipped: Vec<Shipped> = read(&built.join(SHIPPED_FILE))?;
+    let mut ours = HashMap::new();
+    for Shipped { path, name, version, license } in shipped {
+        match license {
+            Some(license) => drop(ours.insert((name, version), license)),
+            None => statements.read(&name, &version, &built.join("packages").join(path))?,
+        }
+    }
     for (repository, packages) in repositories {
         let kind = if repository.starts_with("debian") { "deb/debian" } else { "rpm/redhat" };
         let part = package(&format!("repository-{}", repository.replace('/', "-")), "1", "generic", UNKNOWN);
-        let inside = packages.iter().map(|(name, version)| package(name, version, kind, UNKNOWN));
-        bill.parts.insert(part, inside.collect());
+        let inside = packages.into_iter().map(|row| match ours.get(&row) {
+            Some(license) => package(&row.0, &row.1, kind, license),
+            None => debian(bill, statements, &row.0, &row.1),
+        });
+        let inside = inside.collect();
+        collect(bill, part, inside);
     }
     Ok(())
+}
+
+fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<T> {
+    let bytes = fs::read(path).with_context(|| format!("could not read `{}`", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("`{}` is not readable", path.display()))
+}
+
+/// Refuses what readers of SPDX would refuse.
+fn check(bill: &Bill) -> anyhow::Result<()> {
+    let mut seen = HashMap::new();
+    for package in bill.packages() {
+        let Package { name, version, purl, license } = package;
+        if license != UNKNOWN && !licences::is_valid(license) {
+            bail!("the licence `{license}` of `{name}` is no SPDX expression");
+        }
+        let quoted = license.split([' ', '(', ')']).filter(|word| word.starts_with("LicenseRef-"));
+        if let Some(missing) = quoted.into_iter().find(|id| !bill.texts.contains_key(*id)) {
+            bail!("nothing says what `{missing}` of `{name}` means");
+        }
+        if let Some(other) = seen.insert((purl, version), license) {
+            bail!("`{name}` {version} has two licences, `{other}` and `{license}`");
+        }
+    }
+    Ok(())
+}
+
+/// How many packages state no licence that is recognised, and the first of them.
+fn unknown(bill: &Bill) -> Option<String> {
+    let all: Vec<&Package> = bill.packages().into_iter().filter(|package| !package.is_collection()).collect();
+    let mut names: Vec<String> = all
+        .iter()
+        .filter(|package| package.license == UNKNOWN)
+        .map(|package| format!("{} {}", package.name, package.version))
+        .collect();
+    let count = names.len();
+    if count > NAMED {
+        names.truncate(NAMED);
+        names.push("...".to_owned());
+    }
+    let names = names.join(", ");
+    (count > 0)
+        .then(|| format!("{count} of {} packages state no licence that is recognised: {names}", all.len()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn replaced_modules_are_listed_as_what_was_built() {
-        let text = "etcd: go1.26.8\n\tpath\tx\n\tmod\tours\t(devel)\n\tdep\ta.org/a\tv1.0.0\th1:x=\n\
-                    \tdep\tb.org/b\tv1.0.0\n\t=>\tc.org/c\tv2.0.0\th1:y=\n\tbuild\tCGO_ENABLED=0\n";
-        let names: Vec<_> =
-            parse_modules(text).into_iter().map(|found| (found.name, found.version)).collect();
-        let expected = [("a.org/a", "v1.0.0"), ("c.org/c", "v2.0.0"), ("stdlib", "1.26.8")];
-        assert_eq!(names, expected.map(|(name, version)| (name.to_owned(), version.to_owned())));
+    fn bill(packages: &[(&str, &str)]) -> Bill {
+        let inside = packages.iter().map(|(name, license)| package(name, "1", "golang", license)).collect();
+        let mut bill = Bill::default();
+        collect(&mut bill, package("layer", "1", "oci", UNKNOWN), inside);
+        bill
     }
 
     #[test]
@@ -153,5 +215,31 @@ mod tests {
         let found = parse_crates("serde v1.0.1|MIT/Apache-2.0\nx v2.0.0 (/somewhere)|\n");
         let licences: Vec<_> = found.iter().map(|found| found.license.as_str()).collect();
         assert_eq!(licences, ["MIT OR Apache-2.0", "NOASSERTION"]);
+    }
+
+    #[test]
+    fn a_layer_has_the_licences_of_all_that_is_inside() {
+        let part = |bill: &Bill| bill.parts.keys().next().unwrap().license.clone();
+        assert_eq!(part(&bill(&[("a", "MIT"), ("b", "ISC OR Zlib"), ("c", "MIT")])), "(ISC OR Zlib) AND MIT");
+        assert_eq!(part(&bill(&[("a", "MIT"), ("b", UNKNOWN)])), UNKNOWN);
+    }
+
+    #[test]
+    fn packages_without_a_licence_are_counted_and_named() {
+        assert_eq!(unknown(&bill(&[("a", "MIT")])), None);
+        let words = unknown(&bill(&[("a", "MIT"), ("b", UNKNOWN), ("c", UNKNOWN)])).unwrap();
+        assert_eq!(words, "2 of 3 packages state no licence that is recognised: b 1, c 1");
+    }
+
+    #[test]
+    fn a_document_that_readers_would_refuse_is_not_written() {
+        assert!(check(&bill(&[("a", "MIT"), ("b", UNKNOWN)])).is_ok());
+        let refused = |bill: &Bill| check(bill).unwrap_err().to_string();
+        assert!(refused(&bill(&[("a", "see the file")])).contains("no SPDX expression"));
+        assert!(refused(&bill(&[("a", "MIT"), ("a", "ISC")])).contains("two licences"));
+        let mut quoting = bill(&[("a", "(LicenseRef-x OR MIT) AND ISC")]);
+        assert!(refused(&quoting).contains("nothing says what `LicenseRef-x`"));
+        quoting.texts.insert("LicenseRef-x".to_owned(), "terms".to_owned());
+        assert!(check(&quoting).is_ok());
     }
 }
