@@ -35,7 +35,7 @@ pub(crate) async fn run(args: args::Bootstrap, quiet: bool, printer: &mut Printe
     let hands = Chain::new(vec![&host, &cluster]);
     if args.dry_run {
         logging::command(None, LogFormat::Text, u8::from(args.verbose))?;
-        return plan(&options, &args, &hands, printer).await;
+        return plan(&options, &args, &hands, quiet, printer).await;
     }
     let log = LogFile::open(&args.log_file).diagnose()?;
     log.opening("bootstrap").context("could not write the log")?;
@@ -74,9 +74,10 @@ async fn plan(
     options: &BootstrapOptions,
     args: &args::Bootstrap,
     hands: &Chain<'_>,
+    quiet: bool,
     printer: &mut Printer,
 ) -> anyhow::Result<Exit> {
-    let progress = Progress::new(ProgressMode::choose(false, args.verbose, args.no_progress), None);
+    let progress = Progress::new(ProgressMode::choose(quiet, args.verbose, args.no_progress), None);
     let stages = decide(options, &progress).await?.plan(hands).await?;
     let pending = stages.iter().any(|stage| stage.plan.pending().next().is_some());
     match args.output {
