@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::{
-    command, components,
+    book, command, components,
     context::Context,
     images, iso,
     layers::{self, unpack},
@@ -55,7 +55,8 @@ pub fn tasks(ctx: &Context) -> anyhow::Result<Tasks> {
     let mut content: Vec<String> = [built, written, assembled].concat();
     content.extend([program::TASK, populate::PACKAGING].map(str::to_owned));
     all.push(sbom::task(ctx, [content.clone(), stated].concat()));
-    content.push(sbom::TASK.to_owned());
+    content.extend([sbom::TASK, book::TASK].map(str::to_owned));
+    all.extend(book::tasks(ctx));
     content.extend(names(&addons));
     all.extend(addons);
     all.push(populate::task(ctx, content)?);

@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    chain,
+    book, chain,
     context::Context,
     graph, housekeeping, iso,
     progress::spoken,
@@ -204,8 +204,12 @@ fn report(ctx: &Context, ended: &[Ended], reporter: Reporter) -> anyhow::Result<
             for (name, why) in &failed {
                 writeln!(err, "error: the task `{name}` failed\n  cause: {why}")?;
             }
-            if failed.is_empty() && ended.iter().any(|task| task.name == iso::TASK) {
+            let is_done = |name: &str| failed.is_empty() && ended.iter().any(|task| task.name == name);
+            if is_done(iso::TASK) {
                 say_iso(ctx, &mut err)?;
+            }
+            if is_done(book::DOCUMENTATION) {
+                writeln!(err, "the book is `{}`", book::index(ctx).display())?;
             }
         }
     }

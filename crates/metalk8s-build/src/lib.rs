@@ -7,6 +7,7 @@
 //! Invariants: a task reads nothing that its key does not cover; results appear whole or not at all; the same
 //! inputs give the same bytes.
 
+pub mod book;
 pub mod chain;
 pub mod cli;
 pub mod command;

@@ -19,7 +19,7 @@ use metalk8s_artifacts::{
 use walkdir::WalkDir;
 
 use crate::{
-    command, components,
+    book, command, components,
     context::Context,
     images, keys, program,
     task::{Kind, Outcome, Step, Task},
@@ -71,17 +71,7 @@ fn populate(step: &Step<'_>) -> anyhow::Result<Outcome> {
     fs::create_dir_all(&root).context("could not make the tree of the ISO")?;
     write(&root.join(PRODUCT_FILE), product(ctx)?.render().as_bytes())?;
     place_scripts(ctx, &root)?;
-    for folder in ["docs", "examples"] {
-        let from = ctx.root.join(folder);
-        if from.is_dir() {
-            copy_tree(&from, &root.join(folder))?;
-        }
-    }
-    // What mdBook rendered for the developer is not part of the sources.
-    let rendered = root.join("docs/book");
-    if rendered.is_dir() {
-        fs::remove_dir_all(rendered).context("could not leave out the rendered documents")?;
-    }
+    place_documents(step, &root)?;
     copy_program(step, &root)?;
     let collected = images::collect(step.inputs)?;
     images::write_layout(&collected, &root.join("images"))?;
@@ -134,6 +124,22 @@ fn place_scripts(ctx: &Context, root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Examples, and the book in both forms: as plain text for a terminal, rendered for a browser.
+fn place_documents(step: &Step<'_>, root: &Path) -> anyhow::Result<()> {
+    let examples = step.ctx.root.join("examples");
+    if examples.is_dir() {
+        copy_tree(&examples, &root.join("examples"))?;
+    }
+    let (sources, docs) = (step.ctx.root.join(book::SOURCES), root.join("docs"));
+    for entry in WalkDir::new(&sources) {
+        let entry = entry.context("could not walk the book")?;
+        if entry.path().extension().is_some_and(|extension| extension == "md") {
+            copy_file(entry.path(), &docs.join(entry.path().strip_prefix(&sources)?))?;
+        }
+    }
+    copy_tree(step.input(book::TASK)?, &docs.join("html"))
+}
+
 fn copy_program(step: &Step<'_>, root: &Path) -> anyhow::Result<()> {
     let built = step.input(program::TASK)?.join(program::PROGRAM);
     copy_file(&built, &root.join("bin").join(program::PROGRAM))
@@ -173,7 +179,7 @@ fn list(root: &Path) -> anyhow::Result<BTreeMap<String, FileEntry>> {
     Ok(files)
 }
 
-fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
     for entry in WalkDir::new(from) {
         let entry = entry.with_context(|| format!("could not walk `{}`", from.display()))?;
         if entry.file_type().is_file() {
