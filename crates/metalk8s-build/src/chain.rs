@@ -13,6 +13,7 @@ use crate::{
     runner::Tasks,
     sbom,
     task::{Kind, Outcome, Task},
+    vagrant,
 };
 
 /// Tools of the build, by the Debian package that brings them.
@@ -64,6 +65,7 @@ pub fn tasks(ctx: &Context) -> anyhow::Result<Tasks> {
     let about = "build what knows the states of a node: they are part of our program";
     all.push(Task::group("salt_tree", about, vec![program::TASK.to_owned()]));
     all.extend(lint::tasks());
+    all.extend(vagrant::tasks());
     all.extend(check_tasks());
     let mut tasks = Tasks::new();
     for task in all {

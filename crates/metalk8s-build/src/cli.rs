@@ -20,6 +20,7 @@ use crate::{
     reproduce::reproduce,
     runner::{Ended, How, Runner},
     store::Store,
+    vagrant,
 };
 
 /// Builds MetalK8s from source. Without a command it makes the ISO.
@@ -210,6 +211,9 @@ fn report(ctx: &Context, ended: &[Ended], reporter: Reporter) -> anyhow::Result<
             }
             if is_done(book::DOCUMENTATION) {
                 writeln!(err, "the book is `{}`", book::index(ctx).display())?;
+            }
+            if is_done(vagrant::UP) {
+                writeln!(err, "the machine runs: `./lab status`, `./lab ssh bootstrap`, `./lab down`")?;
             }
         }
     }

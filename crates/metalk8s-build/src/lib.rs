@@ -33,6 +33,7 @@ pub mod sbom;
 pub mod settings;
 pub mod store;
 pub mod task;
+pub mod vagrant;
 pub mod versions;
 
 pub use context::Context;

@@ -37,7 +37,7 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     };
     let lab = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
     make_operator_host(&lab, lab.machine(OPERATOR_HOST)?)?;
-    let clone = Clone::make(&options.checkout)?;
+    let clone = Clone::make(&options.checkout, options.lab.beside("clone"))?;
     let facts = facts(&lab)?;
     let ground = Ground { lab: &lab, operator_host: OPERATOR_HOST, clone: &clone };
     let runner = Runner { book: &book, facts: &facts, place: &ground };

@@ -3,10 +3,11 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use anyhow::{Result, ensure};
+use metalk8s_diagnostics::{Diagnosed, Progress, ProgressMode};
 use tempfile::TempDir;
 
 use crate::{
-    Lab, Machine,
+    Lab, LabName, Machine,
     machine::quoted,
     procedures::{Place, Where},
     process::{self, Output},
@@ -45,13 +46,16 @@ impl Ground<'_> {
     }
 }
 
-/// A clone of this repository that may be changed; it goes away with this value.
+/// A clone of this repository that may be changed, and the lab that its commands make; both go away with this value.
 pub(super) struct Clone {
     folder: TempDir,
+    lab: LabName,
 }
 
 impl Clone {
-    pub(super) fn make(checkout: &Path) -> Result<Self> {
+    pub(super) fn make(checkout: &Path, lab: LabName) -> Result<Self> {
+        // What a run that was killed has left.
+        Lab::down(&lab, &Progress::new(ProgressMode::Quiet, None)).map_err(Diagnosed::new)?;
         let folder = tempfile::tempdir()?;
         let mut command = Command::new("git");
         command
@@ -60,15 +64,22 @@ impl Clone {
             .arg(folder.path().join("metalk8s"));
         let output = process::capture(&mut command, None, Duration::from_secs(120))?;
         ensure!(output.success(), "git clone ended with {}: {}", output.code, output.stderr);
-        Ok(Self { folder })
+        Ok(Self { folder, lab })
     }
 
     fn run(&self, command: &str, deadline: Duration) -> Result<Output> {
         let mut shell = Command::new("bash");
         shell.args(["-c", command]).current_dir(self.folder.path().join("metalk8s"));
         // The clone is another repository than the one this program was called from.
-        shell.env_remove("METALK8S_CHECKOUT");
+        shell.env_remove("METALK8S_CHECKOUT").env("METALK8S_LAB", self.lab.as_str());
         Ok(process::capture(&mut shell, None, deadline)?)
+    }
+}
+
+impl Drop for Clone {
+    fn drop(&mut self) {
+        // What stays is found by its label and removed by the next run.
+        let _ = Lab::down(&self.lab, &Progress::new(ProgressMode::Quiet, None));
     }
 }
 
