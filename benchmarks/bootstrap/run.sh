@@ -7,7 +7,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 . benchmarks/table.sh
 rounds=${ROUNDS:-3}
-export METALK8S_LAB=bench-$(printf '%s' "$root" | sha256sum | cut -c 1-8)
+METALK8S_LAB=bench-$(printf '%s' "$root" | sha256sum | cut -c 1-8)
+export METALK8S_LAB
 lab() { ./lab --quiet "$@"; }
 machine() { lab ssh bootstrap -- "$1" < /dev/null; }
 trap './lab --quiet down > /dev/null' EXIT

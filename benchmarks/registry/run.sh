@@ -134,11 +134,12 @@ done
 pull_all() { # server: two clients pull all blobs, three times each; prints MiB/s
     sed "s|.*|url = \"$1&\"\noutput = \"/dev/null\"|" "$work/blobs" >"$work/pull"
     start=$(date +%s%N)
+    clients=''
     for client in 1 2; do
-        (for turn in 1 2 3; do curl -sf --cacert "$work/crt.pem" -K "$work/pull" -w '%{size_download}\n'; done >"$work/bytes.$client") &
-        eval "client_$client=\$!"
+        (for _ in 1 2 3; do curl -sf --cacert "$work/crt.pem" -K "$work/pull" -w '%{size_download}\n'; done >"$work/bytes.$client") &
+        clients="$clients $!"
     done
-    wait "$client_1" && wait "$client_2"
+    for client in $clients; do wait "$client" || return; done
     end=$(date +%s%N)
     cat "$work"/bytes.? | awk -v ns=$((end - start)) '{ sum += $1 } END { printf "%.0f\n", sum / 1048576 / (ns / 1e9) }'
 }
