@@ -5,9 +5,9 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::{
-    book, command, components,
+    book, codegen, command, components,
     context::Context,
-    images, iso,
+    format, images, iso,
     layers::{self, unpack},
     licences, lint, packaging, populate, program,
     runner::Tasks,
@@ -65,6 +65,8 @@ pub fn tasks(ctx: &Context) -> anyhow::Result<Tasks> {
     let about = "build what knows the states of a node: they are part of our program";
     all.push(Task::group("salt_tree", about, vec![program::TASK.to_owned()]));
     all.extend(lint::tasks());
+    all.extend(format::tasks());
+    all.extend(codegen::tasks());
     all.extend(vagrant::tasks());
     all.extend(check_tasks());
     let mut tasks = Tasks::new();

@@ -10,10 +10,12 @@
 pub mod book;
 pub mod chain;
 pub mod cli;
+pub mod codegen;
 pub mod command;
 pub mod components;
 pub mod context;
 pub mod debian;
+pub mod format;
 pub mod graph;
 pub mod housekeeping;
 pub mod images;
