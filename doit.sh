@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin:/usr/local/go/bin"
 scripts/doors/prepare build
-exec cargo run --quiet --locked --package metalk8s-build -- "$@"
+exec scripts/doors/run metalk8s-build "$@"
