@@ -3,6 +3,7 @@
 //! Begin with [`BootstrapConfiguration::parse`]. It takes the file as bytes, because what a person wrote may
 //! be anything, and tells all mistakes at once, each with its place.
 
+mod edit;
 mod mistake;
 mod overlap;
 mod read;
@@ -12,6 +13,7 @@ mod yaml;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
+pub use edit::Uneditable;
 pub use mistake::{Mistake, MistakeCode};
 
 use crate::pillar::{Networks, Proxies};
