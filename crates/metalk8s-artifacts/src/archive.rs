@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use metalk8s_types::pillar::{ArchiveFacts, ImageFacts};
 
 use crate::{
-    manifest::{self, MANIFEST, Manifest, ManifestError},
+    manifest::{self, MANIFEST, Manifest, ManifestError, SIGNATURE},
     product::{self, Product, ProductError},
+    signature,
     source::{Source, SourceError},
 };
 
@@ -70,6 +71,15 @@ pub enum ReadArchiveError {
 pub fn read_product(path: &Path) -> Result<Product, ReadArchiveError> {
     let source = open(path)?;
     product_of(path, &source)
+}
+
+/// Reads the signature of the manifest, which no other archive has, from a folder or an unmounted ISO.
+pub fn read_signature(path: &Path) -> Result<String, ReadArchiveError> {
+    let source = open(path)?;
+    let bytes = source
+        .read(SIGNATURE, signature::LIMIT)
+        .map_err(|source| ReadArchiveError::Source { path: path.to_owned(), source })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Reads `product.txt` and `manifest.json`, from a folder or an unmounted ISO.

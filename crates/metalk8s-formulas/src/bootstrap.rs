@@ -48,7 +48,11 @@ pub fn bootstrap(
     let mut network = addons::kube_proxy(grains, pillar)?;
     network.append(addons::calico(pillar, upstream)?);
     Ok(vec![
-        Stage { title: "Mounting archives", name: "archives", graph: repositories::archives(pillar) },
+        Stage {
+            title: "Mounting archives",
+            name: "archives",
+            graph: repositories::archives_mounted(&pillar.archives),
+        },
         Stage {
             title: "Preparing the system",
             name: "system",

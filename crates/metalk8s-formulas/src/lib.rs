@@ -24,3 +24,4 @@ mod system;
 
 pub use addons::{AddonError, UpstreamManifests};
 pub use bootstrap::{FormulaError, Stage, bootstrap};
+pub use repositories::{archives_declared, archives_mounted};

@@ -7,9 +7,12 @@ use std::{
 
 use metalk8s_engine::{
     Graph, State,
-    state::{Condition, Image, ImageSource, Mount, Packages, Repository, RepositorySource, StaticPod, Wait},
+    state::{
+        Condition, Contents, File, Image, ImageSource, Mount, Packages, Repository, RepositorySource,
+        StaticPod, Wait,
+    },
 };
-use metalk8s_types::{Grains, Pillar, environment, grains::OsFamily, paths};
+use metalk8s_types::{Grains, Pillar, environment, grains::OsFamily, paths, pillar::ArchiveMount};
 use serde_json::json;
 
 use crate::{
@@ -27,10 +30,25 @@ const PORT: u16 = 8080;
 const PACKAGES: [&str; 7] =
     ["containerd", "runc", "cri-tools", "kubernetes-cni", "kubelet", "kubectl", "metalk8s-agent"];
 
-/// All archives of the configuration are mounted, now and after a boot (BOOT-06).
-pub(crate) fn archives(pillar: &Pillar) -> Graph {
+/// The configuration names these archives. `text` is the whole file, and `mode` its permissions.
+pub fn archives_declared(configuration: &Path, mode: u32, text: String, added: &[PathBuf]) -> Graph {
     let mut graph = Graph::default();
-    for archive in pillar.archives.iter().filter(|archive| archive.is_image) {
+    let names = added.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    graph.add(
+        format!("configuration names {names}"),
+        State::File(File {
+            // The address of a proxy in it may hold a password, which no plan must show.
+            contents: Contents::WithSecrets { text, secrets: Vec::new() },
+            ..File::text(configuration, "").mode(mode)
+        }),
+    );
+    graph
+}
+
+/// All archives of the configuration are mounted, now and after a boot (BOOT-06).
+pub fn archives_mounted(archives: &[ArchiveMount]) -> Graph {
+    let mut graph = Graph::default();
+    for archive in archives.iter().filter(|archive| archive.is_image) {
         let target = archive.mountpoint.display();
         graph.add(
             format!("archive mounted at {target}"),
@@ -40,6 +58,7 @@ pub(crate) fn archives(pillar: &Pillar) -> Graph {
                 fs_type: "iso9660".to_owned(),
                 options: vec!["ro".to_owned(), "nofail".to_owned()],
                 persistent: true,
+                holds: Some((PathBuf::from("manifest.json.sig"), archive.signature.clone())),
             }),
         );
     }

@@ -87,6 +87,7 @@ fn pillar() -> Pillar {
             archive: "/archives/metalk8s.iso".into(),
             mountpoint: "/srv/scality/metalk8s-9.8.7".into(),
             is_image: true,
+            signature: "c2lnbmF0dXJl\n".into(),
         }],
         masters: vec!["10.200.1.2".parse().unwrap()],
         repositories: vec!["10.200.1.2".parse().unwrap()],

@@ -20,6 +20,8 @@ enum Found {
     /// Right but for being writable or not.
     OtherMode,
     Wrong(PathBuf),
+    /// From the right path, but an older image of that name, or one that cannot be read any more.
+    Replaced,
     Nothing,
 }
 
@@ -37,6 +39,10 @@ pub(crate) fn check(host: &Host, wish: &Mount) -> Result<Option<Change>, StateEr
             after: Some(source.to_string()),
             ..Change::new(ChangeKind::Update, format!("mount {source} at {target} in the place of another"))
         },
+        Found::Replaced => Change::new(
+            ChangeKind::Update,
+            format!("mount {source} at {target} again: other contents are there"),
+        ),
         Found::Right
             if is_kept(host, &entry(wish, mounted.as_ref().is_some_and(Mounted::is_fuse)), wish)? =>
         {
@@ -60,7 +66,7 @@ pub(crate) async fn apply(host: &Host, wish: &Mount) -> Result<(), StateError> {
     if wish.persistent {
         let written = lines::edit(host, Path::new(FSTAB), |text| table::with_entry(text, &entry))?;
         // Also where a killed run wrote the line, and systemd may not have read it.
-        if by_systemd && (written || matches!(found, Found::Nothing | Found::Wrong(_))) {
+        if by_systemd && (written || matches!(found, Found::Nothing | Found::Wrong(_) | Found::Replaced)) {
             service::reload(host).await?;
         }
     }
@@ -71,11 +77,8 @@ pub(crate) async fn apply(host: &Host, wish: &Mount) -> Result<(), StateError> {
             host.program("mount").args(["-o", mode]).arg(&wish.target).run().await.doing(doing)?;
             return Ok(());
         }
-        Found::Wrong(before) => {
-            host.program("umount").arg(&wish.target).run().await.doing(|| {
-                format!("could not unmount `{}` from `{}`", before.display(), wish.target.display())
-            })?;
-        }
+        Found::Wrong(before) => unmount(host, wish, &before).await?,
+        Found::Replaced => unmount(host, wish, &wish.source).await?,
         Found::Nothing => {}
     }
     make_directories(&host.real(&wish.target)?).doing(doing)?;
@@ -97,6 +100,17 @@ pub(crate) async fn apply(host: &Host, wish: &Mount) -> Result<(), StateError> {
     Ok(())
 }
 
+async fn unmount(host: &Host, wish: &Mount, before: &Path) -> Result<(), StateError> {
+    let mut program = host.program("umount");
+    if wish.fs_type == ISO {
+        // This program may itself have been started from there, and nothing is lost that was not written yet.
+        program = program.args(["--lazy"]);
+    }
+    let doing = || format!("could not unmount `{}` from `{}`", before.display(), wish.target.display());
+    program.arg(&wish.target).run().await.doing(doing)?;
+    Ok(())
+}
+
 /// The topmost mount at the target.
 fn top(host: &Host, wish: &Mount) -> Result<Option<Mounted>, StateError> {
     let text = host.read_text(Path::new(MOUNTS))?.unwrap_or_default();
@@ -115,6 +129,11 @@ fn find(host: &Host, wish: &Mount, mounted: Option<&Mounted>) -> Result<Found, S
     let comparable = !is_bind && wish.source.is_absolute() && source.is_absolute();
     if !right_type || (comparable && !same_path(host, &source, &wish.source)) {
         return Ok(Found::Wrong(source));
+    }
+    if let Some((path, text)) = &wish.holds
+        && !matches!(host.read_text(&wish.target.join(path)), Ok(Some(found)) if found == *text)
+    {
+        return Ok(Found::Replaced);
     }
     Ok(if mounted.read_only == wishes_ro(wish) { Found::Right } else { Found::OtherMode })
 }

@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 use metalk8s_artifacts::{
     Archive,
-    archive::{ReadArchiveError, read_product},
+    archive::{ReadArchiveError, read_product, read_signature},
 };
 use metalk8s_types::{
     BootstrapConfiguration, Grains, Pillar, environment,
@@ -88,17 +88,18 @@ fn address(grains: &Grains, plane: &'static str, ranges: &[IpNet]) -> Result<IpA
     Err(PillarError::Addresses { plane, found: 0, addresses })
 }
 
-/// Where an archive of the configuration is mounted: its product.txt names the version (ISO-02).
-fn mount(archive: PathBuf) -> Result<ArchiveMount, PillarError> {
-    let product =
-        read_product(&archive).map_err(|source| PillarError::Archive { path: archive.clone(), source })?;
+/// Where an archive is mounted: its product.txt names the version (ISO-02).
+pub(crate) fn mount(archive: PathBuf) -> Result<ArchiveMount, PillarError> {
+    let read = read_product(&archive).and_then(|product| Ok((product, read_signature(&archive)?)));
+    let (product, signature) =
+        read.map_err(|source| PillarError::Archive { path: archive.clone(), source })?;
     let is_image = archive.is_file();
     let mountpoint = if is_image {
         Path::new(paths::ARCHIVES).join(environment(&product.version))
     } else {
         archive.clone()
     };
-    Ok(ArchiveMount { archive, mountpoint, is_image })
+    Ok(ArchiveMount { archive, mountpoint, is_image, signature })
 }
 
 /// The key of the archive's packages for this host, such as `debian/bookworm` or `redhat/9`.

@@ -94,6 +94,8 @@ pub struct ArchiveMount {
     pub mountpoint: PathBuf,
     /// Whether it is a file that must be mounted.
     pub is_image: bool,
+    /// Its `manifest.json.sig`, which no other archive has.
+    pub signature: String,
 }
 
 impl ArchiveFacts {

@@ -100,6 +100,10 @@ pub struct Mount {
     pub options: Vec<String>,
     /// Whether it is in /etc/fstab.
     pub persistent: bool,
+    /// A file inside, by its relative path, and the text it has: what is mounted and lacks it is mounted anew,
+    /// such as an image that was replaced by another under its own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<(PathBuf, String)>,
 }
 
 /// Whether the host swaps, now and after a boot.

@@ -12,7 +12,7 @@ const MOUNT: &str = r#"
     fuse.fuseiso) echo "1 1 0:9 / $2 ro - fuse ${options##*fsname=} ro" >> "$ROOT/proc/self/mountinfo" ;;
     *) echo "1 1 8:1 / $2 rw - $type $1 rw" >> "$ROOT/proc/self/mountinfo" ;;
     esac"#;
-const UMOUNT: &str = r#"sed -i "\| $1 |d" "$ROOT/proc/self/mountinfo""#;
+const UMOUNT: &str = r#"for target; do :; done; sed -i "\| $target |d" "$ROOT/proc/self/mountinfo""#;
 
 fn lab(filesystems: &str) -> Lab {
     let lab = Lab::new();
@@ -31,6 +31,7 @@ fn iso(image: &str) -> State {
         fs_type: ISO.to_owned(),
         options: ["ro", "loop", "nofail"].map(str::to_owned).to_vec(),
         persistent: true,
+        holds: None,
     })
 }
 
@@ -46,6 +47,24 @@ async fn an_image_is_mounted_kept_and_changed_for_another() {
     let change = lab.settles(&iso("/archives/two.iso")).await;
     assert_eq!(change.before.as_deref(), Some("/archives/one.iso"));
     assert_eq!(lab.text("/etc/fstab").lines().count(), 2);
+}
+
+#[tokio::test]
+async fn an_image_that_was_replaced_under_its_own_name_is_mounted_again() {
+    let lab = lab("\tiso9660\n");
+    // What the fake programs mount is always the new one.
+    lab.program("mount", &format!("{MOUNT}\necho new > \"$ROOT/srv/scality/metalk8s-0.1.0/build\""));
+    lab.settles(&iso("/archives/one.iso")).await;
+    lab.file("/srv/scality/metalk8s-0.1.0/build", "old\n");
+    let State::Mount(wish) = iso("/archives/one.iso") else { unreachable!() };
+    let newer = State::Mount(Mount { holds: Some(("build".into(), "new\n".to_owned())), ..wish });
+    let change = lab.settles(&newer).await;
+    assert_eq!(
+        change.summary,
+        "mount /archives/one.iso at /srv/scality/metalk8s-0.1.0 again: other contents are there"
+    );
+    let calls = lab.calls();
+    assert!(calls.contains(&"umount --lazy /srv/scality/metalk8s-0.1.0".to_owned()), "{calls:?}");
 }
 
 #[tokio::test]
@@ -95,6 +114,7 @@ async fn a_disk_is_mounted_without_a_line_where_none_is_wished() {
         fs_type: "xfs".to_owned(),
         options: Vec::new(),
         persistent: false,
+        holds: None,
     };
     lab.settles(&State::Mount(wish)).await;
     assert_eq!(lab.text("/etc/fstab").lines().count(), 1);

@@ -38,6 +38,7 @@ fn mounted(args: &mut Args<'_>) -> Option<State> {
         fs_type: fs_type?,
         options,
         persistent,
+        holds: None,
     }))
 }
 
