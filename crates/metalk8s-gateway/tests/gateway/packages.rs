@@ -107,3 +107,24 @@ async fn a_root_that_is_absent_is_an_empty_one_until_it_comes() {
     std::fs::rename(&archive.path, root.join(ENVIRONMENT)).unwrap();
     assert_eq!(get(server.address, IN_RELEASE).await.status, 200);
 }
+
+#[tokio::test]
+async fn an_archive_mounted_while_it_runs_is_served_and_so_is_one_in_its_place() {
+    let archive = Archive::new();
+    let away = archive.remove();
+    std::fs::create_dir(&archive.path).unwrap();
+    let server = Running::start(archive.root.path()).await;
+    assert_eq!(get(server.address, IN_RELEASE).await.status, 404, "only the mount point is there");
+
+    // Another folder appears under the name, as it does with a mount.
+    std::fs::rename(&away, &archive.path).unwrap();
+    let first = get(server.address, IN_RELEASE).await;
+    assert_eq!(first.status, 200);
+
+    let newer = Archive::new();
+    newer.write("packages/debian/bookworm/dists/bookworm/InRelease", b"of a newer build");
+    let old = archive.remove();
+    std::fs::rename(&newer.path, &archive.path).unwrap();
+    assert_eq!(get(server.address, IN_RELEASE).await.text(), "of a newer build");
+    drop(old);
+}
