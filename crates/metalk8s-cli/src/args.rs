@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod archive;
 mod salt_call;
 
 use std::{
@@ -11,6 +12,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use metalk8s_diagnostics::Output;
 use metalk8s_types::paths;
 
+pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
 pub use salt_call::{LogLevel, SaltCall};
 
 /// Kubernetes for a company's own machines, from one archive.
@@ -67,30 +69,6 @@ pub struct Bootstrap {
     /// Where everything is written down
     #[arg(short, long, value_name = "FILE", default_value = "/var/log/metalk8s/bootstrap.log")]
     pub log_file: PathBuf,
-}
-
-/// Look into archives
-#[derive(Debug, ClapArgs)]
-pub struct Archive {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: ArchiveCommand,
-}
-
-/// What can be done with archives.
-#[derive(Debug, Subcommand)]
-pub enum ArchiveCommand {
-    /// Compare every file of an archive with its signed manifest
-    Verify {
-        /// An ISO file, or the folder where one is mounted
-        path: PathBuf,
-        /// The public key that must have signed it; without one only damage is found, not a forgery
-        #[arg(long, value_name = "FILE")]
-        key: Option<PathBuf>,
-        /// Form of the result on stdout
-        #[arg(short, long, value_name = "text|json|yaml", default_value = "text")]
-        output: Output,
-    },
 }
 
 /// Say what an error code means and what to do about it
@@ -178,4 +156,18 @@ mod tests {
             Args::try_parse_from(words).unwrap();
         }
     }
+
+    #[test]
+    fn the_documented_options_of_iso_manager_are_accepted() {
+        for words in [
+            &[][..],
+            &["-a", "/a.iso"],
+            &["--archive", "/a.iso", "-a", "b.iso", "-d", "-v"],
+            &["--dry-run", "--verbose", "-l", "/tmp/x"],
+            &["--log-file", "/tmp/x", "--output", "json", "--no-progress"],
+        ] {
+            Args::try_parse_from(["metalk8s", "archive", "add"].iter().chain(words)).unwrap();
+        }
+    }
+
 }

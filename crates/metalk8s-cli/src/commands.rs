@@ -4,6 +4,7 @@ pub(crate) mod apiserver_proxy;
 pub(crate) mod archive;
 pub(crate) mod bootstrap;
 pub(crate) mod explain;
+mod procedure;
 pub(crate) mod repositories;
 pub(crate) mod salt_call;
 

@@ -1,18 +1,24 @@
 //! Procedures over machines, each a list of stages decided before the first is applied.
 //!
-//! Begin with [`mod@bootstrap`].
+//! Begin with [`mod@bootstrap`]; [`stages`] carries out what a procedure decided.
 //!
 //! Invariants: what is read and what is decided comes before anything is changed; a finished stage is
 //! recorded before the next one begins; a procedure goes forward only.
 
+pub mod archives;
 pub mod bootstrap;
+mod configuration;
 mod lock;
 mod observer;
 mod pillar;
 pub mod precheck;
 mod run_journal;
+pub mod stages;
+#[cfg(test)]
+mod testing;
 mod verified;
 
+pub use configuration::{ConfigurationError, ConfigurationFile};
 pub use lock::{LockError, RunLock, lock};
 pub use pillar::PillarError;
 pub use run_journal::{OpenJournalError, RunJournal, journals};

@@ -16,7 +16,7 @@ use metalk8s_engine::{
 };
 use metalk8s_types::VERSION;
 
-/// Journals of runs that are done and kept, besides the newest.
+/// Journals of runs of one name that are done and kept, besides the newest.
 const KEPT: usize = 20;
 
 /// An open journal.
@@ -97,11 +97,26 @@ impl RunJournal {
                 Err(source) => return Err(OpenJournalError::Journal { path, source }),
             }
         }
-        Self::begin(directory, name, steps).map_err(failed)
+        Self::create(directory, name, steps).map_err(failed)
     }
 
-    fn begin(directory: &Path, name: &str, steps: &[&str]) -> io::Result<Self> {
-        for (_, path) in journals(directory)?.into_iter().rev().skip(KEPT) {
+    /// Begins a new run, whatever became of the one before: for procedures whose next call may be about
+    /// something else.
+    ///
+    /// The caller holds the lock of [`crate::lock`]: there is one writer.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn begin(directory: &Path, name: &str, steps: &[&str]) -> Result<Self, OpenJournalError> {
+        fs::create_dir_all(directory)
+            .and_then(|()| Self::create(directory, name, steps))
+            .map_err(|source| OpenJournalError::File { path: directory.to_owned(), source })
+    }
+
+    fn create(directory: &Path, name: &str, steps: &[&str]) -> io::Result<Self> {
+        let of_name = |path: &Path| fs::read(path).is_ok_and(|bytes| is_called(&bytes, name));
+        let old = journals(directory)?.into_iter().rev().filter(|(_, path)| of_name(path));
+        for (_, path) in old.skip(KEPT) {
             fs::remove_file(path)?;
         }
         let now = Timestamp::now();
@@ -199,6 +214,19 @@ impl RunJournal {
     }
 }
 
+/// Whether a run called `name` was ever begun here. A journal that cannot be read may be of one.
+pub(crate) fn was_begun(directory: &Path, name: &str) -> bool {
+    let may_be = |path: &Path| {
+        let journal = fs::read(path).ok().and_then(|bytes| Journal::parse(&bytes).ok());
+        journal.is_none_or(|journal| journal.name == name)
+    };
+    journals(directory).is_ok_and(|runs| runs.iter().any(|(_, path)| may_be(path)))
+}
+
+fn is_called(bytes: &[u8], name: &str) -> bool {
+    Journal::parse(bytes).is_ok_and(|journal| journal.name == name)
+}
+
 /// All journals, oldest first.
 pub fn journals(directory: &Path) -> io::Result<Vec<(RunId, PathBuf)>> {
     let mut found = Vec::new();
@@ -257,5 +285,17 @@ mod tests {
             RunJournal::open(folder.path(), "bootstrap", &["a"]).unwrap().run_finished().unwrap();
         }
         assert_eq!(journals(folder.path()).unwrap().len(), KEPT + 1);
+    }
+
+    #[test]
+    fn runs_of_another_name_do_not_push_out_the_last_bootstrap() {
+        let folder = tempfile::tempdir().unwrap();
+        RunJournal::open(folder.path(), "bootstrap", &["a"]).unwrap().run_finished().unwrap();
+        assert!(!was_begun(folder.path(), "archives"));
+        for _ in 0..KEPT + 5 {
+            RunJournal::begin(folder.path(), "archives", &["a"]).unwrap();
+        }
+        assert!(was_begun(folder.path(), "bootstrap") && was_begun(folder.path(), "archives"));
+        assert_eq!(journals(folder.path()).unwrap().len(), KEPT + 2);
     }
 }

@@ -10,6 +10,8 @@ use metalk8s_artifacts::verify;
 use metalk8s_diagnostics::{Code, Diagnose, Hint, RunningStep, explain};
 use serde::{Deserialize, Serialize};
 
+/// Where it is kept which archives were compared.
+pub(crate) const NOTE: &str = "/var/lib/metalk8s/verified.json";
 /// How many damaged files are named one by one.
 const NAMED: usize = 10;
 
@@ -84,8 +86,8 @@ pub(crate) fn verify_once(
     step: &RunningStep,
 ) -> Result<(), VerifyError> {
     let identity = identity(archive)?;
-    let known = fs::read(note).ok().and_then(|bytes| serde_json::from_slice::<Verified>(&bytes).ok());
-    if known.as_ref() == Some(&identity) {
+    let mut known = fs::read(note).map(|bytes| read_note(&bytes)).unwrap_or_default();
+    if known.contains(&identity) {
         return Ok(());
     }
     let problems = verify(archive, None, &mut |progress| {
@@ -98,11 +100,20 @@ pub(crate) fn verify_once(
     if !keep {
         return Ok(());
     }
+    known.retain(|other| other.archive != identity.archive && other.archive.exists());
+    known.push(identity);
     let failed = |source| VerifyError::File { path: note.to_owned(), source };
     if let Some(parent) = note.parent() {
         fs::create_dir_all(parent).map_err(failed)?;
     }
-    fs::write(note, serde_json::to_vec(&identity).expect("it has only text keys")).map_err(failed)
+    fs::write(note, serde_json::to_vec(&known).expect("it has only text keys")).map_err(failed)
+}
+
+/// A note that cannot be read knows nothing: the archives are compared again.
+fn read_note(bytes: &[u8]) -> Vec<Verified> {
+    // When there was one archive only, it stood alone.
+    let one = || serde_json::from_slice(bytes).map(|known| vec![known]);
+    serde_json::from_slice(bytes).or_else(|_| one()).unwrap_or_default()
 }
 
 fn identity(archive: &Path) -> Result<Verified, VerifyError> {
@@ -116,4 +127,42 @@ fn identity(archive: &Path) -> Result<Verified, VerifyError> {
         modified_nanoseconds: i128::from(metadata.mtime()) * 1_000_000_000
             + i128::from(metadata.mtime_nsec()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use metalk8s_diagnostics::{Progress, ProgressMode};
+
+    use super::*;
+    use crate::testing::ArchiveFiles;
+
+    #[test]
+    fn several_archives_are_each_compared_once() {
+        let files = ArchiveFiles::new();
+        let note = files.path("verified.json");
+        let archives = ["1.0.0", "2.0.0"].map(|version| files.archive(version, version));
+        let step = Progress::to(ProgressMode::Quiet, io::sink()).step("verify");
+        for archive in &archives {
+            verify_once(archive, &note, true, &step).unwrap();
+        }
+        let written = fs::read(&note).unwrap();
+        assert_eq!(read_note(&written).len(), 2);
+        for archive in &archives {
+            // A file inside: the folder itself looks as it did.
+            fs::write(archive.join("bin/metalk8s"), "damaged").unwrap();
+            verify_once(archive, &note, true, &step).unwrap();
+        }
+        fs::remove_file(&note).unwrap();
+        let err = verify_once(&archives[0], &note, true, &step).unwrap_err();
+        assert!(err.to_string().contains("bin/metalk8s"), "{err}");
+        assert!(!note.exists());
+    }
+
+    #[test]
+    fn the_note_of_one_archive_alone_is_still_read() {
+        let files = ArchiveFiles::new();
+        let one = identity(&files.archive("1.0.0", "a")).unwrap();
+        assert_eq!(read_note(&serde_json::to_vec(&one).unwrap()), [one]);
+        assert_eq!(read_note(b"{"), []);
+    }
 }

@@ -20,6 +20,8 @@ pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
 pub const STATE_DIR: &str = "/var/lib/metalk8s";
 /// Journals of runs.
 pub const RUNS: &str = "/var/lib/metalk8s/runs";
+/// The lock that a run holds as long as it changes this machine.
+pub const RUN_LOCK: &str = "/var/lib/metalk8s/runs/lock";
 /// Logs of the scripts.
 pub const LOG_DIR: &str = "/var/log/metalk8s";
 /// The bootstrap's log as documented, a link into [`LOG_DIR`].

@@ -1,31 +1,16 @@
 //! `metalk8s archive`.
 
-use metalk8s_artifacts::verify;
-use metalk8s_diagnostics::{Exit, Output, Printer};
-use serde_json::json;
+mod add;
+mod verify;
 
-use crate::args::{self, ArchiveCommand};
+use metalk8s_diagnostics::{Exit, Printer};
 
-/// Does what is asked with an archive.
-pub(crate) fn run(args: args::Archive, printer: &mut Printer) -> anyhow::Result<Exit> {
-    let ArchiveCommand::Verify { path, key, output } = args.command;
-    let problems = verify(&path, key.as_deref(), &mut |_| {});
-    match output {
-        Output::Text => {
-            for problem in &problems {
-                printer.data(&problem.to_string());
-            }
-            if problems.is_empty() {
-                printer.data(&format!("`{}` is as it was signed", path.display()));
-                if key.is_none() {
-                    printer.say("The archive's own key was used: give --key to find out who signed it.");
-                }
-            }
-        }
-        Output::Json => printer.json(&json!({"archive": path, "problems": problems}))?,
-        Output::Yaml => {
-            printer.data(&serde_saphyr::to_string(&json!({"archive": path, "problems": problems}))?);
-        }
+use crate::args::{Archive, ArchiveCommand};
+
+/// Does what is asked with archives.
+pub(crate) async fn run(args: Archive, quiet: bool, printer: &mut Printer) -> anyhow::Result<Exit> {
+    match args.command {
+        ArchiveCommand::Add(command) => add::run(command, quiet, printer).await,
+        ArchiveCommand::Verify(command) => verify::run(command, printer),
     }
-    Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
 }

@@ -25,4 +25,7 @@ super::explanations! { ARCHIVE:
     ARCHIVE_INCOMPLETE = "MK1308", "the archive lacks something that is needed",
         "The archive has no image or package for this host family, although its manifest is intact.",
         "Build or fetch an archive made for this operating system.";
+    ARCHIVE_TWICE = "MK1309", "two archives are of one version",
+        "Each version is mounted at one place, /srv/scality/metalk8s-VERSION, so there is room for one archive of it.",
+        "Leave one of the two in `archives`; to use a newer build, replace the file and run `metalk8s archive add`.";
 }

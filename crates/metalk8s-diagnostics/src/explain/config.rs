@@ -28,4 +28,7 @@ super::explanations! { CONFIG:
     CONFIG_TOO_LARGE = "MK1109", "the file is too large to be a configuration",
         "Files that people write are read up to a bound, far above what a real one needs; this one is larger.",
         "Check that the path names the configuration and not an archive or a log.";
+    CONFIG_NOT_EDITED = "MK1110", "the configuration could not be added to",
+        "Archives are added to the text of the file, which stays as it was written. `archives` is written in a form to which nothing can be added, or somebody saved the file at the same time.",
+        "Write `archives` as a list with a line for each archive, then run the same command again.";
 }

@@ -1,9 +1,6 @@
 //! Everything that is read before anything is decided.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use metalk8s_artifacts::{
     Archive, Source,
@@ -12,14 +9,15 @@ use metalk8s_artifacts::{
 };
 use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, Progress, explain};
 use metalk8s_formulas::{FormulaError, UpstreamManifests, bootstrap};
-use metalk8s_types::{BootstrapConfiguration, Grains, VERSION, paths};
+use metalk8s_types::{Grains, VERSION, paths};
 
-use super::{Bootstrap, BootstrapOptions};
+use super::{Bootstrap, BootstrapOptions, RUN};
 use crate::{
+    configuration::{ConfigurationError, ConfigurationFile},
     pillar::{PillarError, bootstrap_pillar},
-    precheck::{Observed, Severity, configuration_problems, precheck, refuse},
-    run_journal::journals,
-    verified::{VerifyError, verify_once},
+    precheck::{Observed, Severity, precheck, refuse},
+    run_journal::was_begun,
+    verified::{NOTE, VerifyError, verify_once},
 };
 
 /// The largest manifest of an upstream program that is read, in bytes.
@@ -28,18 +26,9 @@ const MANIFEST_LIMIT: u64 = 8 << 20;
 /// Why a bootstrap cannot be decided. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// The configuration cannot be read at all.
-    #[error("could not read the configuration `{path}`")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The configuration has mistakes.
-    #[error("{0}")]
-    Config(#[source] Problems),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
     /// The machine is not as it must be.
     #[error("{0}")]
     Machine(#[source] Problems),
@@ -85,9 +74,7 @@ pub enum PrepareError {
 impl Diagnose for PrepareError {
     fn code(&self) -> Option<Code> {
         match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Some(explain::CONFIG_MISSING)
-            }
+            Self::Configuration(err) => err.code(),
             Self::Archive(_) | Self::Manifests { .. } | Self::ManifestsYaml { .. } => {
                 Some(explain::ARCHIVE_UNREADABLE)
             }
@@ -97,15 +84,13 @@ impl Diagnose for PrepareError {
             Self::Formula(FormulaError::Missing { .. }) => Some(explain::ARCHIVE_INCOMPLETE),
             Self::Verify(err) => err.code(),
             Self::Version { .. } => Some(explain::ARCHIVE_WRONG_VERSION),
-            Self::Read { .. } | Self::Config(_) | Self::Machine(_) | Self::Formula(_) => None,
+            Self::Machine(_) | Self::Formula(_) => None,
         }
     }
 
     fn hints(&self) -> Vec<Hint> {
         match self {
-            Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                vec![Hint(format!("write `{}`; the archive has an example below examples/", path.display()))]
-            }
+            Self::Configuration(err) => err.hints(),
             Self::Verify(err) => err.hints(),
             _ => Vec::new(),
         }
@@ -123,11 +108,11 @@ pub async fn prepare(
     progress: &Progress,
 ) -> Result<Bootstrap, PrepareError> {
     let step = progress.step("Reading the configuration");
-    let configuration = read_configuration(&options.config)?;
+    let configuration = ConfigurationFile::read(&options.config)?.configuration;
     step.done();
 
     let step = progress.step("Checking this machine");
-    let already_begun = journals(Path::new(paths::RUNS)).is_ok_and(|runs| !runs.is_empty());
+    let already_begun = was_begun(Path::new(paths::RUNS), RUN);
     let observed = Observed::collect(&configuration, VERSION, already_begun).await;
     let findings = precheck(grains, &configuration, &observed);
     refuse(&findings).map_err(PrepareError::Machine)?;
@@ -145,19 +130,12 @@ pub async fn prepare(
     // The image file is read several times faster than the files of the mounted tree, and is what stays.
     let mounted = pillar.archives.iter().find(|mount| mount.mountpoint == options.archive && mount.is_image);
     let source = mounted.map_or(&options.archive, |mount| &mount.archive);
-    let note = Path::new(paths::STATE_DIR).join("verified.json");
-    tokio::task::block_in_place(|| verify_once(source, &note, !options.dry_run, &step))?;
+    tokio::task::block_in_place(|| verify_once(source, Path::new(NOTE), !options.dry_run, &step))?;
     step.done();
 
     let upstream = upstream_manifests(&archive)?;
     let stages = bootstrap(grains, &pillar, &upstream)?;
     Ok(Bootstrap { pillar, stages })
-}
-
-fn read_configuration(path: &Path) -> Result<BootstrapConfiguration, PrepareError> {
-    let bytes = fs::read(path).map_err(|source| PrepareError::Read { path: path.to_owned(), source })?;
-    BootstrapConfiguration::parse(&bytes)
-        .map_err(|mistakes| PrepareError::Config(configuration_problems(path, mistakes)))
 }
 
 /// Manifests that the archive takes from upstream programs: `addons/<name>/crds/*.yaml`.
