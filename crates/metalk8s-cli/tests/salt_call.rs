@@ -162,3 +162,21 @@ fn options_that_mean_nothing_here_are_refused() {
     }
     assert_eq!(place.call(&["test.ping", "--out", "txt"]).stdout, "local: True\n");
 }
+
+#[test]
+fn a_formula_of_the_program_tells_what_is_wrong_with_the_archives() {
+    let place = Place::new("");
+    let call = |words: &[&str]| place.call(&[&["state.sls", "metalk8s.archives.mounted"], words].concat());
+    let said = call(&["test=True"]);
+    assert_eq!(said.status, 1);
+    assert!(said.stderr.contains("(MK1101)") && said.stderr.contains("bootstrap.yaml"), "{}", said.stderr);
+    let configuration = "apiVersion: metalk8s.scality.com/v1alpha2\nkind: BootstrapConfiguration\n\
+                         networks: {controlPlane: 10.200.1.0/28, workloadPlane: 10.200.1.0/28}\n\
+                         ca: {minion: bootstrap}\narchives: /nonesuch/metalk8s.iso\n";
+    fs::write(place.path("config/bootstrap.yaml"), configuration).unwrap();
+    let said = call(&["test=True"]);
+    assert!(said.stderr.contains("`/nonesuch/metalk8s.iso` does not exist (MK1301)"), "{}", said.stderr);
+    let said = call(&["saltenv=metalk8s-9.9.9"]);
+    assert_eq!((said.status, said.stdout.as_str()), (1, ""));
+    assert!(said.stderr.contains("not of `metalk8s-9.9.9`; installed: "), "{}", said.stderr);
+}

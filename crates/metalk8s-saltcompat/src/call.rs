@@ -6,12 +6,12 @@ use std::error::Error;
 
 use jiff::tz::TimeZone;
 use metalk8s_diagnostics::{Problem, Problems, explain};
-use metalk8s_engine::{ApplyOptions, Hands, apply, test};
+use metalk8s_engine::{ApplyOptions, Graph, Hands, apply, test};
 use metalk8s_types::VERSION;
 use serde_json::{Map, Value};
 
 use crate::{
-    Compiled, FileRoots, Words, compile, get, is_success,
+    Compiled, FileRoots, Formula, Words, compile, formulas, get, is_success,
     nearest::accepted,
     output::{self, Out, OutputError, StateOutput},
     parse_words, single, state_return,
@@ -93,6 +93,15 @@ pub trait Minion {
     /// # Errors
     /// When they cannot be read.
     fn pillar(&self) -> Result<Value, Box<dyn Error + Send + Sync>>;
+
+    /// The states of a formula with its settings; `test` says that they will only be looked at.
+    ///
+    /// # Errors
+    /// When its settings cannot be read or do not fit the machine.
+    fn formula(&self, formula: Formula, test: bool) -> Result<Graph, Box<dyn Error + Send + Sync>>;
+
+    /// The environments of the versions that are installed on it, such as `metalk8s-0.1.0`.
+    fn environments(&self) -> Vec<String>;
 }
 
 /// What a function returned.
@@ -147,14 +156,14 @@ pub async fn call(
     let call = Call { function: known.name, words: parse_words(words) };
     Ok(match known.does {
         Does::Apply => {
-            let compiled = call.compile(minion.roots())?;
+            let compiled = call.compile(minion, call.is_test()?)?;
             call.apply(&compiled, minion.hands(), options, zone).await?
         }
         Does::Single => {
             let compiled = call.single(minion.roots())?;
             call.apply(&compiled, minion.hands(), options, zone).await?
         }
-        Does::ShowSls => Returned::Value(call.compile(minion.roots())?.high),
+        Does::ShowSls => Returned::Value(call.compile(minion, true)?.high),
         Does::Grains(show) => Returned::Value(call.show(show, "grains", || minion.grains())?),
         Does::Pillar(show) => Returned::Value(call.show(show, "pillar", || minion.pillar())?),
         Does::Ping => Returned::Value(call.no_words().map(|()| true.into())?),
@@ -216,9 +225,8 @@ impl Call {
         }
     }
 
-    fn compile(&self, roots: &dyn FileRoots) -> Result<Compiled, CallError> {
+    fn compile(&self, minion: &dyn Minion, test: bool) -> Result<Compiled, CallError> {
         self.takes(1, &[&OF_STATES[..], &["mods"]].concat())?;
-        self.refuse_environments()?;
         let names: Vec<String> = match self.words.positional.first().or(self.words.named.get("mods")) {
             Some(Value::Array(names)) => names.iter().map(text).collect(),
             Some(names) => text(names).split(',').map(|name| name.trim().to_owned()).collect(),
@@ -230,7 +238,22 @@ impl Call {
                 self.function
             )));
         }
-        compile(&names, roots).map_err(|problems| self.mistakes(problems))
+        if names.iter().any(|name| formulas::is_built_in(name)) {
+            return self.built_in(&names, minion, test);
+        }
+        self.refuse_environments()?;
+        compile(&names, minion.roots()).map_err(|problems| self.mistakes(problems))
+    }
+
+    fn built_in(&self, names: &[String], minion: &dyn Minion, test: bool) -> Result<Compiled, CallError> {
+        let named = formulas::named(names).map_err(|problems| self.mistakes(problems))?;
+        formulas::check_environment(self.words.text("saltenv"), &minion.environments())
+            .map_err(|problems| self.mistakes(problems))?;
+        let graphs = named.into_iter().map(|(name, formula)| match minion.formula(formula, test) {
+            Ok(graph) => Ok((name, graph)),
+            Err(source) => Err(CallError::Formula { name, source }),
+        });
+        Ok(formulas::compiled(graphs.collect::<Result<_, _>>()?))
     }
 
     fn single(&self, roots: &dyn FileRoots) -> Result<Compiled, CallError> {

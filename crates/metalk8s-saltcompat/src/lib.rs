@@ -9,6 +9,7 @@
 
 mod args;
 mod call;
+mod formulas;
 mod functions;
 mod grains;
 mod nearest;
@@ -22,6 +23,7 @@ mod words;
 mod yaml;
 
 pub use call::{CallError, FUNCTIONS, Function, Minion, Returned, call};
+pub use formulas::{FORMULAS, Formula};
 pub use grains::grains_tree;
 pub use pillar::pillar_tree;
 pub use returns::{is_success, state_return};

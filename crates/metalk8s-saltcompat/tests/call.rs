@@ -7,16 +7,17 @@ use std::{collections::BTreeMap, error::Error, sync::Arc};
 use jiff::tz::TimeZone;
 use metalk8s_diagnostics::{Diagnose, explain};
 use metalk8s_engine::{
-    ApplyOptions, Hands,
+    ApplyOptions, Graph, Hands, State,
     fake::{FakeClock, FakeHost},
+    state::Mount,
 };
 use metalk8s_saltcompat::{
-    CallError, FileRoots, Minion, Returned, call, grains_tree,
+    CallError, FORMULAS, FileRoots, Formula, Minion, Returned, call, grains_tree,
     output::{Out, StateOutput},
     pillar_tree,
 };
 use metalk8s_types::{
-    BootstrapConfiguration, Grains,
+    BootstrapConfiguration, Grains, VERSION, environment,
     grains::{Address, Cgroup, Disk, OperatingSystem, OsFamily},
 };
 use serde_json::{Value, json};
@@ -57,6 +58,28 @@ impl Minion for Fake {
 
     fn pillar(&self) -> Result<Value, Box<dyn Error + Send + Sync>> {
         Ok(self.configuration.as_ref().map_or(json!({}), pillar_tree))
+    }
+
+    fn formula(&self, formula: Formula, _test: bool) -> Result<Graph, Box<dyn Error + Send + Sync>> {
+        let Formula::ArchivesMounted = formula;
+        let configuration = self.configuration.as_ref().ok_or("there is no configuration")?;
+        let mut graph = Graph::default();
+        for archive in &configuration.archives {
+            let mount = Mount {
+                source: archive.clone(),
+                target: "/srv/scality/metalk8s-1".into(),
+                fs_type: "iso9660".to_owned(),
+                options: Vec::new(),
+                persistent: true,
+                holds: None,
+            };
+            graph.add("archive mounted", State::Mount(mount));
+        }
+        Ok(graph)
+    }
+
+    fn environments(&self) -> Vec<String> {
+        vec!["metalk8s-0.0.1".to_owned(), environment(VERSION)]
     }
 }
 
@@ -325,4 +348,72 @@ fn mistakes_in_states_are_told_with_their_codes_and_change_nothing() {
         assert!(source.problems[0].code.as_str().starts_with("MK18"), "{line:?}");
     }
     assert_eq!(fake.host.world(), FakeHost::default().world());
+}
+
+const ARCHIVES: &str = "metalk8s.archives.mounted";
+
+#[test]
+fn a_formula_of_the_program_is_applied_by_its_name() {
+    let fake = fake();
+    let saltenv = format!("saltenv={}", environment(VERSION));
+    let printed = fake.prints(&["state.sls", ARCHIVES, &saltenv]);
+    assert!(printed.contains("          ID: archive mounted\n    Function: mount.mounted\n"), "{printed}");
+    assert!(printed.contains("Summary for local\n------------\nSucceeded: 1 (changed=1)\nFailed:    0\n"));
+    let again = fake.prints(&["state.apply", ARCHIVES]);
+    assert!(again.contains("Comment: Target was already mounted\n"), "{again}");
+    assert!(again.contains("Succeeded: 1\n"), "{again}");
+}
+
+#[test]
+fn a_formula_is_shown_as_if_it_were_a_file() {
+    assert_eq!(
+        fake().value(&["state.show_sls", ARCHIVES]),
+        json!({"archive mounted": {
+            "__sls__": ARCHIVES,
+            "__env__": environment(VERSION),
+            "mount": ["mounted"],
+        }})
+    );
+}
+
+/// What a call that did nothing says, with its causes.
+#[track_caller]
+fn mistakes(fake: &Fake, line: &[&str]) -> String {
+    let before = fake.host.world();
+    let CallError::Mistakes { source, .. } = fake.call(line).unwrap_err() else { panic!("{line:?}") };
+    assert_eq!(fake.host.world(), before);
+    let hints = source.hints.iter().map(|hint| hint.0.clone());
+    let problems = source.problems.iter();
+    let told = problems.map(|problem| format!("{problem} {}", problem.accepted.clone().unwrap_or_default()));
+    told.chain(hints).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn another_versions_formulas_are_left_to_its_own_program() {
+    let fake = fake();
+    let told = mistakes(&fake, &["state.sls", ARCHIVES, "saltenv=metalk8s-0.0.1"]);
+    assert!(told.contains("installed: `metalk8s-0.0.1`, `metalk8s-"), "{told}");
+    assert!(told.contains("`/srv/scality/metalk8s-0.0.1/bin/metalk8s salt-call ...`"), "{told}");
+    let told = mistakes(&fake, &["state.sls", ARCHIVES, "saltenv=base"]);
+    assert!(told.contains("not of `base`") && !told.contains("/bin/metalk8s"), "{told}");
+}
+
+#[test]
+fn an_unknown_formula_gets_its_neighbours_and_is_not_looked_for_among_files() {
+    let mut fake = fake();
+    fake.roots.insert("metalk8s/own.sls".to_owned(), b"a: {file.absent: [{name: /a}]}\n".to_vec());
+    let told = mistakes(&fake, &["state.sls", "metalk8s.archive.mounted"]);
+    assert!(told.contains("MK1801") && told.ends_with(&format!("`{ARCHIVES}`")), "{told}");
+    assert!(mistakes(&fake, &["state.sls", "metalk8s.own"]).contains("no formula `metalk8s.own`"));
+    let told = mistakes(&fake, &["state.sls", &format!("web,{ARCHIVES}")]);
+    assert!(told.contains("`web` is a file"), "{told}");
+}
+
+#[test]
+fn a_formula_without_settings_says_why() {
+    let bare = Fake { configuration: None, ..fake() };
+    let err = bare.call(&["state.sls", ARCHIVES]).unwrap_err();
+    assert!(matches!(&err, CallError::Formula { name, .. } if *name == ARCHIVES), "{err}");
+    assert_eq!(err.source().unwrap().to_string(), "there is no configuration");
+    assert!(FORMULAS.iter().all(|(name, _)| name.starts_with("metalk8s.")));
 }

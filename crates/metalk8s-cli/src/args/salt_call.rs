@@ -18,6 +18,7 @@ Functions:
 Examples:
   salt-call grains.get metalk8s:control_plane_ip
   salt-call pillar.get networks --out json
+  salt-call state.sls metalk8s.archives.mounted
   salt-call --local --file-root ./states state.apply web test=True
   salt-call --local state.single file.managed /etc/motd contents='hello' mode=0644
   salt-call --local state.single pkg.installed nginx --state-output=changes

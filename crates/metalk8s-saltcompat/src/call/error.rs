@@ -38,6 +38,15 @@ pub enum CallError {
     /// The states have no order.
     #[error("the states have no order")]
     Order(#[source] GraphError),
+    /// A formula could not be made from the settings of the machine. Nothing was changed.
+    #[error("`{name}` was not applied")]
+    Formula {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// Facts or settings of the machine could not be read.
     #[error("could not read the {what} of this machine")]
     Machine {
@@ -53,7 +62,7 @@ impl Diagnose for CallError {
     fn code(&self) -> Option<Code> {
         match self {
             Self::UnknownFunction { .. } | Self::Usage { .. } => Some(explain::WRONG_USAGE),
-            Self::Mistakes { .. } | Self::Order(_) | Self::Machine { .. } => None,
+            Self::Mistakes { .. } | Self::Order(_) | Self::Formula { .. } | Self::Machine { .. } => None,
         }
     }
 
@@ -65,7 +74,9 @@ impl Diagnose for CallError {
                 let words = known.map_or("", |known| known.words);
                 vec![format!("usage: `salt-call {}`", format!("{function} {words}").trim()).into()]
             }
-            Self::Mistakes { .. } | Self::Order(_) | Self::Machine { .. } => Vec::new(),
+            Self::Mistakes { .. } | Self::Order(_) | Self::Formula { .. } | Self::Machine { .. } => {
+                Vec::new()
+            }
         }
     }
 }

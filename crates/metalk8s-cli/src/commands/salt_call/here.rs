@@ -2,19 +2,25 @@
 
 use std::{
     error::Error,
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
-use metalk8s_engine::Hands;
+use metalk8s_diagnostics::DiagnoseExt;
+use metalk8s_engine::{Graph, Hands};
 use metalk8s_host::Host;
-use metalk8s_orchestrator::precheck::configuration_problems;
-use metalk8s_saltcompat::{FileRoots, Minion, grains_tree, pillar_tree};
-use metalk8s_types::{BootstrapConfiguration, bootstrap_config::MAX_BYTES, paths};
+use metalk8s_orchestrator::{
+    ConfigurationError, ConfigurationFile, RunLock,
+    archives::{self, ArchivesOptions},
+    lock,
+};
+use metalk8s_saltcompat::{FileRoots, Formula, Minion, grains_tree, pillar_tree};
+use metalk8s_types::{BootstrapConfiguration, paths};
 use serde_json::{Value, json};
 
 use super::roots::Folders;
+use crate::commands::procedure::must_be_root;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -23,29 +29,33 @@ pub(crate) struct Here {
     host: Host,
     roots: Folders,
     config: PathBuf,
+    /// Held to the end of the program, once a formula is going to be applied.
+    lock: Mutex<Option<RunLock>>,
 }
 
 impl Here {
     pub(crate) fn new(roots: Folders, config_dir: PathBuf) -> Self {
         let name = Path::new(paths::BOOTSTRAP_CONFIG).file_name().unwrap_or_default();
-        Self { host: Host::new(), roots, config: config_dir.join(name) }
+        Self { host: Host::new(), roots, config: config_dir.join(name), lock: Mutex::default() }
     }
 
     /// The BootstrapConfiguration; `None` on a machine that has none.
     fn configuration(&self) -> Result<Option<BootstrapConfiguration>, BoxError> {
-        let path = &self.config;
-        let bytes = match read_bounded(path) {
-            Ok(bytes) => bytes,
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(err) => {
-                let doing = format!("could not read `{}`", path.display());
-                return Err(anyhow::Error::new(err).context(doing).into());
+        match ConfigurationFile::read(&self.config) {
+            Ok(file) => Ok(Some(file.configuration)),
+            Err(ConfigurationError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
             }
-        };
-        match BootstrapConfiguration::parse(&bytes) {
-            Ok(configuration) => Ok(Some(configuration)),
-            Err(mistakes) => Err(configuration_problems(path, mistakes).into()),
+            Err(err) => Err(err.into()),
         }
+    }
+
+    /// Formulas change what runs change: one at a time.
+    fn take_lock(&self) -> Result<(), BoxError> {
+        must_be_root()?;
+        let taken = lock(Path::new(paths::RUN_LOCK), "salt-call").diagnose()?;
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+        Ok(())
     }
 }
 
@@ -71,11 +81,19 @@ impl Minion for Here {
     fn pillar(&self) -> Result<Value, BoxError> {
         Ok(self.configuration()?.map_or_else(|| json!({}), |configuration| pillar_tree(&configuration)))
     }
-}
 
-/// One byte more than is accepted, so that whoever reads it sees that it is too large.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    fn formula(&self, formula: Formula, test: bool) -> Result<Graph, BoxError> {
+        if !test {
+            self.take_lock()?;
+        }
+        match formula {
+            Formula::ArchivesMounted => {
+                Ok(archives::mounted(&ArchivesOptions::new(&self.config, Vec::new(), test)).diagnose()?)
+            }
+        }
+    }
+
+    fn environments(&self) -> Vec<String> {
+        archives::installed(Path::new(paths::ARCHIVES))
+    }
 }

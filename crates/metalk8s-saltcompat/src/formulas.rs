@@ -1,0 +1,136 @@
+//! The formulas that are part of the program, under the names that Salt's users know.
+
+use std::collections::BTreeMap;
+
+use metalk8s_diagnostics::{Problem, Problems, explain};
+use metalk8s_engine::{Graph, State, StateId};
+use metalk8s_types::{VERSION, environment};
+use serde_json::{Map, Value, json};
+
+use crate::{ChunkInfo, Compiled, nearest::accepted};
+
+/// A formula of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Formula {
+    /// Every archive of the configuration is mounted.
+    ArchivesMounted,
+}
+
+/// Every formula with its name.
+pub const FORMULAS: [(&str, Formula); 1] = [("metalk8s.archives.mounted", Formula::ArchivesMounted)];
+
+/// Whether a name is of a formula, known or not, and not of a file.
+pub(crate) fn is_built_in(name: &str) -> bool {
+    name == "metalk8s" || name.starts_with("metalk8s.")
+}
+
+/// The formulas of these names, in their order.
+///
+/// # Errors
+/// Every name that is of none, with its neighbours.
+pub(crate) fn named(names: &[String]) -> Result<Vec<(&'static str, Formula)>, Problems> {
+    let mut problems = Vec::new();
+    let mut found = Vec::new();
+    for name in names.iter().map(String::as_str) {
+        match FORMULAS.iter().find(|(known, _)| *known == name) {
+            Some(known) if !found.contains(known) => found.push(*known),
+            Some(_) => {}
+            None if is_built_in(name) => {
+                let message = format!("there is no formula `{name}` in version {VERSION}");
+                let near = accepted(name, FORMULAS.iter().map(|(known, _)| *known));
+                problems.push(Problem::new(explain::SLS_NOT_FOUND, message).accepted(near));
+            }
+            None => {
+                let message = format!("`{name}` is a file, and formulas are applied by themselves");
+                problems
+                    .push(Problem::new(explain::SLS_NOT_FOUND, message).accepted("names of formulas alone"));
+            }
+        }
+    }
+    Problems::check("could not find the states", problems).map(|()| found)
+}
+
+/// Formulas are those of this program: another version's are applied by its own.
+///
+/// # Errors
+/// When `saltenv` is another, with the `installed` ones.
+pub(crate) fn check_environment(saltenv: Option<&str>, installed: &[String]) -> Result<(), Problems> {
+    let own = environment(VERSION);
+    let Some(other) = saltenv.filter(|saltenv| *saltenv != own) else { return Ok(()) };
+    let mut known: Vec<String> = installed.iter().map(|name| format!("`{name}`")).collect();
+    if known.is_empty() {
+        known.push("none".to_owned());
+    }
+    let message =
+        format!("this program has the states of `{own}`, not of `{other}`; installed: {}", known.join(", "));
+    let problem = Problem::new(explain::SLS_NOT_FOUND, message).accepted(format!("`{own}`"));
+    let problems = Problems::new("could not find the states", vec![problem]);
+    Err(if installed.iter().any(|name| name == other) {
+        let program = format!("{}/{other}/bin/metalk8s", metalk8s_types::paths::ARCHIVES);
+        problems.hint(format!("that version brings its own program: `{program} salt-call ...`"))
+    } else {
+        problems
+    })
+}
+
+/// The states of formulas, as Salt would have read them from files.
+pub(crate) fn compiled(formulas: Vec<(&'static str, Graph)>) -> Compiled {
+    let mut compiled = Compiled { graph: Graph::default(), chunks: BTreeMap::new(), high: json!({}) };
+    let mut high = Map::new();
+    for (sls, graph) in formulas {
+        for step in graph.steps() {
+            let (module, function) = salt_name(&step.state);
+            high.insert(
+                step.id.to_string(),
+                json!({"__sls__": sls, "__env__": environment(VERSION), module: [function]}),
+            );
+            compiled.chunks.insert(step.id.clone(), info(&step.id, sls, module, function));
+        }
+        compiled.graph.append(graph);
+    }
+    compiled.high = Value::Object(high);
+    compiled
+}
+
+fn info(id: &StateId, sls: &str, module: &str, function: &str) -> ChunkInfo {
+    ChunkInfo {
+        id: id.to_string(),
+        name: id.to_string(),
+        module: module.to_owned(),
+        function: function.to_owned(),
+        sls: sls.to_owned(),
+    }
+}
+
+/// The module and function by which Salt's users know such a state.
+fn salt_name(state: &State) -> (&'static str, &'static str) {
+    match state {
+        State::File(_) => ("file", "managed"),
+        State::Directory(_) => ("file", "directory"),
+        State::Symlink(_) => ("file", "symlink"),
+        State::Absent(_) => ("file", "absent"),
+        State::Packages(_) => ("pkg", "installed"),
+        State::Repository(_) => ("pkgrepo", "managed"),
+        State::Service(service) if service.masked => ("service", "masked"),
+        State::Service(service) if service.running => ("service", "running"),
+        State::Service(_) => ("service", "dead"),
+        State::Sysctl(_) => ("sysctl", "present"),
+        State::KernelModule(_) => ("kmod", "present"),
+        State::Mount(_) => ("mount", "mounted"),
+        State::HostsEntry(_) => ("host", "present"),
+        State::User(_) => ("user", "present"),
+        State::Group(_) => ("group", "present"),
+        State::Command(_) => ("cmd", "run"),
+        State::Certificate(_) | State::Authority(_) => ("x509", "certificate_managed"),
+        State::KeyPair(_) => ("x509", "private_key_managed"),
+        State::Swap(_) => ("metalk8s", "swap"),
+        State::Opening(_) => ("metalk8s", "opening"),
+        State::RandomKey(_) => ("metalk8s", "random_key"),
+        State::Image(_) => ("containerd", "image_managed"),
+        State::StaticPod(_) => ("metalk8s", "static_pod_managed"),
+        State::Kubeconfig(_) => ("metalk8s_kubeconfig", "managed"),
+        State::Object(_) => ("metalk8s_kubernetes", "object_present"),
+        State::NodeMetadata(_) => ("metalk8s_kubernetes", "node_managed"),
+        State::Wait(_) => ("metalk8s", "wait"),
+    }
+}
