@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod archive;
+mod run;
 mod salt_call;
 
 use std::{
@@ -13,6 +14,7 @@ use metalk8s_diagnostics::Output;
 use metalk8s_types::paths;
 
 pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
+pub use run::{Journals, Run, RunCommand};
 pub use salt_call::{LogLevel, SaltCall};
 
 /// Kubernetes for a company's own machines, from one archive.
@@ -33,6 +35,7 @@ pub struct Args {
 pub enum Command {
     Bootstrap(Bootstrap),
     Archive(Archive),
+    Run(Run),
     Explain(Explain),
     Repositories(Repositories),
     ApiserverProxy(ApiserverProxy),
@@ -170,4 +173,10 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_names_no_run_is_refused() {
+        Args::try_parse_from(["metalk8s", "run", "show", "20260112071130203596"]).unwrap();
+        let err = Args::try_parse_from(["metalk8s", "run", "show", "../etc/passwd"]).unwrap_err();
+        assert!(err.to_string().contains("is not the name of a run"), "{err}");
+    }
 }

@@ -6,6 +6,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod explain;
 mod procedure;
 pub(crate) mod repositories;
+pub(crate) mod run;
 pub(crate) mod salt_call;
 
 use tokio::signal::unix::{SignalKind, signal};

@@ -13,6 +13,7 @@ mod observer;
 mod pillar;
 pub mod precheck;
 mod run_journal;
+pub mod runs;
 pub mod stages;
 #[cfg(test)]
 mod testing;

@@ -4,10 +4,17 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
 use rustix::fs::{FlockOperation, flock};
+
+/// How often a lock is asked for before it counts as held.
+const ATTEMPTS: u32 = 5;
+/// The time between two attempts.
+const BETWEEN: Duration = Duration::from_millis(20);
 
 /// A lock that lasts as long as this value; the kernel lets it go when the process ends in any way.
 #[derive(Debug)]
@@ -62,7 +69,7 @@ pub fn lock(path: &Path, what: &str) -> Result<RunLock, LockError> {
     }
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    if !take(&file) {
         let mut holder = String::new();
         // A holder that has not written its name yet is a holder all the same.
         let _ = file.read_to_string(&mut holder);
@@ -72,6 +79,25 @@ pub fn lock(path: &Path, what: &str) -> Result<RunLock, LockError> {
     file.rewind().map_err(failed)?;
     writeln!(file, "{what}, process {}", std::process::id()).map_err(failed)?;
     Ok(RunLock { _file: file })
+}
+
+/// Who has the lock at `path`, in the words it wrote about itself; `None` where nobody has it.
+pub(crate) fn holder(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    flock(&file, FlockOperation::NonBlockingLockShared).err()?;
+    let mut holder = String::new();
+    let _ = file.read_to_string(&mut holder);
+    Some(holder.trim().to_owned())
+}
+
+/// Somebody who only asks for the [`holder`] has it for a moment, too.
+fn take(file: &File) -> bool {
+    (0..ATTEMPTS).any(|attempt| {
+        if attempt > 0 {
+            thread::sleep(BETWEEN);
+        }
+        flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+    })
 }
 
 #[cfg(test)]
@@ -87,5 +113,25 @@ mod tests {
         assert!(matches!(&error, LockError::Held { holder } if holder.starts_with("bootstrap, process ")));
         drop(first);
         lock(&path, "bootstrap").unwrap();
+    }
+
+    #[test]
+    fn who_asks_for_the_holder_is_told_and_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        assert_eq!(holder(&path), None);
+        let first = lock(&path, "bootstrap").unwrap();
+        assert!(holder(&path).unwrap().starts_with("bootstrap, process "));
+        drop(first);
+        assert_eq!(holder(&path), None);
+
+        let asking = File::open(&path).unwrap();
+        flock(&asking, FlockOperation::NonBlockingLockShared).unwrap();
+        let asked = thread::spawn(move || {
+            thread::sleep(BETWEEN);
+            drop(asking);
+        });
+        lock(&path, "bootstrap").unwrap();
+        asked.join().unwrap();
     }
 }

@@ -22,4 +22,7 @@ super::explanations! { START:
     DISK_FULL = "MK1007", "no space is left on the device",
         "A file could not be written because the file system it is on is full. Files are written beside and renamed, so the old contents are still there.",
         "Free space on the named file system (`df -h`), then start the same command again.";
+    RUN_UNKNOWN = "MK1008", "there is no such run",
+        "Runs are known by their journals on this machine; of each kind the last twenty are kept.",
+        "`metalk8s run list` shows the runs there are.";
 }
