@@ -117,9 +117,13 @@ fn the_words_of_a_real_host_come_out_as_salts() {
     let entry = place.entry(&words, words[2]);
     assert_eq!(entry["changes"], json!({words[2]: {"mode": "0700"}, "mode": "0700"}));
     let failed = place.entry(&["state.apply", "web"], "failing");
-    let comment = failed["comment"].as_str().unwrap();
-    assert!(comment.starts_with("Command \"echo why >&2; exit 3\" run\n"), "{comment}");
-    assert!(comment.ends_with("exit status 3: why"), "{comment}");
+    assert_eq!(failed["comment"], "Command \"echo why >&2; exit 3\" run");
+    let changes = &failed["changes"];
+    assert_eq!(
+        (&changes["retcode"], &changes["stdout"], &changes["stderr"]),
+        (&json!(3), &json!(""), &json!("why"))
+    );
+    assert!(changes["pid"].is_u64(), "{changes}");
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub struct World {
     pub ran: Vec<Vec<String>>,
     /// Programs that fail, such as those of `unless`; all others succeed.
     pub failing: BTreeSet<Vec<String>>,
+    /// What programs write; all others write nothing.
+    pub says: BTreeMap<Vec<String>, String>,
     /// Images of the container runtime: reference to digest.
     pub images: BTreeMap<String, String>,
     /// Kubernetes objects by `Kind namespace/name`.
@@ -279,6 +281,14 @@ impl World {
         }
     }
 
+    /// A change with what the program of a command said.
+    fn done(&self, state: &State, change: Change) -> Change {
+        match state {
+            State::Command(command) => Change { ran: Some(self.said(command)), ..change },
+            _ => change,
+        }
+    }
+
     fn check_condition(&self, wait: &Wait) -> Option<Change> {
         let words = wait.until.to_string();
         let left = self.conditions.get(&words).copied().unwrap_or(0);
@@ -320,15 +330,16 @@ impl Hands for FakeHost {
     async fn apply(&self, state: &State, change: &Change) -> Result<Change, StateError> {
         take_turns().await;
         let label = state.label();
-        {
+        let done = {
             let mut inner = self.inner();
             inner.calls.push(Call::Apply(label.clone()));
             inner.fail_if_asked(FailOn::Apply, &label)?;
             inner.world.make(state)?;
             inner.fail_if_asked(FailOn::AfterApply, &label)?;
-        }
+            inner.world.done(state, change.clone())
+        };
         self.maybe_freeze().await;
-        Ok(change.clone())
+        Ok(done)
     }
 
     async fn react(&self, state: &State) -> Result<Option<Change>, StateError> {
@@ -337,7 +348,8 @@ impl Hands for FakeHost {
             let mut inner = self.inner();
             inner.calls.push(Call::React(label.clone()));
             inner.fail_if_asked(FailOn::React, &label)?;
-            inner.world.react(state)
+            let reaction = inner.world.react(state);
+            reaction.map(|change| inner.world.done(state, change))
         };
         if reaction.is_some() {
             self.maybe_freeze().await;

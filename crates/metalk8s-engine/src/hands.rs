@@ -36,6 +36,22 @@ pub struct Change {
     pub before: Option<String>,
     /// The text after, where it may be shown.
     pub after: Option<String>,
+    /// How a program ended that was run. Not stored: nobody knows whether what it said is a secret.
+    #[serde(skip)]
+    pub ran: Option<Ran>,
+}
+
+/// How a program ended and what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Its process; `None` where it could not be found out.
+    pub pid: Option<u32>,
+    /// What it ended with; the number of a signal that ended it is negative.
+    pub status: i32,
+    /// What it wrote, bounded.
+    pub stdout: String,
+    /// What it wrote for people, bounded.
+    pub stderr: String,
 }
 
 /// What kind of change.
@@ -65,6 +81,8 @@ pub struct StateError {
     /// How long after the first failure trying again can still help, where that is known. Otherwise a few
     /// attempts are enough.
     pub passes_within: Option<Duration>,
+    /// What was done all the same, such as a program that ran and failed.
+    pub done: Option<Box<Change>>,
     /// The cause.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -73,20 +91,27 @@ pub struct StateError {
 impl Change {
     /// A change without texts to compare.
     pub fn new(kind: ChangeKind, summary: impl Into<String>) -> Self {
-        Self { kind, summary: summary.into(), before: None, after: None }
+        Self { kind, summary: summary.into(), before: None, after: None, ran: None }
     }
 }
 
 impl StateError {
     /// An error that stays until somebody acts.
     pub fn new(doing: impl Into<String>) -> Self {
-        Self { doing: doing.into(), retryable: false, passes_within: None, source: None }
+        Self { doing: doing.into(), retryable: false, passes_within: None, done: None, source: None }
     }
 
     /// The same error with its cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same error, with what was done all the same.
+    #[must_use]
+    pub fn having_done(mut self, change: Change) -> Self {
+        self.done = Some(Box::new(change));
         self
     }
 

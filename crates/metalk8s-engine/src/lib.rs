@@ -24,7 +24,7 @@ pub use chain::Chain;
 pub use check::{check_all, test};
 pub use clock::{Clock, SystemClock};
 pub use graph::{Graph, GraphError, Requisite, RequisiteKind, StateId, Step};
-pub use hands::{Change, ChangeKind, Hands, StateError};
+pub use hands::{Change, ChangeKind, Hands, Ran, StateError};
 pub use observer::Observer;
 pub use plan::{Plan, PlanStep, Planned};
 pub use report::{Outcome, Report, StepReport, Totals};

@@ -27,7 +27,7 @@ pub struct StepReport {
     pub outcome: Outcome,
     /// One line for a person.
     pub comment: String,
-    /// What was changed, or would be.
+    /// What was changed, or would be. A program that failed was run all the same.
     pub changes: Vec<Change>,
     /// Where it failed: the causes, outermost first.
     pub causes: Vec<String>,

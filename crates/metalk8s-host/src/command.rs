@@ -1,10 +1,13 @@
 //! Programs run when their conditions ask for it.
 
-use std::time::Duration;
+use std::{os::unix::process::ExitStatusExt, time::Duration};
 
-use metalk8s_engine::{Change, ChangeKind, StateError, state::Command};
+use metalk8s_engine::{Change, ChangeKind, Ran, StateError, state::Command};
 
 use crate::{Host, doing::Doing, program::Program};
+
+/// How much is kept of each output: it is shown to people and held in memory.
+const MOST_KEPT: usize = 1 << 20;
 
 pub(crate) async fn check(host: &Host, wish: &Command) -> Result<Option<Change>, StateError> {
     if wish.only_on_change || !asked_for(host, wish).await? {
@@ -13,20 +16,28 @@ pub(crate) async fn check(host: &Host, wish: &Command) -> Result<Option<Change>,
     Ok(Some(change(wish)))
 }
 
-pub(crate) async fn apply(host: &Host, wish: &Command) -> Result<(), StateError> {
-    program(host, wish, &wish.argv)?
-        .run()
-        .await
-        .doing(|| format!("could not run `{}`", wish.argv.first().map_or("", String::as_str)))?;
-    Ok(())
+/// Returns what it said, also where it failed.
+pub(crate) async fn apply(host: &Host, wish: &Command) -> Result<Change, StateError> {
+    let doing = || format!("could not run `{}`", wish.argv.first().map_or("", String::as_str));
+    let program = program(host, wish, &wish.argv)?.keeping(MOST_KEPT);
+    let line = program.line().to_owned();
+    let output = program.output().await.doing(doing)?;
+    let failure = output.failure(&line);
+    let status = output.status.code().or(output.status.signal().map(|signal| -signal));
+    let ran =
+        Ran { pid: output.pid, status: status.unwrap_or(-1), stdout: output.stdout, stderr: output.stderr };
+    let change = Change { ran: Some(ran), ..change(wish) };
+    match failure {
+        None => Ok(change),
+        Some(err) => Err(err).doing(doing).map_err(|err| err.having_done(change)),
+    }
 }
 
 pub(crate) async fn react(host: &Host, wish: &Command) -> Result<Option<Change>, StateError> {
     if !wish.only_on_change || !asked_for(host, wish).await? {
         return Ok(None);
     }
-    apply(host, wish).await?;
-    Ok(Some(change(wish)))
+    apply(host, wish).await.map(Some)
 }
 
 /// Whether its conditions ask for it. A command without any is asked for each time.
@@ -123,6 +134,35 @@ mod tests {
         assert_eq!(react(&lab.host, &command).await.unwrap().unwrap().summary, "run x now");
         assert_eq!(lab.calls(), ["x now"]);
         assert_eq!(react(&lab.host, &wish(&["x"])).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_command_said_is_told_also_where_it_failed() {
+        let lab = Lab::new();
+        lab.program("talker", "echo out; echo err >&2; exit ${1:-0}");
+        let ran = apply(&lab.host, &wish(&["talker"])).await.unwrap().ran.unwrap();
+        assert_eq!((ran.status, &*ran.stdout, &*ran.stderr), (0, "out\n", "err\n"));
+        assert!(ran.pid.is_some_and(|pid| pid > 1), "{ran:?}");
+        let err = apply(&lab.host, &wish(&["talker", "3"])).await.unwrap_err();
+        assert!(chain(&err).contains("ended with exit status 3: err"), "{}", chain(&err));
+        let ran = err.done.unwrap().ran.unwrap();
+        assert_eq!((ran.status, &*ran.stdout), (3, "out\n"));
+    }
+
+    #[tokio::test]
+    async fn the_number_of_a_signal_is_told_as_a_negative_status() {
+        let lab = Lab::new();
+        lab.program("suicidal", "kill -KILL $$");
+        let err = apply(&lab.host, &wish(&["suicidal"])).await.unwrap_err();
+        assert_eq!(err.done.unwrap().ran.unwrap().status, -9);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_says_too_much_is_cut_with_a_note() {
+        let lab = Lab::new();
+        lab.program("loud", "head -c 3000000 /dev/zero | tr '\\0' x");
+        let ran = apply(&lab.host, &wish(&["loud"])).await.unwrap().ran.unwrap();
+        assert_eq!(ran.stdout.trim_start_matches('x'), "\n[cut after 1048576 bytes]");
     }
 
     #[tokio::test]

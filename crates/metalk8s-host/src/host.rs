@@ -239,7 +239,7 @@ impl Hands for Host {
             State::User(wish) => accounts::apply_user(self, wish).await?,
             State::Group(wish) => accounts::apply_group(self, wish).await?,
             State::Opening(wish) => firewall::apply(self, wish).await?,
-            State::Command(wish) => command::apply(self, wish).await?,
+            State::Command(wish) => return command::apply(self, wish).await,
             State::Image(wish) => image::apply(self, wish).await?,
             State::StaticPod(wish) => static_pod::apply(self, wish)?,
             State::KeyPair(wish) => keys::key_pair::apply(self, wish)?,

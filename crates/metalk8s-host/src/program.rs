@@ -32,11 +32,14 @@ pub(crate) struct Program {
     command: Command,
     line: String,
     deadline: Duration,
+    /// Output beyond this is cut, where it is no error.
+    kept: Option<usize>,
 }
 
 /// What a program said and how it ended.
 #[derive(Debug)]
 pub(crate) struct Output {
+    pub(crate) pid: Option<u32>,
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -79,7 +82,7 @@ impl Host {
         // Messages are read by us: they must not be translated.
         command.env("PATH", path).env("LC_ALL", "C").stdin(Stdio::null());
         command.process_group(0).kill_on_drop(true);
-        Program { command, line: name.to_string_lossy().into_owned(), deadline: USUAL_DEADLINE }
+        Program { command, line: name.to_string_lossy().into_owned(), deadline: USUAL_DEADLINE, kept: None }
     }
 
     /// Whether a program of that name is installed.
@@ -132,18 +135,26 @@ impl Program {
         self
     }
 
+    /// Keeps so many bytes of each output and notes where more was cut, instead of failing: for programs
+    /// that are not ours.
+    pub(crate) fn keeping(mut self, bytes: usize) -> Self {
+        self.kept = Some(bytes);
+        self
+    }
+
+    /// The words it is run by.
+    pub(crate) fn line(&self) -> &str {
+        &self.line
+    }
+
     /// Runs it; anything but success is an error.
     pub(crate) async fn run(self) -> Result<Output, ProgramError> {
         let line = self.line.clone();
         let output = self.output().await?;
-        if output.status.success() {
-            return Ok(output);
+        match output.failure(&line) {
+            None => Ok(output),
+            Some(err) => Err(err),
         }
-        Err(ProgramError::Failed {
-            line: shortened(&line),
-            status: ending(output.status),
-            stderr: last_lines(if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr }),
-        })
     }
 
     /// Whether it succeeds; a program that is not installed does not.
@@ -157,7 +168,7 @@ impl Program {
 
     /// Runs it, however it ends.
     pub(crate) async fn output(self) -> Result<Output, ProgramError> {
-        let Self { mut command, line, deadline } = self;
+        let Self { mut command, line, deadline, kept } = self;
         let line = shortened(&line);
         tracing::debug!(program = %line, "running");
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -169,8 +180,10 @@ impl Program {
         })?;
         // With it goes our end of its input: otherwise a writer would never see that the program has ended.
         drop(command);
-        let stdout = collect(child.stdout.take());
-        let stderr = collect(child.stderr.take());
+        let pid = child.id();
+        let most = kept.unwrap_or(MOST_OUTPUT);
+        let stdout = collect(child.stdout.take(), most);
+        let stderr = collect(child.stderr.take(), most);
         let ended = timeout(deadline, child.wait()).await;
         let Ok(status) = ended else {
             end(&mut child).await;
@@ -178,12 +191,34 @@ impl Program {
         };
         let status = status.map_err(|source| ProgramError::Start { line: line.clone(), source })?;
         let (stdout, stderr) = (stdout.finish().await, stderr.finish().await);
-        if stdout.len() > MOST_OUTPUT {
+        if kept.is_none() && stdout.len() > most {
             return Err(ProgramError::TooMuch { line });
         }
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
+        Ok(Output { pid, status, stdout: text(stdout, most), stderr: text(stderr, most) })
     }
+}
+
+impl Output {
+    /// Why it was no success.
+    pub(crate) fn failure(&self, line: &str) -> Option<ProgramError> {
+        let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
+        (!self.status.success()).then(|| ProgramError::Failed {
+            line: shortened(line),
+            status: ending(self.status),
+            stderr: last_lines(said),
+        })
+    }
+}
+
+/// Output as text, with a note where it was longer.
+fn text(mut bytes: Vec<u8>, most: usize) -> String {
+    let is_cut = bytes.len() > most;
+    bytes.truncate(most);
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    if is_cut {
+        text.push_str(&format!("\n[cut after {most} bytes]"));
+    }
+    text
 }
 
 /// Starts it. A program that was written a moment ago may still be open in a child that another thread is
@@ -206,7 +241,7 @@ struct Collecting {
     task: tokio::task::JoinHandle<()>,
 }
 
-fn collect(stream: Option<impl AsyncRead + Unpin + Send + 'static>) -> Collecting {
+fn collect(stream: Option<impl AsyncRead + Unpin + Send + 'static>, most: usize) -> Collecting {
     let bytes = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&bytes);
     let task = tokio::spawn(async move {
@@ -216,7 +251,7 @@ fn collect(stream: Option<impl AsyncRead + Unpin + Send + 'static>) -> Collectin
             let mut bytes = into.lock().unwrap_or_else(PoisonError::into_inner);
             // One byte more than allowed is kept, to know that there was more; the rest is drained,
             // because a program that cannot write would never end.
-            let room = (MOST_OUTPUT + 1).saturating_sub(bytes.len());
+            let room = (most + 1).saturating_sub(bytes.len());
             bytes.extend_from_slice(&buffer[..read.min(room)]);
         }
     });

@@ -89,8 +89,12 @@ local:
      Started: 00:00:00.000000
     Duration: 0.0 ms
      Changes:   \n              ----------
+              pid:
+                  1
               retcode:
                   0
+              stderr:
+              stdout:
 
 Summary for local
 -------------

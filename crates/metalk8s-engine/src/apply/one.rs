@@ -50,7 +50,8 @@ impl One<'_> {
             Ok(done) => (done, Vec::new()),
             Err(err) => {
                 let causes = causes(&err);
-                (Done { outcome: Outcome::Failed, comment: err.doing, changes: Vec::new() }, causes)
+                let changes = err.done.map(|change| *change).into_iter().collect();
+                (Done { outcome: Outcome::Failed, comment: err.doing, changes }, causes)
             }
         };
         StepReport {
@@ -143,6 +144,7 @@ impl One<'_> {
                 doing: format!("could not find out whether `{}` is about to change", other.id),
                 retryable: err.retryable,
                 passes_within: err.passes_within,
+                done: None,
                 source: Some(Box::new(err)),
             })?;
             if check.is_some() {
@@ -177,6 +179,7 @@ impl One<'_> {
                     doing: format!("waited {} s until {}, in vain", wait.deadline_seconds, wait.until),
                     retryable: true,
                     passes_within: None,
+                    done: None,
                     source: Some(Box::new(last_seen)),
                 });
             }

@@ -47,10 +47,9 @@ impl World {
             _ => None,
         };
         Ok(Some(Change {
-            kind,
-            summary: format!("write {}", path.display()),
             before: found.and_then(text),
             after: text(&wanted),
+            ..Change::new(kind, format!("write {}", path.display()))
         }))
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Unit, World};
 use crate::{
-    Change, ChangeKind, State, StateError,
+    Change, ChangeKind, Ran, State, StateError,
     state::{Command, NodeMetadata, Packages, Service},
 };
 
@@ -194,7 +194,9 @@ impl World {
     fn run(&mut self, command: &Command) -> Result<(), StateError> {
         self.ran.push(command.argv.clone());
         if self.failing.contains(&command.argv) {
-            return Err(StateError::new(format!("`{}` ended with status 1", command.argv.join(" "))));
+            let line = command.argv.join(" ");
+            let ran = Change { ran: Some(self.said(command)), ..Change::new(ChangeKind::Run, "") };
+            return Err(StateError::new(format!("`{line}` ended with status 1")).having_done(ran));
         }
         if let Some(path) = &command.creates {
             self.write(path, "");
@@ -203,6 +205,13 @@ impl World {
             self.failing.remove(argv);
         }
         Ok(())
+    }
+
+    /// How the command that ran last ended.
+    pub(super) fn said(&self, command: &Command) -> Ran {
+        let stdout = self.says.get(&command.argv).cloned().unwrap_or_default();
+        let status = i32::from(self.failing.contains(&command.argv));
+        Ran { pid: u32::try_from(self.ran.len()).ok(), status, stdout, stderr: String::new() }
     }
 
     fn has_metadata(&self, wanted: &NodeMetadata) -> bool {

@@ -46,8 +46,6 @@ pub(super) fn missing(node: &Node, wish: &NodeMetadata) -> Option<Missing> {
     patch["metadata"] = metadata;
     Some(Missing {
         change: Change {
-            kind: ChangeKind::Update,
-            summary: format!("give Node `{}` the {}", wish.node, words.join("; ")),
             before: Some(show(
                 node.metadata.labels.as_ref(),
                 node.metadata.annotations.as_ref(),
@@ -56,6 +54,7 @@ pub(super) fn missing(node: &Node, wish: &NodeMetadata) -> Option<Missing> {
                 &before,
             )),
             after: Some(show(Some(&labels), Some(&annotations), &labels, &annotations, &after)),
+            ..Change::new(ChangeKind::Update, format!("give Node `{}` the {}", wish.node, words.join("; ")))
         },
         patch,
     })

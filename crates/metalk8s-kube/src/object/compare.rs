@@ -23,10 +23,9 @@ pub(super) fn change(before: Option<&Value>, after: &Value) -> Option<Change> {
         Some(_) => (ChangeKind::Update, format!("update {name}")),
     };
     Some(Change {
-        kind,
-        summary,
         before: before.as_ref().map(|before| show(before, None)),
         after: Some(show(&after, before.as_ref())),
+        ..Change::new(kind, summary)
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a state changed, under Salt's keys.
 
-use metalk8s_engine::{Change, ChangeKind, State};
+use metalk8s_engine::{Change, ChangeKind, Ran, State};
 use serde_json::{Map, Value, json};
 
 use super::Told;
@@ -36,8 +36,7 @@ impl Told<'_> {
             State::Symlink(_) => json!({"new": name}),
             State::Absent(_) => json!({"removed": name}),
             State::Command(_) if is_test => json!({"cmd": name}),
-            // A command that ends otherwise has failed.
-            State::Command(_) => json!({"retcode": 0}),
+            State::Command(_) => ran(change),
             _ => plain(change),
         };
         match told {
@@ -57,6 +56,16 @@ fn plain(change: &Change) -> Value {
         ChangeKind::Wait => "waited",
     };
     json!({kind: change.summary})
+}
+
+/// How a command ended, with the blanks at the ends of what it said removed as Salt does.
+fn ran(change: &Change) -> Value {
+    match &change.ran {
+        Some(Ran { pid, status, stdout, stderr }) => {
+            json!({"pid": pid, "retcode": status, "stdout": stdout.trim_end(), "stderr": stderr.trim_end()})
+        }
+        None => json!({"retcode": 0}),
+    }
 }
 
 fn diff(change: &Change) -> Option<String> {

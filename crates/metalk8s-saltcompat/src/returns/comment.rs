@@ -113,9 +113,13 @@ impl Told<'_> {
         })
     }
 
-    /// A command that was run and failed is told as Salt does, and why by the host's own words.
+    /// A command that was run and failed is told as Salt does; one that could not be run, or did not end, by
+    /// the host's own words.
     fn failed(&self) -> String {
         match self.state() {
+            State::Command(_) if self.report.changes.iter().any(|change| change.ran.is_some()) => {
+                format!("Command \"{}\" run", self.name())
+            }
             State::Command(_) if !self.report.causes.is_empty() => {
                 format!("Command \"{}\" run\n{}", self.name(), self.report.causes.join("\n"))
             }
