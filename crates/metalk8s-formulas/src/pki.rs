@@ -192,10 +192,8 @@ fn leaves<'a>(grains: &'a Grains, pillar: &Pillar) -> Vec<Leaf<'a>> {
 
 /// `kubectl` works for root without an option; a configuration of root's own is left alone.
 fn add_link_for_root(graph: &mut Graph, admin: &StateId) {
-    let folder = graph.add(
-        "kubectl's folder of root",
-        State::Directory(Directory { path: "/root/.kube".into(), mode: 0o750, user: None, group: None }),
-    );
+    let folder =
+        graph.add("kubectl's folder of root", State::Directory(Directory::new("/root/.kube", 0o750)));
     let link = graph.add(
         "kubectl's configuration of root",
         State::Command(Command {

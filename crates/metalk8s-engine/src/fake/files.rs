@@ -98,7 +98,7 @@ impl World {
         let (old_user, old_group) = self.owner(path);
         Ok(Entry::File {
             text,
-            mode: *mode,
+            mode: mode.or(self.mode(path)).unwrap_or(0o644),
             user: user.clone().unwrap_or(old_user),
             group: group.clone().unwrap_or(old_group),
         })
@@ -108,9 +108,17 @@ impl World {
         let Directory { path, mode, user, group } = directory;
         let (old_user, old_group) = self.owner(path);
         Entry::Directory {
-            mode: *mode,
+            mode: mode.or(self.mode(path)).unwrap_or(0o755),
             user: user.clone().unwrap_or(old_user),
             group: group.clone().unwrap_or(old_group),
+        }
+    }
+
+    /// The permission bits of a path now.
+    fn mode(&self, path: &Path) -> Option<u32> {
+        match self.files.get(path)? {
+            Entry::File { mode, .. } | Entry::Directory { mode, .. } => Some(*mode),
+            Entry::Symlink(_) => None,
         }
     }
 

@@ -11,8 +11,8 @@ pub struct File {
     pub path: PathBuf,
     /// What it holds.
     pub contents: Contents,
-    /// Permission bits, such as `0o644`.
-    pub mode: u32,
+    /// Permission bits, such as `0o644`; `None` leaves them, and means 0644 for a new file.
+    pub mode: Option<u32>,
     /// Name of the owner; `None` leaves it, and means root for a new file.
     pub user: Option<String>,
     /// Name of the group; `None` leaves it, and means root for a new file.
@@ -46,8 +46,8 @@ pub enum Contents {
 pub struct Directory {
     /// Absolute path; missing parents are made with mode 0755.
     pub path: PathBuf,
-    /// Permission bits, such as `0o755`.
-    pub mode: u32,
+    /// Permission bits, such as `0o755`; `None` leaves them, and means 0755 for a new directory.
+    pub mode: Option<u32>,
     /// Name of the owner; `None` leaves it, and means root for a new directory.
     pub user: Option<String>,
     /// Name of the group; `None` leaves it, and means root for a new directory.
@@ -76,7 +76,7 @@ impl File {
         Self {
             path: path.into(),
             contents: Contents::Text(text.into()),
-            mode: 0o644,
+            mode: Some(0o644),
             user: None,
             group: None,
             validate: None,
@@ -86,7 +86,7 @@ impl File {
     /// The same file with other permission bits.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = mode;
+        self.mode = Some(mode);
         self
     }
 }
@@ -94,6 +94,6 @@ impl File {
 impl Directory {
     /// A directory of root.
     pub fn new(path: impl Into<PathBuf>, mode: u32) -> Self {
-        Self { path: path.into(), mode, user: None, group: None }
+        Self { path: path.into(), mode: Some(mode), user: None, group: None }
     }
 }

@@ -1,6 +1,6 @@
 //! Directories.
 
-use std::{fs, io};
+use std::{fs, io, os::unix::fs::MetadataExt};
 
 use metalk8s_engine::{Change, ChangeKind, StateError, state::Directory};
 
@@ -21,21 +21,26 @@ pub(crate) fn check(host: &Host, wish: &Directory) -> Result<Option<Change>, Sta
         }
         Err(err) => return Err(err).doing(|| format!("could not read `{path}`")),
     };
-    let differences = wished(wish).differences(host, &found)?;
+    let differences = wished(wish, Some(&found)).differences(host, &found)?;
     Ok((!differences.is_empty())
         .then(|| Change::new(ChangeKind::Update, format!("change {path}: {}", differences.join(", ")))))
 }
 
 pub(crate) fn apply(host: &Host, wish: &Directory) -> Result<(), StateError> {
     let doing = || format!("could not make the directory `{}`", wish.path.display());
-    let numbers = wished(wish).numbers(host)?;
+    // An unknown owner is told before anything is made.
+    wished(wish, None).numbers(host)?;
     let real = host.real(&wish.path)?;
     make_directories(&real).doing(doing)?;
-    give(&fs::File::open(&real).doing(doing)?, numbers).doing(doing)
+    let directory = fs::File::open(&real).doing(doing)?;
+    let found = directory.metadata().doing(doing)?;
+    give(&directory, wished(wish, Some(&found)).numbers(host)?).doing(doing)
 }
 
-fn wished(wish: &Directory) -> Wished<'_> {
-    Wished { mode: wish.mode, user: wish.user.as_deref(), group: wish.group.as_deref() }
+/// A directory whose mode is not wished for keeps the one it has; a new one was made with 0755.
+fn wished<'w>(wish: &'w Directory, found: Option<&fs::Metadata>) -> Wished<'w> {
+    let mode = wish.mode.or(found.map(MetadataExt::mode)).unwrap_or(0o755);
+    Wished { mode, user: wish.user.as_deref(), group: wish.group.as_deref() }
 }
 
 #[cfg(test)]
@@ -55,6 +60,19 @@ mod tests {
         assert_eq!((mode("/var/lib/a"), mode("/var/lib/a/b")), (0o755, 0o700));
         lab.settles(&State::Directory(Directory::new("/var/lib/a/b", 0o750))).await;
         assert_eq!(mode("/var/lib/a/b"), 0o750);
+    }
+
+    #[tokio::test]
+    async fn a_directory_whose_mode_is_not_wished_for_keeps_it() {
+        let lab = Lab::new();
+        let wish = State::Directory(Directory { mode: None, ..Directory::new("/srv/a", 0) });
+        lab.settles(&wish).await;
+        let mode = || fs::metadata(lab.path("/srv/a")).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(), 0o755);
+        fs::set_permissions(lab.path("/srv/a"), fs::Permissions::from_mode(0o1777)).unwrap();
+        assert_eq!(lab.check(&wish).await.unwrap(), None);
+        apply(&lab.host, &Directory { mode: None, ..Directory::new("/srv/a", 0) }).unwrap();
+        assert_eq!(mode(), 0o1777);
     }
 
     #[tokio::test]

@@ -53,15 +53,20 @@ pub(crate) async fn check(host: &Host, wish: &File) -> Result<Option<Change>, St
         let before = text_before(wish, &mut found).doing(|| format!("could not read `{path}`"))?;
         return Ok(Some(with_texts(wish, before, Change::new(ChangeKind::Update, format!("write {path}")))));
     }
-    let differences = wished(wish).differences(host, &found.1)?;
+    let differences = wished(wish, Some(&found.1)).differences(host, &found.1)?;
     Ok((!differences.is_empty())
         .then(|| Change::new(ChangeKind::Update, format!("change {path}: {}", differences.join(", ")))))
 }
 
 pub(crate) async fn apply(host: &Host, wish: &File) -> Result<(), StateError> {
     let doing = || format!("could not write `{}`", wish.path.display());
-    let numbers = wished(wish).numbers(host)?;
-    if let Found::File(file, metadata) = find(host, &wish.path)? {
+    let found = find(host, &wish.path)?;
+    let metadata = match &found {
+        Found::File(_, metadata) => Some(metadata),
+        Found::Nothing | Found::Other => None,
+    };
+    let numbers = wished(wish, metadata).numbers(host)?;
+    if let Found::File(file, metadata) = found {
         let mut found = (file, metadata);
         if holds(host, wish, &mut found).await? {
             return give(&found.0, numbers).doing(doing);
@@ -84,8 +89,10 @@ pub(crate) async fn apply(host: &Host, wish: &File) -> Result<(), StateError> {
     draft.commit(numbers).doing(doing)
 }
 
-fn wished(wish: &File) -> Wished<'_> {
-    Wished { mode: wish.mode, user: wish.user.as_deref(), group: wish.group.as_deref() }
+/// A file whose mode is not wished for keeps the one it has.
+fn wished<'w>(wish: &'w File, found: Option<&Metadata>) -> Wished<'w> {
+    let mode = wish.mode.or(found.map(MetadataExt::mode)).unwrap_or(0o644);
+    Wished { mode, user: wish.user.as_deref(), group: wish.group.as_deref() }
 }
 
 fn find(host: &Host, path: &Path) -> Result<Found, StateError> {

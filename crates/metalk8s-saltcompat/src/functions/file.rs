@@ -47,7 +47,7 @@ fn managed(args: &mut Args<'_>) -> Option<State> {
     args.boolean("makedirs");
     let path = args.name_as_path();
     let contents = contents(args);
-    let mode = args.mode("mode").unwrap_or(0o644);
+    let mode = args.mode("mode");
     let (user, group) = (args.text("user"), args.text("group"));
     // `$0` is the new file, whatever its path holds.
     let validate = args.text("check_cmd").map(|command| {
@@ -145,7 +145,7 @@ fn source(args: &mut Args<'_>, node: &Node) -> Option<Contents> {
 fn directory(args: &mut Args<'_>) -> Option<State> {
     args.boolean("makedirs");
     let path = args.name_as_path();
-    let mode = args.mode("mode").or_else(|| args.mode("dir_mode")).unwrap_or(0o755);
+    let mode = args.mode("mode").or_else(|| args.mode("dir_mode"));
     let (user, group) = (args.text("user"), args.text("group"));
     Some(State::Directory(Directory { path: path?, mode, user, group }))
 }

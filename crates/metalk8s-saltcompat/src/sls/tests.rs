@@ -62,6 +62,18 @@ fn all_ways_to_write_a_state_mean_the_same() {
 }
 
 #[test]
+fn without_a_mode_none_is_wished_for() {
+    let compiled = read("/x: {file.managed: [{contents: hello}]}\n/d: {file.directory: []}\n");
+    for step in compiled.graph.steps() {
+        match &step.state {
+            State::File(file) => assert_eq!(file.mode, None),
+            State::Directory(directory) => assert_eq!(directory.mode, None),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn an_id_may_hold_several_functions_and_names() {
     let compiled = read(
         "nginx:\n  pkg.installed: []\n  service.running:\n    - enable: True\n    - require: [{pkg: nginx}]\n\
@@ -84,7 +96,7 @@ fn an_id_may_hold_several_functions_and_names() {
             State::Directory(directory) => directory.mode,
             other => panic!("{other:?}"),
         });
-    assert_eq!(modes, [0o750, 0o700]);
+    assert_eq!(modes, [Some(0o750), Some(0o700)]);
 }
 
 #[test]

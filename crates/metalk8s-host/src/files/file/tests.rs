@@ -32,6 +32,18 @@ async fn a_file_is_made_changed_and_given_another_mode() {
 }
 
 #[tokio::test]
+async fn a_file_whose_mode_is_not_wished_for_keeps_it() {
+    let lab = Lab::new();
+    let wish = |text: &str| State::File(File { mode: None, ..File::text("/etc/x", text) });
+    lab.settles(&wish("new\n")).await;
+    assert_eq!(mode(&lab.path("/etc/x")), 0o644);
+    lab.settles(&State::File(File::text("/etc/x", "new\n").mode(0o600))).await;
+    assert_eq!(lab.check(&wish("new\n")).await.unwrap(), None);
+    lab.settles(&wish("other\n")).await;
+    assert_eq!(mode(&lab.path("/etc/x")), 0o600);
+}
+
+#[tokio::test]
 async fn contents_of_the_same_length_are_told_apart() {
     let lab = Lab::new();
     lab.file("/etc/x", "aaaa");
