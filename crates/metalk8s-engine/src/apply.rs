@@ -114,6 +114,8 @@ struct Run<'a> {
     begun: usize,
     /// How many states are worked on, of those that count.
     busy: usize,
+    /// The state whose failure stopped the run.
+    stopped: Option<StateId>,
 }
 
 /// What becomes of a state whose turn it is.
@@ -135,7 +137,7 @@ impl<'a> Run<'a> {
         let open: Vec<usize> = order.needs.iter().map(Vec::len).collect();
         let ready = (0..open.len()).filter(|position| open[*position] == 0).map(Reverse).collect();
         let reports = vec![None; open.len()];
-        Self { graph, order, observer, options, open, ready, reports, begun: 0, busy: 0 }
+        Self { graph, order, observer, options, open, ready, reports, begun: 0, busy: 0, stopped: None }
     }
 
     /// Whether a state counts for [`ApplyOptions::concurrency`]. Waiting is no work: many states that wait must
@@ -165,6 +167,10 @@ impl<'a> Run<'a> {
     }
 
     fn decide(&self, position: usize) -> Decision {
+        if let Some(because) = self.stopped.clone() {
+            let comment = format!("not run, because `{because}` failed and that stops the run");
+            return Decision::Skip(Outcome::NotRun { because }, comment);
+        }
         let needs = &self.order.needs[position];
         for &(on, edge) in needs {
             let report = self.report(on);
@@ -196,7 +202,11 @@ impl<'a> Run<'a> {
     }
 
     fn finish(&mut self, position: usize, report: StepReport) {
-        self.observer.finished(&self.graph.steps()[position], &report);
+        let step = &self.graph.steps()[position];
+        self.observer.finished(step, &report);
+        if step.stops_run && report.outcome == Outcome::Failed {
+            self.stopped.get_or_insert(report.id.clone());
+        }
         self.reports[position] = Some(report);
         for &follower in &self.order.followers[position] {
             self.open[follower] -= 1;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     ApplyOptions, Change, ChangeKind, Graph, GraphError, Hands, Outcome, Plan, PlanStep, Planned, Report,
-    StateError, StepReport,
+    StateError, StateId, Step, StepReport,
     apply::causes,
     graph::{Edge, Order},
 };
@@ -39,7 +39,25 @@ pub async fn test(graph: &Graph, hands: &dyn Hands, options: &ApplyOptions) -> R
     Ok(Report::new(reports.collect()))
 }
 
-type Look = Result<Option<Change>, StateError>;
+/// What a look at a state found.
+enum Found {
+    Right,
+    Differs(Change),
+    /// A guard leaves it alone, for this reason.
+    LeftAlone(String),
+}
+
+type Look = Result<Found, StateError>;
+
+async fn look(step: &Step, hands: &dyn Hands) -> Look {
+    if !hands.takes(&step.state) {
+        return Err(StateError::new(format!("`{}` cannot be carried out here", step.state.label())));
+    }
+    if let Some(because) = step.left_alone(hands).await? {
+        return Ok(Found::LeftAlone(because.to_owned()));
+    }
+    Ok(hands.check(&step.state).await?.map_or(Found::Right, Found::Differs))
+}
 
 /// When a state was looked at and how long that took.
 #[derive(Clone, Copy)]
@@ -53,11 +71,7 @@ async fn look_all(graph: &Graph, hands: &dyn Hands, options: &ApplyOptions) -> V
     stream::iter(graph.steps())
         .map(|step| async move {
             let (started, before) = (clock.now(), clock.elapsed());
-            let look = if hands.takes(&step.state) {
-                hands.check(&step.state).await
-            } else {
-                Err(StateError::new(format!("`{}` cannot be carried out here", step.state.label())))
-            };
+            let look = look(step, hands).await;
             (look, Time { started, took: clock.elapsed().saturating_sub(before) })
         })
         .buffered(options.concurrency.get())
@@ -73,14 +87,22 @@ fn decide_all(
     looks: Vec<(Look, Time)>,
 ) -> (Vec<PlanStep>, Vec<Time>) {
     let about_to_change: Vec<Option<bool>> =
-        looks.iter().map(|(look, _)| look.as_ref().ok().map(Option::is_some)).collect();
+        looks.iter().map(|(look, _)| Some(matches!(look.as_ref().ok()?, Found::Differs(_)))).collect();
     let mut looks: Vec<Option<(Look, Time)>> = looks.into_iter().map(Some).collect();
-    let mut seen =
-        Seen { order, options, planned: vec![None; looks.len()], pending: vec![None; looks.len()] };
+    let mut seen = Seen {
+        order,
+        options,
+        planned: vec![None; looks.len()],
+        pending: vec![None; looks.len()],
+        stopped: None,
+    };
     let mut times = Vec::with_capacity(looks.len());
     for &position in &order.sequence {
         let (look, time) = looks[position].take().expect("a sequence names each state once");
         let planned = seen.decide(graph, position, look, &about_to_change);
+        if matches!(planned, Planned::Failed { .. }) && graph.steps()[position].stops_run {
+            seen.stopped.get_or_insert(graph.steps()[position].id.clone());
+        }
         seen.planned[position] = Some(planned);
         times.push(time);
     }
@@ -100,6 +122,8 @@ struct Seen<'a> {
     planned: Vec<Option<Planned>>,
     /// The nearest state before each that will change, through any number of states that will not.
     pending: Vec<Option<usize>>,
+    /// The state whose failure stops the run.
+    stopped: Option<StateId>,
 }
 
 impl Seen<'_> {
@@ -122,6 +146,9 @@ impl Seen<'_> {
     ) -> Planned {
         let needs = &self.order.needs[position];
         let step = &graph.steps()[position];
+        if let Some(by) = self.stopped.clone() {
+            return Planned::Blocked { by };
+        }
         let id = |at: usize| graph.steps()[at].id.clone();
         self.pending[position] = needs
             .iter()
@@ -159,8 +186,9 @@ impl Seen<'_> {
             };
         }
         match look {
-            Ok(Some(change)) => Planned::Change { change },
-            Ok(None) if step.state.reacts() => {
+            Ok(Found::LeftAlone(because)) => Planned::NotNeeded { because },
+            Ok(Found::Differs(change)) => Planned::Change { change },
+            Ok(Found::Right) if step.state.reacts() => {
                 let also = step.state.runs_only_on_change();
                 let to: Vec<_> = needs
                     .iter()
@@ -170,7 +198,7 @@ impl Seen<'_> {
                     .collect();
                 if to.is_empty() { Planned::Nothing } else { Planned::React { to } }
             }
-            Ok(None) => Planned::Nothing,
+            Ok(Found::Right) => Planned::Nothing,
             Err(err) => match self.pending[position] {
                 Some(before) => Planned::Unknown { before: id(before) },
                 None => Planned::Failed { causes: causes(&err), error: err.doing },
@@ -188,7 +216,7 @@ fn tested(step: PlanStep, time: Time, run_number: usize) -> StepReport {
             (None, Outcome::WouldChange, format!("would {}", change.summary), vec![change], Vec::new())
         }
         Planned::React { to } => {
-            let names: Vec<&str> = to.iter().map(crate::StateId::as_str).collect();
+            let names: Vec<&str> = to.iter().map(StateId::as_str).collect();
             let change = Change::new(ChangeKind::Run, format!("react to {}", names.join(", ")));
             (None, Outcome::WouldChange, format!("would {}", change.summary), vec![change], Vec::new())
         }

@@ -1,6 +1,7 @@
 //! States and the edges between them.
 
 mod order;
+mod step;
 
 use std::{
     borrow::Borrow,
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::State;
 
 pub(crate) use order::{Edge, Order};
+pub use step::{Guard, Retry, Step};
 
 /// The name of a state within its graph, chosen by the formula: a sentence fragment a person can search for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,17 +38,6 @@ impl fmt::Display for StateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// A state with its place in the graph.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Step {
-    /// Its name.
-    pub id: StateId,
-    /// The wish.
-    pub state: State,
-    /// What it depends on.
-    pub requisites: Vec<Requisite>,
 }
 
 /// One edge: this state depends on another.
@@ -132,7 +123,7 @@ impl Graph {
     /// When the name is taken: formulas choose names, so that is a mistake in a formula.
     pub fn add(&mut self, id: impl Into<String>, state: State) -> StateId {
         let id = StateId(id.into());
-        self.push(Step { id: id.clone(), state, requisites: Vec::new() });
+        self.push(Step::new(id.clone(), state));
         id
     }
 
@@ -164,12 +155,34 @@ impl Graph {
     /// # Panics
     /// When `state` is not in this graph.
     pub fn depend(&mut self, state: &StateId, kind: RequisiteKind, on: &StateId) {
-        let position = *self.index.get(state).expect("the state was returned by this graph's `add`");
-        let step = &mut self.steps[position];
+        let step = self.step_mut(state);
         let requisite = Requisite { kind, on: on.clone() };
         if !step.requisites.contains(&requisite) {
             step.requisites.push(requisite);
         }
+    }
+
+    /// Adds a condition under which a state is dealt with at all.
+    ///
+    /// # Panics
+    /// When `state` is not in this graph; so do the next two.
+    pub fn guard(&mut self, state: &StateId, guard: Guard) {
+        self.step_mut(state).guards.push(guard);
+    }
+
+    /// Says how often a state is tried.
+    pub fn retry(&mut self, state: &StateId, retry: Retry) {
+        self.step_mut(state).retry = Some(retry);
+    }
+
+    /// Lets the failure of a state keep all others from running that have not begun.
+    pub fn stop_at_failure_of(&mut self, state: &StateId) {
+        self.step_mut(state).stops_run = true;
+    }
+
+    fn step_mut(&mut self, state: &StateId) -> &mut Step {
+        let position = *self.index.get(state).expect("the state was returned by this graph's `add`");
+        &mut self.steps[position]
     }
 
     /// The states in the order they were added.

@@ -23,7 +23,7 @@ pub use apply::{ApplyOptions, apply};
 pub use chain::Chain;
 pub use check::{check_all, test};
 pub use clock::{Clock, SystemClock};
-pub use graph::{Graph, GraphError, Requisite, RequisiteKind, StateId, Step};
+pub use graph::{Graph, GraphError, Guard, Requisite, RequisiteKind, Retry, StateId, Step};
 pub use hands::{Change, ChangeKind, Hands, Ran, StateError};
 pub use observer::Observer;
 pub use plan::{Plan, PlanStep, Planned};

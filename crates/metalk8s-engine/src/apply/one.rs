@@ -3,7 +3,8 @@
 use std::{error::Error, time::Duration};
 
 use crate::{
-    Change, ChangeKind, Hands, Observer, Outcome, State, StateError, StateId, Step, StepReport, state::Wait,
+    Change, ChangeKind, Hands, Observer, Outcome, Retry, State, StateError, StateId, Step, StepReport,
+    state::Wait,
 };
 
 use super::ApplyOptions;
@@ -70,27 +71,36 @@ impl One<'_> {
 
     async fn retry(&self) -> Result<Done, StateError> {
         let clock = &self.options.clock;
-        let mut pause = FIRST_RETRY;
-        let mut left = self.options.retries;
+        let mut tried = 0;
         let mut begun = None;
         let mut first_failure = None;
         loop {
-            let err = match self.attempt(&mut begun).await {
-                Err(err) if err.retryable => err,
-                other => return other,
-            };
+            let result = self.attempt(&mut begun).await;
+            let Err(err) = &result else { return result };
+            tried += 1;
             let failing =
                 clock.elapsed().saturating_sub(*first_failure.get_or_insert_with(|| clock.elapsed()));
-            if left == 0 && err.passes_within.is_none_or(|within| failing >= within) {
-                return Err(err);
-            }
+            let Some(pause) = self.pause(err, tried, failing) else { return result };
             tracing::debug!(state = %self.step.id, error = %err, "state failed, will try again");
-            if left == 0 {
+            if tried > self.options.retries {
                 self.observer.waiting(self.step, &err.doing, failing);
             }
-            left = left.saturating_sub(1);
             clock.sleep(pause).await;
-            pause = (pause * 2).min(LAST_RETRY);
+        }
+    }
+
+    /// How long to wait after so many failures, the first of them that long ago; `None` where it is not tried
+    /// again.
+    fn pause(&self, err: &StateError, tried: u32, failing: Duration) -> Option<Duration> {
+        match self.step.retry {
+            Some(Retry { attempts, interval_seconds }) => {
+                (tried < attempts).then(|| Duration::from_secs(interval_seconds))
+            }
+            None => {
+                let may_pass = err.retryable && tried <= self.options.retries
+                    || err.passes_within.is_some_and(|within| failing < within);
+                may_pass.then(|| FIRST_RETRY.saturating_mul(1 << (tried - 1).min(16)).min(LAST_RETRY))
+            }
         }
     }
 
@@ -99,8 +109,10 @@ impl One<'_> {
         let state = &self.step.state;
         self.taken()?;
         if !self.precedes.is_empty() && !self.is_preceding().await? {
-            let comment = "not needed, because nothing is about to change".to_owned();
-            return Ok(Done { outcome: Outcome::NotNeeded, comment, changes: Vec::new() });
+            return Ok(not_needed("nothing is about to change"));
+        }
+        if let Some(because) = self.step.left_alone(self.hands).await? {
+            return Ok(not_needed(because));
         }
         if let Some(change) = self.hands.check(state).await? {
             self.observer.changing(self.step, &change)?;
@@ -140,23 +152,30 @@ impl One<'_> {
 
     async fn is_preceding(&self) -> Result<bool, StateError> {
         for other in &self.precedes {
-            let check = self.hands.check(&other.state).await.map_err(|err| StateError {
+            let is_to_change = self.is_to_change(other).await.map_err(|err| StateError {
                 doing: format!("could not find out whether `{}` is about to change", other.id),
                 retryable: err.retryable,
                 passes_within: err.passes_within,
                 done: None,
                 source: Some(Box::new(err)),
             })?;
-            if check.is_some() {
+            if is_to_change {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
+    async fn is_to_change(&self, step: &Step) -> Result<bool, StateError> {
+        Ok(step.left_alone(self.hands).await?.is_none() && self.hands.check(&step.state).await?.is_some())
+    }
+
     /// Looks until the condition holds; errors that may pass count as not yet.
     async fn wait(&self, wait: &Wait) -> Result<Done, StateError> {
         self.taken()?;
+        if let Some(because) = self.step.left_alone(self.hands).await? {
+            return Ok(not_needed(because));
+        }
         let clock = &self.options.clock;
         let start = clock.elapsed();
         let deadline = Duration::from_secs(wait.deadline_seconds);
@@ -188,6 +207,11 @@ impl One<'_> {
             pause = (pause * 2).min(LAST_LOOK);
         }
     }
+}
+
+fn not_needed(because: &str) -> Done {
+    let comment = format!("not needed, because {because}");
+    Done { outcome: Outcome::NotNeeded, comment, changes: Vec::new() }
 }
 
 fn changed(changes: Vec<Change>) -> Done {
