@@ -12,13 +12,17 @@ use metalk8s_engine::State;
 
 use crate::{args::Args, nearest};
 
+pub(crate) use cmd::{Surroundings, as_user};
+
 /// A state function.
 pub(crate) struct Function {
     /// Such as `file`.
     pub(crate) module: &'static str,
     /// Such as `managed`.
     pub(crate) name: &'static str,
-    /// What it takes besides `name`, `names` and requisites.
+    /// What it does, in a line.
+    pub(crate) does: &'static str,
+    /// What it takes besides `name`, `names`, requisites and rules.
     pub(crate) arguments: &'static [&'static str],
     /// Makes the state; what is wrong is noted in the arguments.
     build: fn(&mut Args<'_>) -> Option<State>,

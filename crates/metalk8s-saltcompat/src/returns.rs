@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use metalk8s_engine::{Outcome, Report, State, Step, StepReport};
 use serde_json::{Map, Value, json};
 
-use crate::{ChunkInfo, Compiled};
+use crate::{ChunkInfo, Compiled, sls::MOD_WATCH};
 
 /// One state that was dealt with, and all that is known about it.
 struct Told<'a> {
@@ -29,7 +29,10 @@ pub fn state_return(report: &Report, compiled: &Compiled, zone: &TimeZone) -> Ma
     let entries = report.steps.iter().filter_map(|report| {
         let info = compiled.chunks.get(&report.id)?;
         let told = Told { report, info, step: compiled.graph.get(report.id.as_str())?, compiled };
-        let ChunkInfo { id, name, module, function, sls } = info;
+        if told.is_idle_listener() {
+            return None;
+        }
+        let ChunkInfo { id, name, module: _, function: _, sls } = info;
         let start = report.started.to_zoned(zone.clone()).strftime("%H:%M:%S.%6f").to_string();
         let mut entry = json!({
             "name": name,
@@ -42,13 +45,12 @@ pub fn state_return(report: &Report, compiled: &Compiled, zone: &TimeZone) -> Ma
             "duration": (report.duration_ms * 1000.0).round() / 1000.0,
             "__id__": id,
         });
-        if matches!(report.outcome, Outcome::NotNeeded | Outcome::NotRun { .. }) {
+        if told.left_alone().is_some() {
+            entry["skip_watch"] = true.into();
+        } else if matches!(report.outcome, Outcome::NotNeeded | Outcome::NotRun { .. }) {
             entry["__state_ran__"] = false.into();
         }
-        if told.was_kept_from_running() {
-            entry["skip_watch"] = true.into();
-        }
-        Some((format!("{module}_|-{id}_|-{name}_|-{function}"), entry))
+        Some((info.key(), entry))
     });
     entries.collect()
 }
@@ -67,10 +69,17 @@ impl<'a> Told<'a> {
         &self.info.name
     }
 
-    /// Whether it is a command whose conditions did not ask for it.
-    fn was_kept_from_running(&self) -> bool {
-        let waits = matches!(self.state(), State::Command(command) if !command.only_on_change);
-        waits && self.report.outcome == Outcome::Unchanged
+    /// The condition that left it alone, in Salt's words.
+    fn left_alone(&self) -> Option<&'a str> {
+        let because = self.report.comment.strip_prefix("not needed, because ")?;
+        let mut guards = self.step.guards.iter().map(|guard| guard.because.as_str());
+        guards.find(|guard| self.report.outcome == Outcome::NotNeeded && *guard == because)
+    }
+
+    /// Whether it listens and heard nothing; Salt does not tell of those.
+    fn is_idle_listener(&self) -> bool {
+        let idle = matches!(self.report.outcome, Outcome::NotNeeded | Outcome::Unchanged);
+        self.info.function == MOD_WATCH && idle
     }
 
     /// Whether it was only looked at.

@@ -2,7 +2,9 @@
 
 mod declarations;
 mod files;
+mod listeners;
 mod requisites;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,7 @@ use serde_json::{Value as Json, json};
 use crate::{FileRoots, Words, args::Args, functions, yaml::Node};
 
 pub(crate) use declarations::Argument;
+pub(crate) use listeners::MOD_WATCH;
 pub(crate) use requisites::Reference;
 
 /// States that come from SLS files, ready to be applied.
@@ -57,6 +60,8 @@ pub(crate) struct Chunk {
     /// Where it is declared, from 1.
     pub(crate) line: usize,
     pub(crate) column: usize,
+    /// Its place among all states, from `order`.
+    pub(crate) order: Option<i64>,
     pub(crate) arguments: Vec<Argument>,
     pub(crate) references: Vec<Reference>,
 }
@@ -74,6 +79,7 @@ pub fn compile(names: &[String], roots: &dyn FileRoots) -> Result<Compiled, Prob
         chunks.extend(declarations::read(file, &mut high, &mut problems));
     }
     declarations::refuse_duplicates(&mut chunks, &mut problems);
+    rules::sort(&mut chunks);
     build(&chunks, high.into(), roots, problems, &format!("could not read the states `{}`", names.join(", ")))
 }
 
@@ -100,6 +106,7 @@ fn build(
     for chunk in chunks {
         let mut args = Args::new(chunk, roots);
         let state = functions::build(&mut args);
+        let rules = rules::Rules::read(&mut args);
         problems.append(&mut args.problems);
         let key = chunk.key();
         let id = match state {
@@ -112,11 +119,13 @@ fn build(
             None => None,
         };
         if let Some(id) = &id {
+            rules.put(&mut graph, id);
             infos.insert(id.clone(), chunk.info());
         }
         ids.push(id);
     }
-    requisites::connect(chunks, &ids, &mut graph, &mut problems);
+    let listening = requisites::connect(chunks, &ids, &mut graph, &mut problems);
+    problems.extend(listeners::add(&listening, chunks, &ids, &mut graph, &mut infos));
     if problems.is_empty()
         && let Err(err) = graph.validate()
     {
@@ -146,10 +155,17 @@ fn unordered(err: &GraphError, infos: &BTreeMap<StateId, ChunkInfo>, chunks: &[C
     }
 }
 
+impl ChunkInfo {
+    /// Salt's name of the state.
+    pub(crate) fn key(&self) -> String {
+        let Self { id, name, module, function, sls: _ } = self;
+        format!("{module}_|-{id}_|-{name}_|-{function}")
+    }
+}
+
 impl Chunk {
     fn key(&self) -> String {
-        let Self { id, name, module, function, .. } = self;
-        format!("{module}_|-{id}_|-{name}_|-{function}")
+        self.info().key()
     }
 
     fn info(&self) -> ChunkInfo {

@@ -180,6 +180,22 @@ pub struct Command {
     pub timeout_seconds: u64,
 }
 
+impl Command {
+    /// A program run whenever it is asked for, with an hour to end.
+    pub fn new(argv: Vec<String>) -> Self {
+        Self {
+            argv,
+            creates: None,
+            unless: None,
+            only_if: None,
+            only_on_change: false,
+            environment: BTreeMap::new(),
+            directory: None,
+            timeout_seconds: 3600,
+        }
+    }
+}
+
 impl Service {
     /// A unit that runs now and after every boot.
     pub fn running(name: impl Into<String>) -> Self {

@@ -9,8 +9,14 @@ use super::Function;
 use crate::args::Args;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { module: "user", name: "present", arguments: &["uid", "gid", "home", "shell"], build: user },
-    Function { module: "group", name: "present", arguments: &["gid"], build: group },
+    Function {
+        module: "user",
+        name: "present",
+        does: "makes a user",
+        arguments: &["uid", "gid", "home", "shell"],
+        build: user,
+    },
+    Function { module: "group", name: "present", does: "makes a group", arguments: &["gid"], build: group },
 ];
 
 /// The primary group is named by `gid`, or is the one of the user's own name. The home is not made.

@@ -1,70 +1,94 @@
 //! `cmd`: programs, run through a shell as Salt does.
 
+use std::{collections::BTreeMap, path::PathBuf};
+
 use metalk8s_engine::{State, state::Command};
 
 use super::Function;
 use crate::args::Args;
 
-/// Where Salt would wait for ever, a command is ended after this many seconds.
-const DEFAULT_TIMEOUT: u64 = 3600;
-
-const ARGUMENTS: &[&str] = &["creates", "unless", "onlyif", "cwd", "env", "timeout", "shell"];
+const ARGUMENTS: &[&str] = &["cwd", "env", "timeout", "shell", "runas"];
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { module: "cmd", name: "run", arguments: ARGUMENTS, build: run },
-    Function { module: "cmd", name: "wait", arguments: ARGUMENTS, build: wait },
+    Function {
+        module: "cmd",
+        name: "run",
+        does: "runs a command through a shell, each time it is applied unless conditions speak against it",
+        arguments: ARGUMENTS,
+        build: run,
+    },
+    Function {
+        module: "cmd",
+        name: "wait",
+        does: "runs a command through a shell, only after a watched state changed",
+        arguments: ARGUMENTS,
+        build: wait,
+    },
 ];
 
+/// What surrounds a command.
+pub(crate) struct Surroundings {
+    shell: String,
+    directory: Option<PathBuf>,
+    environment: BTreeMap<String, String>,
+    timeout_seconds: Option<u64>,
+}
+
+impl Surroundings {
+    /// Those that the arguments of a command say.
+    pub(crate) fn of(args: &mut Args<'_>) -> Self {
+        let environment = args.pairs("env").unwrap_or_default().into_iter();
+        Self {
+            shell: args.path("shell").map_or_else(usual_shell, |path| path.display().to_string()),
+            directory: args.path("cwd"),
+            environment: environment.map(|(name, value)| (name, value.unwrap_or_default())).collect(),
+            timeout_seconds: args.number("timeout"),
+        }
+    }
+
+    pub(crate) fn usual() -> Self {
+        let environment = BTreeMap::new();
+        Self { shell: usual_shell(), directory: None, environment, timeout_seconds: None }
+    }
+
+    /// The words that run a text through the shell.
+    pub(crate) fn through_shell(&self, text: String) -> Vec<String> {
+        vec![self.shell.clone(), "-c".to_owned(), text]
+    }
+
+    /// A command in these surroundings.
+    pub(crate) fn command(self, argv: Vec<String>) -> Command {
+        let Self { shell: _, directory, environment, timeout_seconds } = self;
+        let command = Command::new(argv);
+        // Where Salt would wait for ever, a command is ended.
+        let timeout_seconds = timeout_seconds.unwrap_or(command.timeout_seconds);
+        Command { directory, environment, timeout_seconds, ..command }
+    }
+}
+
+fn usual_shell() -> String {
+    "/bin/sh".to_owned()
+}
+
 fn run(args: &mut Args<'_>) -> Option<State> {
-    command(args, false)
+    Some(State::Command(command(args)))
 }
 
 fn wait(args: &mut Args<'_>) -> Option<State> {
-    command(args, true)
+    Some(State::Command(Command { only_on_change: true, ..command(args) }))
 }
 
-fn command(args: &mut Args<'_>, only_on_change: bool) -> Option<State> {
-    let shell = match args.path("shell") {
-        Some(path) => path.display().to_string(),
-        None => "/bin/sh".to_owned(),
-    };
-    let through_shell = |text: String| vec![shell.clone(), "-c".to_owned(), text];
-    let mut unless = args.texts("unless").and_then(all_of);
-    let only_if = args.texts("onlyif").and_then(all_of);
-    let creates = match args.texts("creates") {
-        // Several paths together are a condition of their own.
-        Some(paths) if paths.len() > 1 => {
-            let there =
-                paths.iter().map(|path| format!("test -e {}", quoted(path))).collect::<Vec<_>>().join(" && ");
-            unless = Some(match unless {
-                Some(unless) => format!("{{ {there}; }} || {{ {unless}\n}}"),
-                None => there,
-            });
-            None
-        }
-        _ => args.path("creates"),
-    };
-    let environment = args.pairs("env").unwrap_or_default();
-    let timeout_seconds = args.number("timeout").unwrap_or(DEFAULT_TIMEOUT);
-    Some(State::Command(Command {
-        argv: through_shell(args.chunk.name.clone()),
-        creates,
-        unless: unless.map(through_shell),
-        only_if: only_if.map(through_shell),
-        only_on_change,
-        environment: environment.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect(),
-        directory: args.path("cwd"),
-        timeout_seconds,
-    }))
+fn command(args: &mut Args<'_>) -> Command {
+    let surroundings = Surroundings::of(args);
+    let mut argv = surroundings.through_shell(args.chunk.name.clone());
+    if let Some(user) = args.text("runas") {
+        argv = as_user(user, argv);
+    }
+    surroundings.command(argv)
 }
 
-/// A command that succeeds when all of these do.
-fn all_of(commands: Vec<String>) -> Option<String> {
-    let mut commands = commands.into_iter();
-    let first = commands.next()?;
-    Some(commands.fold(first, |all, command| format!("{{ {all}\n}} && {{ {command}\n}}")))
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
+/// The words that run others as another user; runuser(1) is part of every system that has su(1).
+pub(crate) fn as_user(user: String, argv: Vec<String>) -> Vec<String> {
+    let words = ["runuser".to_owned(), "--user".to_owned(), user, "--".to_owned()];
+    words.into_iter().chain(argv).collect()
 }

@@ -21,6 +21,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         module: "file",
         name: "managed",
+        does: "writes a file with contents, or as a copy of a source",
         arguments: &[
             "contents",
             "contents_newline",
@@ -36,11 +37,24 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         module: "file",
         name: "directory",
+        does: "makes a directory",
         arguments: &["mode", "dir_mode", "user", "group", "makedirs"],
         build: directory,
     },
-    Function { module: "file", name: "symlink", arguments: &["target", "force", "makedirs"], build: symlink },
-    Function { module: "file", name: "absent", arguments: &[], build: absent },
+    Function {
+        module: "file",
+        name: "symlink",
+        does: "makes a symbolic link",
+        arguments: &["target", "force", "makedirs"],
+        build: symlink,
+    },
+    Function {
+        module: "file",
+        name: "absent",
+        does: "removes a file, a link or a whole directory",
+        arguments: &[],
+        build: absent,
+    },
 ];
 
 fn managed(args: &mut Args<'_>) -> Option<State> {

@@ -12,6 +12,7 @@ use crate::args::Args;
 pub(super) const FUNCTIONS: &[Function] = &[Function {
     module: "pkg",
     name: "installed",
+    does: "installs packages, in the versions given",
     arguments: &["version", "pkgs", "hold", "update_holds", "refresh"],
     build: installed,
 }];

@@ -11,11 +11,35 @@ use super::Function;
 use crate::args::Args;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function { module: "service", name: "running", arguments: &["enable", "reload"], build: running },
-    Function { module: "service", name: "dead", arguments: &["enable"], build: dead },
-    Function { module: "service", name: "enabled", arguments: &[], build: enabled },
-    Function { module: "service", name: "disabled", arguments: &[], build: disabled },
-    Function { module: "service", name: "masked", arguments: &[], build: masked },
+    Function {
+        module: "service",
+        name: "running",
+        does: "starts a unit; restarts or reloads it when a watched state changed",
+        arguments: &["enable", "reload"],
+        build: running,
+    },
+    Function { module: "service", name: "dead", does: "stops a unit", arguments: &["enable"], build: dead },
+    Function {
+        module: "service",
+        name: "enabled",
+        does: "lets a unit start at boot",
+        arguments: &[],
+        build: enabled,
+    },
+    Function {
+        module: "service",
+        name: "disabled",
+        does: "keeps a unit from starting at boot",
+        arguments: &[],
+        build: disabled,
+    },
+    Function {
+        module: "service",
+        name: "masked",
+        does: "keeps a unit from being started at all",
+        arguments: &[],
+        build: masked,
+    },
 ];
 
 /// systemctl takes a name without its kind for a service.

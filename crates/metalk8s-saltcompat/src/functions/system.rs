@@ -16,12 +16,31 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         module: "mount",
         name: "mounted",
+        does: "mounts a file system, and keeps it in /etc/fstab",
         arguments: &["device", "fstype", "opts", "persist", "mkmnt"],
         build: mounted,
     },
-    Function { module: "sysctl", name: "present", arguments: &["value", "config"], build: sysctl },
-    Function { module: "kmod", name: "present", arguments: &["persist"], build: kmod },
-    Function { module: "host", name: "present", arguments: &["ip"], build: host },
+    Function {
+        module: "sysctl",
+        name: "present",
+        does: "sets a kernel parameter, now and at boot",
+        arguments: &["value", "config"],
+        build: sysctl,
+    },
+    Function {
+        module: "kmod",
+        name: "present",
+        does: "loads a kernel module, now and at boot",
+        arguments: &["persist"],
+        build: kmod,
+    },
+    Function {
+        module: "host",
+        name: "present",
+        does: "gives an address a name in /etc/hosts",
+        arguments: &["ip"],
+        build: host,
+    },
 ];
 
 fn mounted(args: &mut Args<'_>) -> Option<State> {

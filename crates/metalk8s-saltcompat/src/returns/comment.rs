@@ -1,18 +1,21 @@
 //! What happened, in a line or a few, in Salt's words.
 
-use metalk8s_engine::{
-    ChangeKind, Outcome, RequisiteKind, State, StateId,
-    state::{Command, Symlink},
-};
+use metalk8s_engine::{ChangeKind, Outcome, RequisiteKind, State, StateId, state::Symlink};
 
 use super::Told;
 use crate::ChunkInfo;
+
+/// How the engine ends the comment of what was not run because the whole run stopped.
+const STOPS_RUN: &str = "that stops the run";
 
 impl Told<'_> {
     pub(super) fn comment(&self) -> String {
         match &self.report.outcome {
             Outcome::Unchanged => self.in_place(),
             Outcome::NotNeeded => self.not_needed().to_owned(),
+            Outcome::NotRun { because } if self.report.comment.ends_with(STOPS_RUN) => {
+                format!("Not run, because {} failed, which has failhard", self.called(because))
+            }
             Outcome::NotRun { because } => {
                 format!("One or more requisite failed: {}", self.called(because))
             }
@@ -46,7 +49,7 @@ impl Told<'_> {
     fn in_place(&self) -> String {
         let name = self.name();
         match (self.info.module.as_str(), self.info.function.as_str(), self.state()) {
-            (_, _, State::Command(command)) => conditions(command),
+            (_, _, State::Command(_)) => String::new(),
             ("file", "absent", _) => format!("File {name} is not present"),
             ("file", "directory", _) => format!("The directory {name} is in the correct state"),
             ("file", "symlink", _) => format!("Symlink {name} is present"),
@@ -61,7 +64,10 @@ impl Told<'_> {
     }
 
     /// The engine asks `onfail` first, then `onchanges`, then `prereq`.
-    fn not_needed(&self) -> &'static str {
+    fn not_needed(&self) -> &str {
+        if let Some(condition) = self.left_alone() {
+            return condition;
+        }
         let has = |kind| self.step.requisites.iter().any(|requisite| requisite.kind == kind);
         if has(RequisiteKind::OnFail) && self.report.comment.ends_with("failed") {
             "State was not run because onfail req did not change"
@@ -125,19 +131,5 @@ impl Told<'_> {
             }
             _ => self.own_words(),
         }
-    }
-}
-
-/// Which condition kept a command from running; where several were given, the engine does not tell which.
-fn conditions(command: &Command) -> String {
-    let Command { creates, unless, only_if, only_on_change, .. } = command;
-    if *only_on_change {
-        return String::new();
-    }
-    match (creates, unless, only_if) {
-        (Some(path), None, None) => format!("{} exists", path.display()),
-        (None, Some(_), None) => "unless condition is true".to_owned(),
-        (None, None, Some(_)) => "onlyif condition is false".to_owned(),
-        _ => "One of its conditions is met: creates, unless, onlyif".to_owned(),
     }
 }

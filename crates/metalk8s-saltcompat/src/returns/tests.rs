@@ -65,12 +65,16 @@ fn comments(sls: &str) -> BTreeMap<String, String> {
 
 /// Applies states to a fake host.
 fn returned(sls: &str) -> Map<String, Value> {
-    let (compiled, host) = (compiled(sls), FakeHost::default());
+    let host = FakeHost::default();
     host.change_world(|world| world.write("/etc/same", "same\n"));
+    applied(&compiled(sls), &host)
+}
+
+fn applied(compiled: &Compiled, host: &FakeHost) -> Map<String, Value> {
     let options = ApplyOptions { clock: Arc::new(FakeClock::default()), ..ApplyOptions::in_order() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let report = runtime.block_on(apply(&compiled.graph, &host, &(), &options)).unwrap();
-    state_return(&report, &compiled, &TimeZone::UTC)
+    let report = runtime.block_on(apply(&compiled.graph, host, &(), &options)).unwrap();
+    state_return(&report, compiled, &TimeZone::UTC)
 }
 
 const FILE: &str = "/etc/motd: {file.managed: [{contents: hello}]}";
@@ -154,10 +158,17 @@ fn a_command_tells_which_condition_kept_it_from_running() {
         ("{onlyif: 'false'}", "onlyif condition is false"),
         ("{creates: /etc/passwd}", "/etc/passwd exists"),
     ] {
-        let sls = format!("x: {{cmd.run: [{condition}]}}");
-        assert_eq!(told(&sls, Outcome::Unchanged, None), (json!(comment), json!({})));
-        let returned = returned_as(&compiled(&sls), Outcome::Unchanged);
-        assert_eq!(returned["skip_watch"], true);
+        for function in ["cmd.run", "user.present"] {
+            let (compiled, host) =
+                (compiled(&format!("x: {{{function}: [{condition}]}}")), FakeHost::default());
+            host.change_world(|world| {
+                world.failing.insert(["/bin/sh", "-c", "false"].map(str::to_owned).to_vec());
+            });
+            let entry = applied(&compiled, &host).into_values().next().unwrap();
+            assert_eq!((&entry["comment"], &entry["changes"]), (&json!(comment), &json!({})));
+            assert_eq!((&entry["result"], &entry["skip_watch"]), (&json!(true), &json!(true)));
+            assert_eq!(entry.get("__state_ran__"), None);
+        }
     }
     assert_eq!(returned_as(&compiled(FILE), Outcome::Unchanged).get("skip_watch"), None);
     assert_eq!(told("x: {cmd.wait: []}", Outcome::Unchanged, None).0, json!(""));
@@ -196,4 +207,32 @@ fn a_state_of_the_command_line_belongs_to_no_file() {
     let report = reported(&compiled, Outcome::Unchanged, Vec::new(), &[]);
     let returned = state_return(&report, &compiled, &TimeZone::UTC);
     assert_eq!(returned["file_|-/etc/x_|-/etc/x_|-managed"]["__sls__"], Value::Null);
+}
+
+#[test]
+fn a_listener_is_told_only_where_it_had_something_to_do() {
+    let sls = "greet: {cmd.run: [{listen: [{file: /etc/same}]}]}\n\
+               /etc/same: {file.managed: [{contents: CONTENTS}]}\n";
+    let listener = "cmd_|-listener_greet_|-greet_|-mod_watch";
+    assert!(!returned(&sls.replace("CONTENTS", "same")).contains_key(listener));
+    let returned = returned(&sls.replace("CONTENTS", "other"));
+    assert_eq!(returned[listener]["comment"], "Command \"greet\" run");
+    assert_eq!(
+        (&returned[listener]["__id__"], &returned[listener]["__run_num__"]),
+        (&json!("listener_greet"), &json!(2))
+    );
+}
+
+#[test]
+fn what_a_run_that_stopped_left_out_says_so() {
+    let (compiled, host) =
+        (compiled("bad: {cmd.run: [{failhard: True}]}\n/x: {file.absent: []}\n"), FakeHost::default());
+    host.change_world(|world| {
+        world.failing.insert(["/bin/sh", "-c", "bad"].map(str::to_owned).to_vec());
+        world.write("/x", "");
+    });
+    let returned = applied(&compiled, &host);
+    let entry = &returned["file_|-/x_|-/x_|-absent"];
+    assert_eq!(entry["comment"], "Not run, because web.bad failed, which has failhard");
+    assert_eq!((&entry["result"], &entry["__state_ran__"]), (&json!(false), &json!(false)));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use metalk8s_diagnostics::{Problem, explain};
 use serde_json::{Value as Json, json};
 
-use super::{Chunk, Reference, files::SlsFile, requisites};
+use super::{Chunk, Reference, files::SlsFile, requisites, rules};
 use crate::{
     Words, functions,
     nearest::accepted,
@@ -19,8 +19,13 @@ pub(crate) struct Argument {
     pub(crate) node: Node,
 }
 
-/// Arguments that every function takes.
+/// Arguments that every function takes, besides [`rules::WORDS`] and requisites.
 const COMMON: [&str; 2] = ["name", "names"];
+
+/// Whether a state may say this of itself.
+fn takes(function: &functions::Function, argument: &str) -> bool {
+    function.arguments.contains(&argument) || rules::WORDS.contains(&argument)
+}
 
 /// Reads what a file declares and adds it to what `state.show_sls` shows.
 pub(super) fn read(
@@ -76,13 +81,14 @@ pub(super) fn from_words(words: &Words, problems: &mut Vec<Problem>) -> Option<C
         file: None,
         line: 0,
         column: 0,
+        order: None,
         arguments: Vec::new(),
         references: Vec::new(),
     };
     // What the command itself understands is no argument of the function.
     let own = ["name", "test", "saltenv", "pillarenv", "pillar", "queue"];
     for (name, value) in words.named.iter().filter(|(name, _)| !own.contains(&name.as_str())) {
-        if found.arguments.contains(&name.as_str()) {
+        if takes(found, name) {
             chunk.arguments.push(Argument { name: name.clone(), node: Node::from_json(value) });
         } else {
             problems.push(unknown_argument(found, name));
@@ -212,6 +218,7 @@ impl Reader<'_> {
             file: Some(self.file.path.clone()),
             line: place.line,
             column: place.column,
+            order: None,
             arguments: Vec::new(),
             references: Vec::new(),
         };
@@ -227,7 +234,15 @@ impl Reader<'_> {
                 }
             } else if argument == "names" {
                 names = Some(*value);
-            } else if found.arguments.contains(&argument) {
+            } else if argument == rules::ORDER {
+                chunk.order = rules::order(value);
+                if chunk.order.is_none() {
+                    let problem = Problem::new(explain::SLS_BAD_VALUE, "this is no place among the states")
+                        .found(value.shown())
+                        .accepted("a whole number below 10000, `first` or `last`");
+                    self.problems.push(chunk.place(problem.key(format!("{id}: {full}: order")), value));
+                }
+            } else if takes(found, argument) {
                 chunk.arguments.push(Argument { name: argument.to_owned(), node: (*value).clone() });
             } else {
                 let problem = unknown_argument(found, argument).key(format!("{id}: {full}"));
@@ -239,7 +254,9 @@ impl Reader<'_> {
             .map(|(key, value)| json!({(key.text().unwrap_or_default()): value.to_json()}))
             .collect();
         list.push(found.name.into());
-        list.push(json!({"order": 10_000 + self.chunks.len()}));
+        if chunk.order.is_none() {
+            list.push(json!({"order": 10_000 + self.chunks.len()}));
+        }
         if shown.insert(found.module.to_owned(), list.into()).is_some() {
             let message = format!("the id `{id}` declares two functions of `{}`", found.module);
             let problem =
@@ -264,7 +281,7 @@ impl Reader<'_> {
                     for (name, node) in own.iter().filter_map(Node::single) {
                         let place = name;
                         let name = name.text().unwrap_or_default().to_owned();
-                        if !function.arguments.contains(&name.as_str()) {
+                        if !takes(function, &name) {
                             let problem = unknown_argument(function, &name).key(chunk.id.clone());
                             self.problems.push(chunk.place(problem, place));
                         }
@@ -283,7 +300,8 @@ impl Reader<'_> {
 }
 
 fn unknown_argument(function: &functions::Function, argument: &str) -> Problem {
-    let known = function.arguments.iter().copied().chain(COMMON).chain(requisites::words());
+    let known =
+        function.arguments.iter().copied().chain(COMMON).chain(rules::WORDS).chain(requisites::words());
     let message = format!("`{}.{}` does not take `{argument}`", function.module, function.name);
     Problem::new(explain::SLS_UNKNOWN_ARGUMENT, message)
         .found(format!("`{argument}`"))

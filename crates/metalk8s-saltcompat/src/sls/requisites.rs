@@ -20,28 +20,44 @@ const MAX_SUGGESTIONS: usize = 200;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Word {
     word: &'static str,
-    kind: RequisiteKind,
+    relation: Relation,
     /// `require_in` and so on: the other state depends on this one.
     inverse: bool,
 }
 
-const WORDS: [Word; 10] = [
-    Word { word: "require", kind: RequisiteKind::Require, inverse: false },
-    Word { word: "require_in", kind: RequisiteKind::Require, inverse: true },
-    Word { word: "watch", kind: RequisiteKind::Watch, inverse: false },
-    Word { word: "watch_in", kind: RequisiteKind::Watch, inverse: true },
-    Word { word: "onchanges", kind: RequisiteKind::OnChanges, inverse: false },
-    Word { word: "onchanges_in", kind: RequisiteKind::OnChanges, inverse: true },
-    Word { word: "onfail", kind: RequisiteKind::OnFail, inverse: false },
-    Word { word: "onfail_in", kind: RequisiteKind::OnFail, inverse: true },
-    Word { word: "prereq", kind: RequisiteKind::Prereq, inverse: false },
-    Word { word: "prereq_in", kind: RequisiteKind::Prereq, inverse: true },
+/// How one state stands to another.
+#[derive(Debug, Clone, Copy)]
+enum Relation {
+    Edge(RequisiteKind),
+    /// It reacts at the end.
+    Listen,
+}
+
+const WORDS: [Word; 12] = [
+    Word::edge("require", RequisiteKind::Require, false),
+    Word::edge("require_in", RequisiteKind::Require, true),
+    Word::edge("watch", RequisiteKind::Watch, false),
+    Word::edge("watch_in", RequisiteKind::Watch, true),
+    Word::edge("onchanges", RequisiteKind::OnChanges, false),
+    Word::edge("onchanges_in", RequisiteKind::OnChanges, true),
+    Word::edge("onfail", RequisiteKind::OnFail, false),
+    Word::edge("onfail_in", RequisiteKind::OnFail, true),
+    Word::edge("prereq", RequisiteKind::Prereq, false),
+    Word::edge("prereq_in", RequisiteKind::Prereq, true),
+    Word { word: "listen", relation: Relation::Listen, inverse: false },
+    Word { word: "listen_in", relation: Relation::Listen, inverse: true },
 ];
+
+impl Word {
+    const fn edge(word: &'static str, kind: RequisiteKind, inverse: bool) -> Self {
+        Self { word, relation: Relation::Edge(kind), inverse }
+    }
+}
 
 /// One reference to another state, or to all states of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Reference {
-    kind: RequisiteKind,
+    relation: Relation,
     inverse: bool,
     /// `file`, `sls`; `None` where only the id is given.
     module: Option<String>,
@@ -74,7 +90,7 @@ impl Reference {
             };
             match target {
                 Some(target) => references.push(Self {
-                    kind: word.kind,
+                    relation: word.relation,
                     inverse: word.inverse,
                     module: module.map(str::to_owned),
                     target: target.to_owned(),
@@ -93,13 +109,15 @@ impl Reference {
     }
 }
 
-/// Adds all edges to the graph; `ids` are the chunks' names in it, where they got in.
+/// Adds all edges to the graph; `ids` are the chunks' names in it, where they got in. Returns who listens to
+/// whom.
 pub(super) fn connect(
     chunks: &[Chunk],
     ids: &[Option<StateId>],
     graph: &mut Graph,
     problems: &mut Vec<Problem>,
-) {
+) -> Vec<(usize, usize)> {
+    let mut listening = Vec::new();
     let index = Index::of(chunks);
     let (mut pairs, mut lost) = (0, 0);
     for (position, chunk) in chunks.iter().enumerate() {
@@ -115,15 +133,19 @@ pub(super) fn connect(
                 let message = format!("the requisites make more than {MAX_PAIRS} pairs of states");
                 let problem = Problem::new(explain::SLS_TOO_LARGE, message).key(chunk.id.clone());
                 problems.push(chunk.place(problem, &reference.node));
-                return;
+                return listening;
             }
             for target in targets {
-                let (Some(own), Some(other)) = (&ids[position], &ids[target]) else { continue };
-                let (state, on) = if reference.inverse { (other, own) } else { (own, other) };
-                graph.depend(state, reference.kind, on);
+                let (state, on) = if reference.inverse { (target, position) } else { (position, target) };
+                match (reference.relation, &ids[state], &ids[on]) {
+                    (Relation::Edge(kind), Some(state), Some(on)) => graph.depend(state, kind, on),
+                    (Relation::Listen, _, _) => listening.push((state, on)),
+                    (Relation::Edge(_), _, _) => {}
+                }
             }
         }
     }
+    listening
 }
 
 /// Chunks by what a reference may call them.

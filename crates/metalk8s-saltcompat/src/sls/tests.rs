@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use metalk8s_engine::{
-    RequisiteKind, State,
+    RequisiteKind, Retry, State,
     state::{Contents, File},
 };
 
@@ -287,8 +287,14 @@ fn commands_run_through_a_shell() {
     );
     let State::Command(command) = &compiled.graph.steps()[0].state else { panic!("no command") };
     assert_eq!(command.argv, ["/bin/sh", "-c", "echo hi > /x"]);
-    assert_eq!(command.creates.as_deref(), Some("/x".as_ref()));
-    assert_eq!(command.unless.as_ref().unwrap()[2], "{ a\n} && { b\n}");
+    assert_eq!((&command.creates, &command.unless, &command.only_if), (&None, &None, &None));
+    let guards = &compiled.graph.steps()[0].guards;
+    let reasons: Vec<&str> = guards.iter().map(|guard| &*guard.because).collect();
+    assert_eq!(reasons, ["unless condition is true", "/x exists"]);
+    assert_eq!(guards[0].command.unless.as_ref().unwrap()[2], "{ a\n} && { b\n}");
+    assert_eq!(guards[1].command.unless.as_ref().unwrap()[2], "test -e '/x'");
+    assert_eq!(guards[0].command.environment, command.environment, "asked where it runs");
+    assert_eq!(guards[0].command.directory, command.directory);
     assert_eq!(command.environment, BTreeMap::from([("A".into(), "1".into()), ("B".into(), "2".into())]));
     assert_eq!(command.timeout_seconds, 5);
     assert!(!command.only_on_change);
@@ -384,4 +390,53 @@ fn hostile_bytes_are_refused() {
     assert!(
         mistakes("x: {file.managed: {contents: {a: 1}}}\n").iter().any(|mistake| mistake.contains("no text"))
     );
+}
+
+#[test]
+fn every_state_may_have_conditions_tries_and_a_place() {
+    let compiled = read(
+        "last: {file.absent: [{name: /l}, {order: last}]}\n\
+         a: {file.absent: [{name: /a}, {onlyif: 'true'}, {retry: {attempts: 5, interval: 2}}]}\n\
+         b: {file.absent: [{name: /b}, {retry: True}, {failhard: True}]}\n\
+         late: {file.absent: [{name: /d}, {order: -1}]}\n\
+         first: {file.absent: [{name: /f}, {order: 1}, {creates: [/x, /y]}]}\n",
+    );
+    let ids: Vec<&str> = keys(&compiled).iter().map(|key| key.split("_|-").nth(1).unwrap()).collect();
+    assert_eq!(ids, ["first", "a", "b", "late", "last"]);
+    let [first, a, b, ..] = compiled.graph.steps() else { panic!("{ids:?}") };
+    assert_eq!(first.guards[0].because, "All files in creates exist");
+    assert_eq!(a.guards[0].command.only_if.as_ref().unwrap(), &["/bin/sh", "-c", "true"]);
+    assert_eq!(a.retry, Some(Retry { attempts: 5, interval_seconds: 2 }));
+    assert_eq!(b.retry, Some(Retry { attempts: 2, interval_seconds: 30 }));
+    assert!(b.stops_run && !a.stops_run);
+    for (rule, expected) in [
+        ("order: later", "this is no place among the states (MK1806) [a whole number below 10000"),
+        ("retry: 5", "this value is not accepted (MK1806) [`True`, or `attempts`"),
+        ("retry: {attempts: 0}", "`attempts` is not supported with this value"),
+        ("retry: {until: False}", "`until` is not supported with this value"),
+        ("unless: {fun: test.true}", "this value is not accepted (MK1806) [a value or a list of values]"),
+        ("failhard: maybe", "this value is not accepted (MK1806) [`True` or `False`]"),
+        ("reqire: [a]", "`file.absent` does not take `reqire` (MK1805) [`require`"),
+    ] {
+        let mistakes = mistakes(&format!("/x:\n  file.absent:\n    - {rule}\n"));
+        assert!(mistakes.len() == 1 && mistakes[0].contains(expected), "{rule}: {mistakes:?}");
+        assert!(mistakes[0].starts_with("web.sls:3:"), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn what_listens_reacts_behind_all_others() {
+    for text in [
+        "x: {service.running: [{listen: [{file: /a}, {file: /b}]}]}\n/a: {file.absent: []}\n/b: {file.absent: []}\n",
+        "x: {service.running: []}\n/a: {file.absent: [{listen_in: [{service: x}]}]}\n/b: {file.absent: [{listen_in: [service: x]}]}\n",
+    ] {
+        let compiled = read(text);
+        let listener = "service_|-listener_x_|-x_|-mod_watch";
+        assert_eq!(keys(&compiled).last(), Some(&listener));
+        let needs = needs(&compiled, listener);
+        assert_eq!(needs.len(), 4, "{needs:?}");
+        assert!(compiled.graph.get("service_|-x_|-x_|-running").unwrap().requisites.is_empty());
+    }
+    let mistakes = mistakes("/a: {file.absent: [{listen: [{file: /b}]}]}\n/b: {file.absent: []}\n");
+    assert!(mistakes[0].contains("`file.absent` has nothing to do when it listens"), "{mistakes:?}");
 }
