@@ -5,6 +5,7 @@
 mod clock;
 mod files;
 mod keys;
+mod removed;
 mod system;
 
 use std::{
@@ -252,9 +253,11 @@ impl World {
     /// What would have to change.
     fn check(&self, state: &State) -> Result<Option<Change>, StateError> {
         match state {
-            State::File(_) | State::Directory(_) | State::Symlink(_) | State::Absent(_) => {
-                self.check_file(state)
-            }
+            State::File(_)
+            | State::Directory(_)
+            | State::Symlink(_)
+            | State::Absent(_)
+            | State::FileEdit(_) => self.check_file(state),
             State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)
@@ -268,9 +271,11 @@ impl World {
     /// Makes a state true that `check` found something to change for.
     fn make(&mut self, state: &State) -> Result<(), StateError> {
         match state {
-            State::File(_) | State::Directory(_) | State::Symlink(_) | State::Absent(_) => {
-                self.make_file(state)
-            }
+            State::File(_)
+            | State::Directory(_)
+            | State::Symlink(_)
+            | State::Absent(_)
+            | State::FileEdit(_) => self.make_file(state),
             State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)

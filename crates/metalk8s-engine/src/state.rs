@@ -2,22 +2,28 @@
 
 pub mod cluster;
 pub mod containers;
+pub mod edit;
 pub mod files;
 pub mod keys;
 mod label;
+pub mod removed;
 pub mod system;
+pub mod trial;
 pub mod wait;
 
 use serde::{Deserialize, Serialize};
 
 pub use cluster::{NodeMetadata, Object, Taint, TaintEffect};
 pub use containers::{Image, ImageSource, StaticPod};
+pub use edit::{Edit, EditError, FileEdit, Otherwise};
 pub use files::{Absent, Contents, Directory, File, Symlink};
 pub use keys::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Readers, Subject, Usage};
+pub use removed::Removed;
 pub use system::{
     Command, Group, HostsEntry, KernelModule, Mount, Opening, Packages, Repository, RepositorySource,
     Service, Swap, Sysctl, User,
 };
+pub use trial::Trial;
 pub use wait::{Condition, Wait};
 
 /// One wish about a host or a cluster, as plain data.
@@ -31,6 +37,8 @@ pub enum State {
     Directory(Directory),
     Symlink(Symlink),
     Absent(Absent),
+    FileEdit(FileEdit),
+    Removed(Removed),
     Packages(Packages),
     Repository(Repository),
     Service(Service),
@@ -53,4 +61,5 @@ pub enum State {
     Object(Object),
     NodeMetadata(NodeMetadata),
     Wait(Wait),
+    Trial(Trial),
 }

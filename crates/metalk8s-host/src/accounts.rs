@@ -77,6 +77,26 @@ pub(crate) async fn apply_group(host: &Host, wish: &Group) -> Result<(), StateEr
         .doing(|| format!("could not make group `{}`", wish.name))
 }
 
+pub(crate) fn check_no_user(host: &Host, name: &str) -> Result<Option<Change>, StateError> {
+    let there = account(host, name)?.is_some();
+    Ok(there.then(|| Change::new(ChangeKind::Remove, format!("remove user {name}"))))
+}
+
+pub(crate) async fn remove_user(host: &Host, name: &str, home: bool) -> Result<(), StateError> {
+    let program = host.program("userdel").args(home.then_some("--remove"));
+    run(program, name).await.doing(|| format!("could not remove user `{name}`"))
+}
+
+pub(crate) fn check_no_group(host: &Host, name: &str) -> Result<Option<Change>, StateError> {
+    let text = host.read_text(Path::new("/etc/group"))?.unwrap_or_default();
+    let there = find_group(&text, name).is_some();
+    Ok(there.then(|| Change::new(ChangeKind::Remove, format!("remove group {name}"))))
+}
+
+pub(crate) async fn remove_group(host: &Host, name: &str) -> Result<(), StateError> {
+    run(host.program("groupdel"), name).await.doing(|| format!("could not remove group `{name}`"))
+}
+
 /// The number of a user, by name or already as a number; `None` where there is no such user.
 pub(crate) fn uid(host: &Host, name: &str) -> Result<Option<u32>, StateError> {
     if name == "root" {
@@ -150,7 +170,7 @@ async fn run(program: Program, name: &str) -> Result<(), Box<dyn std::error::Err
 
 #[cfg(test)]
 mod tests {
-    use metalk8s_engine::State;
+    use metalk8s_engine::{State, state::Removed};
 
     use super::*;
     use crate::testing::Lab;
@@ -188,6 +208,20 @@ mod tests {
         lab.settles(&State::Group(Group { name: "etcd".to_owned(), gid: Some(900) })).await;
         lab.settles(&State::User(wish())).await;
         lab.settles(&State::User(User { shell: "/bin/sh".into(), ..wish() })).await;
+    }
+
+    #[tokio::test]
+    async fn accounts_that_are_not_wanted_go() {
+        let lab = Lab::new();
+        lab.file("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\nold:x:900:900::/var/old:/bin/sh\n");
+        lab.file("/etc/group", "root:x:0:\nold:x:900:\n");
+        lab.program("userdel", r#"for last; do :; done; sed -i "/^$last:/d" "$ROOT/etc/passwd""#);
+        lab.program("groupdel", r#"sed -i "/^$1:/d" "$ROOT/etc/group""#);
+        let user = |home| State::Removed(Removed::User { name: "old".to_owned(), home });
+        lab.settles(&user(true)).await;
+        lab.settles(&State::Removed(Removed::Group { name: "old".to_owned() })).await;
+        assert_eq!(lab.calls(), ["userdel --remove old", "groupdel old"]);
+        assert_eq!(lab.check(&user(false)).await.unwrap(), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod absent;
 pub(crate) mod directory;
 pub(crate) mod draft;
+pub(crate) mod edit;
 pub(crate) mod file;
 pub(crate) mod owner;
 pub(crate) mod symlink;

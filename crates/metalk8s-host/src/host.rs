@@ -15,7 +15,7 @@ use metalk8s_engine::{
 
 use crate::{
     accounts, command, doing::Doing, files, firewall, hosts, image, kernel_module, keys, mount, packages,
-    repository, root::Root, service, static_pod, swap, sysctl, wait,
+    removed, repository, root::Root, service, static_pod, swap, sysctl, wait,
 };
 
 /// Files that we read whole are configurations, keys and lists of the kernel: never this large.
@@ -170,6 +170,8 @@ impl Hands for Host {
             | State::Directory(_)
             | State::Symlink(_)
             | State::Absent(_)
+            | State::FileEdit(_)
+            | State::Removed(_)
             | State::Packages(_)
             | State::Repository(_)
             | State::Service(_)
@@ -188,7 +190,8 @@ impl Hands for Host {
             | State::RandomKey(_)
             | State::Authority(_)
             | State::Certificate(_)
-            | State::Kubeconfig(_) => true,
+            | State::Kubeconfig(_)
+            | State::Trial(_) => true,
         }
     }
 
@@ -198,6 +201,8 @@ impl Hands for Host {
             State::Directory(wish) => files::directory::check(self, wish),
             State::Symlink(wish) => files::symlink::check(self, wish),
             State::Absent(wish) => files::absent::check(self, wish),
+            State::FileEdit(wish) => files::edit::check(self, wish),
+            State::Removed(wish) => removed::check(self, wish).await,
             State::Packages(wish) => packages::check(self, wish).await,
             State::Repository(wish) => repository::check(self, wish),
             State::Service(wish) => service::check(self, wish).await,
@@ -218,6 +223,7 @@ impl Hands for Host {
             State::Certificate(wish) => keys::certificate::check(self, wish),
             State::Kubeconfig(wish) => keys::kubeconfig::check(self, wish),
             State::Wait(wish) => wait::check(self, wish).await,
+            State::Trial(wish) => wish.check(),
             State::Object(_) | State::NodeMetadata(_) => Err(not_ours()),
         }
     }
@@ -228,6 +234,8 @@ impl Hands for Host {
             State::Directory(wish) => files::directory::apply(self, wish)?,
             State::Symlink(wish) => files::symlink::apply(self, wish)?,
             State::Absent(wish) => files::absent::apply(self, wish)?,
+            State::FileEdit(wish) => files::edit::apply(self, wish)?,
+            State::Removed(wish) => removed::apply(self, wish).await?,
             State::Packages(wish) => packages::apply(self, wish).await?,
             State::Repository(wish) => repository::apply(self, wish)?,
             State::Service(wish) => service::apply(self, wish).await?,
@@ -248,6 +256,7 @@ impl Hands for Host {
             State::Certificate(wish) => keys::certificate::apply(self, wish)?,
             State::Kubeconfig(wish) => keys::kubeconfig::apply(self, wish)?,
             State::Wait(wish) => wait::apply(self, wish).await?,
+            State::Trial(wish) => wish.apply(change)?,
             State::Object(_) | State::NodeMetadata(_) => return Err(not_ours()),
         }
         Ok(change.clone())
@@ -261,6 +270,8 @@ impl Hands for Host {
             | State::Directory(_)
             | State::Symlink(_)
             | State::Absent(_)
+            | State::FileEdit(_)
+            | State::Removed(_)
             | State::Packages(_)
             | State::Repository(_)
             | State::Sysctl(_)
@@ -278,7 +289,8 @@ impl Hands for Host {
             | State::Authority(_)
             | State::Certificate(_)
             | State::Kubeconfig(_)
-            | State::Wait(_) => Ok(None),
+            | State::Wait(_)
+            | State::Trial(_) => Ok(None),
             State::Object(_) | State::NodeMetadata(_) => Err(not_ours()),
         }
     }

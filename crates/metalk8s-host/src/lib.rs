@@ -24,6 +24,7 @@ mod lines;
 mod mount;
 mod packages;
 mod program;
+mod removed;
 mod repository;
 mod root;
 mod service;

@@ -1,11 +1,13 @@
 //! Mounted file systems and their lines of /etc/fstab.
 
 mod table;
+mod unmount;
 
 use std::path::{Path, PathBuf};
 
 use metalk8s_engine::{Change, ChangeKind, StateError, state::Mount};
 use table::{Entry, Mounted};
+pub(crate) use unmount::{check_unmounted, unmount};
 
 use crate::{Host, doing::Doing, files::make_directories, lines, service};
 

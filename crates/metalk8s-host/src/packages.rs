@@ -2,6 +2,7 @@
 
 mod apt;
 mod dnf;
+mod removal;
 mod turn;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -9,6 +10,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use metalk8s_engine::{Change, ChangeKind, StateError, state::Packages};
 use metalk8s_types::grains::OsFamily;
 
+pub(crate) use removal::{check_removed, remove};
 use turn::Turn;
 
 use crate::{

@@ -49,7 +49,7 @@ pub(crate) async fn check(host: &Host, wish: &Service) -> Result<Option<Change>,
 
 pub(crate) async fn apply(host: &Host, wish: &Service) -> Result<(), StateError> {
     let unit = show(host, &wish.name).await?;
-    if unit.is_missing() && wish.running {
+    if unit.is_missing() && wish.running == Some(true) {
         // A package of the same run may have brought the unit after systemd last looked.
         systemctl(host, Action::Reload, &wish.name).await?;
     }
@@ -60,7 +60,7 @@ pub(crate) async fn apply(host: &Host, wish: &Service) -> Result<(), StateError>
 }
 
 pub(crate) async fn react(host: &Host, wish: &Service) -> Result<Option<Change>, StateError> {
-    if !wish.running {
+    if wish.running != Some(true) {
         return Ok(None);
     }
     if show(host, &wish.name).await?.needs_reload {
@@ -120,7 +120,8 @@ impl Unit {
 /// The calls in their order; none where nothing has to change.
 fn decide(wish: &Service, unit: &Unit) -> Vec<Action> {
     let mut actions = Vec::new();
-    if unit.is_missing() && !wish.running && wish.may_be_missing {
+    let is_to_run = wish.running == Some(true);
+    if unit.is_missing() && !is_to_run && wish.may_be_missing {
         return actions;
     }
     if wish.masked {
@@ -133,10 +134,10 @@ fn decide(wish: &Service, unit: &Unit) -> Vec<Action> {
         return actions;
     }
     // A mask hinders only what is to run; one that somebody put on an unwanted unit stays.
-    if unit.is_masked() && (wish.running || wish.enabled == Some(true)) {
+    if unit.is_masked() && (is_to_run || wish.enabled == Some(true)) {
         actions.push(Action::Unmask);
     }
-    if wish.running && unit.needs_reload {
+    if is_to_run && unit.needs_reload {
         actions.push(Action::Reload);
     }
     match wish.enabled {
@@ -147,7 +148,7 @@ fn decide(wish: &Service, unit: &Unit) -> Vec<Action> {
         Some(_) | None => {}
     }
     match (wish.running, unit.runs()) {
-        (true, false) => {
+        (Some(true), false) => {
             if unit.active == "failed" {
                 // Otherwise a unit that failed too often is refused without a try.
                 actions.push(Action::ResetFailed);
@@ -156,11 +157,11 @@ fn decide(wish: &Service, unit: &Unit) -> Vec<Action> {
         }
         // The unit's file changed after systemd read it, so what runs is not what the file says: a run was
         // killed between writing the one and restarting the other.
-        (true, true) if unit.needs_reload => actions.push(Action::Restart),
-        (false, _) if matches!(&*unit.active, "active" | "reloading" | "activating") => {
+        (Some(true), true) if unit.needs_reload => actions.push(Action::Restart),
+        (Some(false), _) if matches!(&*unit.active, "active" | "reloading" | "activating") => {
             actions.push(Action::Stop);
         }
-        (true, true) | (false, _) => {}
+        (Some(true), true) | (Some(false), _) | (None, _) => {}
     }
     actions
 }
@@ -297,6 +298,16 @@ mod tests {
             .await;
         let lab = lab("not-found", "inactive", "");
         assert_eq!(lab.check(&State::Service(Service::stopped("x.service"))).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn whether_a_unit_runs_can_be_left_alone() {
+        for (active, file, enabled) in [("active", "enabled", false), ("inactive", "disabled", true)] {
+            let lab = lab("loaded", active, file);
+            let wish = Service { running: None, enabled: Some(enabled), ..Service::stopped("x.service") };
+            lab.settles(&State::Service(wish)).await;
+            assert_eq!(lab.text("/run/fake/active").trim(), active);
+        }
     }
 
     #[tokio::test]

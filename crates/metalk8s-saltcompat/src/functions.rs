@@ -2,10 +2,13 @@
 
 mod accounts;
 mod cmd;
+mod edit;
 mod file;
 mod pkg;
+mod refused;
 mod service;
 mod system;
+mod trial;
 
 use metalk8s_diagnostics::{Problem, explain};
 use metalk8s_engine::State;
@@ -13,6 +16,7 @@ use metalk8s_engine::State;
 use crate::{args::Args, nearest};
 
 pub(crate) use cmd::{Surroundings, as_user};
+pub(crate) use service::unit_name;
 
 /// A state function.
 pub(crate) struct Function {
@@ -28,16 +32,25 @@ pub(crate) struct Function {
     build: fn(&mut Args<'_>) -> Option<State>,
 }
 
-const TABLES: [&[Function]; 6] = [
+impl Function {
+    /// Such as `file.managed`.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}.{}", self.module, self.name)
+    }
+}
+
+const TABLES: [&[Function]; 8] = [
     file::FUNCTIONS,
+    edit::FUNCTIONS,
     pkg::FUNCTIONS,
     service::FUNCTIONS,
     cmd::FUNCTIONS,
     system::FUNCTIONS,
     accounts::FUNCTIONS,
+    trial::FUNCTIONS,
 ];
 
-fn all() -> impl Iterator<Item = &'static Function> {
+pub(crate) fn all() -> impl Iterator<Item = &'static Function> {
     TABLES.into_iter().flatten()
 }
 
@@ -47,7 +60,12 @@ pub(crate) fn find(full: &str) -> Result<&'static Function, Box<Problem>> {
     if let Some(found) = all().find(|function| function.module == module && function.name == name) {
         return Ok(found);
     }
-    let names: Vec<String> = all().map(|function| format!("{}.{}", function.module, function.name)).collect();
+    if let Some((why, instead)) = refused::reason(full) {
+        let problem =
+            Problem::new(explain::SLS_UNKNOWN_FUNCTION, format!("`{full}` is not supported: {why}"));
+        return Err(Box::new(problem.found(format!("`{full}`")).accepted(instead)));
+    }
+    let names: Vec<String> = all().map(Function::full_name).collect();
     // Of a known module, all its functions; else what looks alike.
     let of_module = names.iter().filter(|known| known.split('.').next() == Some(module));
     let mut accepted: Vec<&str> = of_module.map(String::as_str).collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Entry, World};
 use crate::{
     Change, ChangeKind, State, StateError,
-    state::{Contents, Directory, File},
+    state::{Contents, Directory, File, FileEdit},
 };
 
 impl World {
@@ -31,6 +31,10 @@ impl World {
                 let summary = format!("remove {}", absent.path.display());
                 return Ok(there.then(|| Change::new(ChangeKind::Remove, summary)));
             }
+            State::FileEdit(edit) => match self.wanted_edit(edit)? {
+                Some(wanted) => (&edit.path, wanted),
+                None => return Ok(None),
+            },
             State::File(file) => (&file.path, self.wanted_file(file)?),
             State::Directory(directory) => (&directory.path, self.wanted_directory(directory)),
             State::Symlink(link) => (&link.path, Entry::Symlink(link.target.clone())),
@@ -41,7 +45,8 @@ impl World {
             return Ok(None);
         }
         let kind = if found.is_some() { ChangeKind::Update } else { ChangeKind::Create };
-        let shown = matches!(state, State::File(File { contents: Contents::Text(_), .. }));
+        let shown =
+            matches!(state, State::File(File { contents: Contents::Text(_), .. }) | State::FileEdit(_));
         let text = |entry: &Entry| match entry {
             Entry::File { text, .. } if shown => Some(text.clone()),
             _ => None,
@@ -59,6 +64,10 @@ impl World {
                 self.files.retain(|path, _| !path.starts_with(&absent.path));
                 return Ok(());
             }
+            State::FileEdit(edit) => match self.wanted_edit(edit)? {
+                Some(wanted) => (&edit.path, wanted),
+                None => return Ok(()),
+            },
             State::File(file) => (&file.path, self.wanted_file(file)?),
             State::Directory(directory) => (&directory.path, self.wanted_directory(directory)),
             State::Symlink(link) => (&link.path, Entry::Symlink(link.target.clone())),
@@ -102,6 +111,19 @@ impl World {
             user: user.clone().unwrap_or(old_user),
             group: group.clone().unwrap_or(old_group),
         })
+    }
+
+    /// `None` where there is no file and none is made.
+    fn wanted_edit(&self, wish: &FileEdit) -> Result<Option<Entry>, StateError> {
+        let FileEdit { path, edit, may_be_missing } = wish;
+        let before = self.text(path);
+        if before.is_none() && !may_be_missing {
+            return Err(StateError::new(format!("`{}` does not exist", path.display())));
+        }
+        let doing = |err| StateError::new(format!("could not edit `{}`", path.display())).because(err);
+        let text = edit.edited(before.unwrap_or_default()).map_err(doing)?;
+        let ((user, group), mode) = (self.owner(path), self.mode(path).unwrap_or(0o644));
+        Ok((before.is_some() || !text.is_empty()).then_some(Entry::File { text, mode, user, group }))
     }
 
     fn wanted_directory(&self, directory: &Directory) -> Entry {

@@ -9,6 +9,8 @@ use crate::{
 impl World {
     pub(super) fn check_system(&self, state: &State) -> Result<Option<Change>, StateError> {
         let true_already = match state {
+            State::Removed(removed) => !self.has(removed),
+            State::Trial(trial) => return trial.check(),
             State::Packages(packages) => self.has_packages(packages)?,
             State::Service(service) => return self.check_service(service),
             State::Command(command) => {
@@ -36,6 +38,7 @@ impl World {
             | State::Directory(_)
             | State::Symlink(_)
             | State::Absent(_)
+            | State::FileEdit(_)
             | State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)
@@ -48,6 +51,8 @@ impl World {
 
     pub(super) fn make_system(&mut self, state: &State) -> Result<(), StateError> {
         match state {
+            State::Removed(removed) => self.remove(removed),
+            State::Trial(trial) => return trial.apply(&Change::new(ChangeKind::Update, &*trial.says)),
             State::Packages(packages) => self.install(packages),
             State::Service(service) => self.set_service(service),
             State::Command(command) => return self.run(command),
@@ -91,6 +96,7 @@ impl World {
             | State::Directory(_)
             | State::Symlink(_)
             | State::Absent(_)
+            | State::FileEdit(_)
             | State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)
@@ -104,7 +110,7 @@ impl World {
     /// Restarts or reloads a service that should run, runs a command that waits for a change.
     pub(super) fn react(&mut self, state: &State) -> Option<Change> {
         match state {
-            State::Service(service) if service.running => {
+            State::Service(service) if service.running == Some(true) => {
                 let unit = self.units.get_mut(&service.name)?;
                 let verb = if service.reload {
                     unit.reloads += 1;
@@ -155,19 +161,19 @@ impl World {
     fn check_service(&self, service: &Service) -> Result<Option<Change>, StateError> {
         let Service { name, running, enabled, masked, may_be_missing, reload: _ } = service;
         let Some(unit) = self.units.get(name) else {
-            let content = *may_be_missing && !running;
+            let content = *may_be_missing && *running != Some(true);
             return if content {
                 Ok(None)
             } else {
                 Err(StateError::new(format!("unit `{name}` does not exist")))
             };
         };
-        let is = unit.running == *running
+        let is = running.is_none_or(|running| unit.running == running)
             && enabled.is_none_or(|enabled| unit.enabled == enabled)
             && unit.masked == *masked;
         let (kind, verb) = match (unit.running, *running) {
-            (false, true) => (ChangeKind::Run, "start"),
-            (true, false) => (ChangeKind::Update, "stop"),
+            (false, Some(true)) => (ChangeKind::Run, "start"),
+            (true, Some(false)) => (ChangeKind::Update, "stop"),
             _ => (ChangeKind::Update, "set up"),
         };
         Ok((!is).then(|| Change::new(kind, format!("{verb} {name}"))))
@@ -175,10 +181,10 @@ impl World {
 
     fn set_service(&mut self, service: &Service) {
         let unit: &mut Unit = self.units.entry(service.name.clone()).or_default();
-        if service.running && !unit.running {
+        if service.running == Some(true) && !unit.running {
             unit.starts += 1;
         }
-        unit.running = service.running;
+        unit.running = service.running.unwrap_or(unit.running);
         unit.enabled = service.enabled.unwrap_or(unit.enabled);
         unit.masked = service.masked;
     }

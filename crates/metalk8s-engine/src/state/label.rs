@@ -12,6 +12,8 @@ impl State {
             Self::Directory(directory) => format!("Directory {}", directory.path.display()),
             Self::Symlink(link) => format!("Symlink {}", link.path.display()),
             Self::Absent(absent) => format!("Absent {}", absent.path.display()),
+            Self::FileEdit(edit) => format!("Part of {}", edit.path.display()),
+            Self::Removed(removed) => format!("No {}", removed.label()),
             Self::Packages(packages) => label_of_packages(packages),
             Self::Repository(repository) => format!("Repository {}", repository.name),
             Self::Service(service) => format!("Service {}", service.name),
@@ -34,6 +36,7 @@ impl State {
             Self::Object(object) => label_of_object(&object.manifest),
             Self::NodeMetadata(node) => format!("Labels and taints of Node {}", node.node),
             Self::Wait(wait) => format!("Wait until {}", wait.until),
+            Self::Trial(trial) => format!("Trial {}", trial.name),
         }
     }
 

@@ -51,8 +51,8 @@ pub enum RepositorySource {
 pub struct Service {
     /// Name with its ending, such as `kubelet.service`.
     pub name: String,
-    /// Whether it runs.
-    pub running: bool,
+    /// Whether it runs; `None` leaves it.
+    pub running: Option<bool>,
     /// Whether it starts at boot; `None` leaves it.
     pub enabled: Option<bool>,
     /// Masked units cannot be started at all; a masked unit does not run.
@@ -201,7 +201,7 @@ impl Service {
     pub fn running(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            running: true,
+            running: Some(true),
             enabled: Some(true),
             masked: false,
             may_be_missing: false,
@@ -213,7 +213,7 @@ impl Service {
     pub fn stopped(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            running: false,
+            running: Some(false),
             enabled: Some(false),
             masked: false,
             may_be_missing: true,

@@ -69,6 +69,13 @@ pub(super) fn with_entry(text: &str, entry: &Entry) -> String {
     lines::with_line(text, &wished, is_ours)
 }
 
+/// fstab without any line of this target.
+pub(super) fn without(text: &str, target: &Path) -> String {
+    let target = escaped(target);
+    let kept = text.split_inclusive('\n').filter(|line| lines::words(line).get(1) != Some(&&*target));
+    kept.collect()
+}
+
 /// Options of fstab without those that only the boot reads, which helpers of mount(8) may refuse.
 pub(super) fn options_for_mount(options: &[String]) -> String {
     let kept = options.iter().filter(|option| !matches!(&***option, "nofail" | "noauto" | "auto"));

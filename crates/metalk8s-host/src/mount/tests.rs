@@ -1,4 +1,4 @@
-use metalk8s_engine::State;
+use metalk8s_engine::{State, state::Removed};
 
 use super::*;
 use crate::testing::{Lab, chain};
@@ -118,4 +118,24 @@ async fn a_disk_is_mounted_without_a_line_where_none_is_wished() {
     };
     lab.settles(&State::Mount(wish)).await;
     assert_eq!(lab.text("/etc/fstab").lines().count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_wanted_is_unmounted_and_forgotten_where_that_is_wished() {
+    let lab = lab("\tiso9660\n");
+    lab.program("umount", r#"sed -i "0,\\| $1 |{\\| $1 |d}" "$ROOT/proc/self/mountinfo""#);
+    lab.settles(&iso("/one.iso")).await;
+    let layers = lab.text("/proc/self/mountinfo");
+    lab.file(
+        "/proc/self/mountinfo",
+        &format!("{layers}9 9 8:9 / /srv/scality/metalk8s-0.1.0 rw - ext4 /dev/sdx rw\n"),
+    );
+    let wish =
+        |forget| State::Removed(Removed::Mount { target: "/srv/scality/metalk8s-0.1.0".into(), forget });
+    lab.settles(&wish(false)).await;
+    assert_eq!(lab.text("/etc/fstab").lines().count(), 2);
+    let change = lab.settles(&wish(true)).await;
+    assert_eq!(change.summary, "no longer mount at boot /srv/scality/metalk8s-0.1.0");
+    assert_eq!(lab.text("/etc/fstab"), "/dev/root / ext4 defaults 0 1\n");
+    assert_eq!(lab.calls().iter().filter(|call| call.starts_with("umount")).count(), 2);
 }

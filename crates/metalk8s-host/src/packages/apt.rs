@@ -32,13 +32,45 @@ struct Sources {
 }
 
 pub(super) async fn installed(host: &Host) -> Result<BTreeMap<String, Installed>, StateError> {
-    let output = host
-        .program("dpkg-query")
-        .args(["--show", QUERY])
-        .run()
-        .await
-        .doing(|| "could not ask which packages are installed".to_owned())?;
-    Ok(parse_installed(&output.stdout))
+    Ok(parse_installed(&query(host).await?))
+}
+
+/// Names of all packages of which something is there; with `configuration`, also where that is nothing else.
+pub(super) async fn present(host: &Host, configuration: bool) -> Result<BTreeSet<String>, StateError> {
+    let text = query(host).await?;
+    let names = text.lines().filter_map(|line| {
+        let (name, rest) = line.split_once('\t')?;
+        // `n` is not installed, `c` has its configuration left.
+        let left = match rest.chars().nth(1)? {
+            'n' => false,
+            'c' => configuration,
+            _ => true,
+        };
+        left.then(|| name.to_owned())
+    });
+    Ok(names.collect())
+}
+
+async fn query(host: &Host) -> Result<String, StateError> {
+    let program = host.program("dpkg-query").args(["--show", QUERY]);
+    let output = program.run().await.doing(|| "could not ask which packages are installed".to_owned())?;
+    Ok(output.stdout)
+}
+
+/// Removes packages that are there, and what depends on them.
+pub(super) async fn remove(
+    host: &Host,
+    names: &[String],
+    purge: bool,
+    turn: &Turn,
+) -> Result<(), StateError> {
+    let sources = Sources { options: Vec::new(), stamp: None };
+    let program = apt(host, "apt-get", &sources)
+        .args([if purge { "purge" } else { "remove" }, "--yes", "--allow-change-held-packages"])
+        .args(names);
+    let doing = || format!("could not remove {}", names.join(" "));
+    transaction(program, turn).await.doing(doing).map_err(StateError::retryable)?;
+    Ok(())
 }
 
 pub(super) async fn apply(host: &Host, wish: &Packages, turn: &Turn) -> Result<(), StateError> {

@@ -43,6 +43,14 @@ pub(super) async fn apply(host: &Host, wish: &Packages, turn: &Turn) -> Result<(
     Ok(())
 }
 
+/// Removes packages that are there, and what depends on them.
+pub(super) async fn remove(host: &Host, names: &[String], turn: &Turn) -> Result<(), StateError> {
+    let program = host.program("dnf").args(["--assumeyes", "--disableexcludes=main", "remove"]).args(names);
+    let doing = || format!("could not remove {}", names.join(" "));
+    transaction(program, turn).await.doing(doing).map_err(StateError::retryable)?;
+    Ok(())
+}
+
 async fn install(host: &Host, wish: &Packages, wanted: &[Wanted], turn: &Turn) -> Result<(), StateError> {
     let arguments: Vec<String> = wanted.iter().map(argument).collect();
     let doing = || format!("could not install {}", arguments.join(" "));
@@ -132,7 +140,7 @@ fn excluding(configuration: &str, names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use metalk8s_engine::State;
+    use metalk8s_engine::{State, state::Removed};
 
     use super::*;
     use crate::testing::Lab;
@@ -167,6 +175,16 @@ mod tests {
         let calls = lab.calls();
         let install = calls.iter().find(|call| call.starts_with("dnf ")).unwrap();
         assert!(install.contains("--disablerepo=* --enablerepo=ours install kubelet-1.35.4"), "{install}");
+    }
+
+    #[tokio::test]
+    async fn a_package_that_is_not_wanted_is_removed() {
+        let lab = lab();
+        lab.file("/fake/installed", "telnet\t0\t0.17\t1.el9\n");
+        lab.program("dnf", r#": > "$ROOT/fake/installed""#);
+        let names = [String::from("telnet")].into();
+        lab.settles(&State::Removed(Removed::Packages { names, purge: true })).await;
+        assert!(lab.calls().contains(&"dnf --assumeyes --disableexcludes=main remove telnet".to_owned()));
     }
 
     #[test]

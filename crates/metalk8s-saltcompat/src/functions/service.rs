@@ -1,11 +1,6 @@
 //! `service`: units of systemd.
 
-use std::collections::BTreeMap;
-
-use metalk8s_engine::{
-    State,
-    state::{Command, Service},
-};
+use metalk8s_engine::{State, state::Service};
 
 use super::Function;
 use crate::args::Args;
@@ -43,10 +38,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// systemctl takes a name without its kind for a service.
-fn unit(args: &Args<'_>) -> String {
+pub(crate) fn unit_name(name: &str) -> String {
     const KINDS: [&str; 7] = [".service", ".socket", ".timer", ".mount", ".target", ".path", ".slice"];
-    let name = &args.chunk.name;
-    if KINDS.iter().any(|kind| name.ends_with(kind)) { name.clone() } else { format!("{name}.service") }
+    if KINDS.iter().any(|kind| name.ends_with(kind)) { name.to_owned() } else { format!("{name}.service") }
+}
+
+fn unit(args: &Args<'_>) -> String {
+    unit_name(&args.chunk.name)
 }
 
 fn running(args: &mut Args<'_>) -> Option<State> {
@@ -64,33 +62,11 @@ fn masked(args: &mut Args<'_>) -> Option<State> {
     Some(State::Service(Service { enabled: None, masked: true, ..Service::stopped(unit(args)) }))
 }
 
-/// Whether it runs is left alone, which a wish for a service cannot say.
+/// Whether it runs is left alone.
 fn enabled(args: &mut Args<'_>) -> Option<State> {
-    let is_enabled = systemctl(&["is-enabled", "--quiet", &unit(args)]);
-    Some(State::Command(Command { unless: Some(is_enabled), ..command(systemctl(&["enable", &unit(args)])) }))
+    Some(State::Service(Service { running: None, ..Service::running(unit(args)) }))
 }
 
 fn disabled(args: &mut Args<'_>) -> Option<State> {
-    let is_enabled = systemctl(&["is-enabled", "--quiet", &unit(args)]);
-    Some(State::Command(Command {
-        only_if: Some(is_enabled),
-        ..command(systemctl(&["disable", &unit(args)]))
-    }))
-}
-
-fn systemctl(words: &[&str]) -> Vec<String> {
-    ["systemctl"].iter().chain(words).map(|word| (*word).to_owned()).collect()
-}
-
-fn command(argv: Vec<String>) -> Command {
-    Command {
-        argv,
-        creates: None,
-        unless: None,
-        only_if: None,
-        only_on_change: false,
-        environment: BTreeMap::new(),
-        directory: None,
-        timeout_seconds: 60,
-    }
+    Some(State::Service(Service { running: None, ..Service::stopped(unit(args)) }))
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use metalk8s_diagnostics::explain;
 use metalk8s_engine::{
     State,
-    state::{HostsEntry, KernelModule, Mount, Sysctl},
+    state::{HostsEntry, KernelModule, Mount, Removed, Sysctl},
 };
 
 use super::Function;
@@ -19,6 +19,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         does: "mounts a file system, and keeps it in /etc/fstab",
         arguments: &["device", "fstype", "opts", "persist", "mkmnt"],
         build: mounted,
+    },
+    Function {
+        module: "mount",
+        name: "unmounted",
+        does: "unmounts a file system, and forgets it in /etc/fstab where `persist` says so",
+        arguments: &["persist"],
+        build: unmounted,
     },
     Function {
         module: "sysctl",
@@ -40,6 +47,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         does: "gives an address a name in /etc/hosts",
         arguments: &["ip"],
         build: host,
+    },
+    Function {
+        module: "host",
+        name: "absent",
+        does: "removes a name from /etc/hosts, beside one address or beside any",
+        arguments: &["ip"],
+        build: no_host,
     },
 ];
 
@@ -79,19 +93,27 @@ fn kmod(args: &mut Args<'_>) -> Option<State> {
 }
 
 fn host(args: &mut Args<'_>) -> Option<State> {
-    let text = args.required_text("ip")?;
+    args.required_text("ip")?;
+    Some(State::HostsEntry(HostsEntry { address: address(args)?, names: vec![args.chunk.name.clone()] }))
+}
+
+fn no_host(args: &mut Args<'_>) -> Option<State> {
+    let address = address(args);
+    Some(State::Removed(Removed::HostsName { address, name: args.chunk.name.clone() }))
+}
+
+fn address(args: &mut Args<'_>) -> Option<IpAddr> {
     let node = args.node("ip")?;
-    match text.parse::<IpAddr>() {
-        Ok(address) => Some(State::HostsEntry(HostsEntry { address, names: vec![args.chunk.name.clone()] })),
-        Err(_) => {
-            args.wrong(
-                explain::SLS_BAD_VALUE,
-                "ip",
-                node,
-                "this is no address",
-                "an address such as `10.0.0.1`",
-            );
-            None
-        }
+    let address = args.text("ip")?.parse().ok();
+    if address.is_none() {
+        let accepted = "an address such as `10.0.0.1`";
+        args.wrong(explain::SLS_BAD_VALUE, "ip", node, "this is no address", accepted);
     }
+    address
+}
+
+/// As in Salt, the line of /etc/fstab stays unless `persist` is true.
+fn unmounted(args: &mut Args<'_>) -> Option<State> {
+    let forget = args.boolean("persist").unwrap_or(false);
+    Some(State::Removed(Removed::Mount { target: args.name_as_path()?, forget }))
 }

@@ -1,6 +1,6 @@
 //! What a state changed, under Salt's keys.
 
-use metalk8s_engine::{Change, ChangeKind, Ran, State};
+use metalk8s_engine::{Change, ChangeKind, Ran, State, state::Removed};
 use serde_json::{Map, Value, json};
 
 use super::Told;
@@ -37,6 +37,18 @@ impl Told<'_> {
             State::Absent(_) => json!({"removed": name}),
             State::Command(_) if is_test => json!({"cmd": name}),
             State::Command(_) => ran(change),
+            State::Service(_) if !is_test => json!({name: true}),
+            State::FileEdit(_) => match whole_diff(change) {
+                Some(diff) => json!({ "diff": diff }),
+                None => plain(change),
+            },
+            State::Trial(_) => {
+                json!({"testing": {"old": "Unchanged", "new": "Something pretended to change"}})
+            }
+            State::Removed(Removed::User { .. }) => json!({name: "removed"}),
+            State::Removed(Removed::Group { .. }) => json!({name: ""}),
+            State::Removed(Removed::HostsName { .. }) => json!({"host": name}),
+            State::Removed(Removed::Mount { .. }) => json!({"umount": true}),
             _ => plain(change),
         };
         match told {
@@ -70,6 +82,11 @@ fn ran(change: &Change) -> Value {
 
 fn diff(change: &Change) -> Option<String> {
     change.before.as_ref().and(change.after.as_ref())?;
+    whole_diff(change)
+}
+
+/// The same, also of what is new. Nothing where the texts may not be shown.
+fn whole_diff(change: &Change) -> Option<String> {
     let diff = change.diff();
     (!diff.is_empty()).then(|| format!("--- \n+++ \n{diff}"))
 }

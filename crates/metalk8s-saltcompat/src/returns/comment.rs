@@ -1,6 +1,9 @@
 //! What happened, in a line or a few, in Salt's words.
 
-use metalk8s_engine::{ChangeKind, Outcome, RequisiteKind, State, StateId, state::Symlink};
+use metalk8s_engine::{
+    ChangeKind, Outcome, RequisiteKind, State, StateId,
+    state::{Edit, FileEdit, Removed, Symlink},
+};
 
 use super::Told;
 use crate::ChunkInfo;
@@ -50,6 +53,11 @@ impl Told<'_> {
         let name = self.name();
         match (self.info.module.as_str(), self.info.function.as_str(), self.state()) {
             (_, _, State::Command(_)) => String::new(),
+            (_, _, State::Trial(trial)) => trial.says.clone(),
+            (_, _, State::Removed(Removed::User { .. })) => format!("User {name} is not present"),
+            (_, _, State::Removed(Removed::Group { .. })) => "Group not present".to_owned(),
+            ("file", "append" | "prepend", _) => format!("File {name} is in correct state"),
+            ("file", "replace", _) => "No changes needed to be made".to_owned(),
             ("file", "absent", _) => format!("File {name} is not present"),
             ("file", "directory", _) => format!("The directory {name} is in the correct state"),
             ("file", "symlink", _) => format!("Symlink {name} is present"),
@@ -58,6 +66,14 @@ impl Told<'_> {
             ("pkg", _, _) => "All specified packages are already installed".to_owned(),
             ("service", "running", _) => format!("The service {name} is already running"),
             ("service", "dead", _) => format!("The service {name} is already dead"),
+            ("service", "enabled" | "disabled", _) => {
+                let is = &self.info.function;
+                format!("Service {name} is already {is}, and is in the desired state")
+            }
+            (_, _, State::Removed(Removed::HostsName { address: Some(address), .. })) => {
+                format!("Host {name} ({address}) already absent")
+            }
+            ("mount", "unmounted", _) => "Target was already unmounted".to_owned(),
             ("mount", _, _) => "Target was already mounted".to_owned(),
             _ => format!("{name} is in the correct state"),
         }
@@ -89,6 +105,16 @@ impl Told<'_> {
             }
             State::Absent(_) => format!("Removed {name}"),
             State::Command(_) => format!("Command \"{name}\" run"),
+            State::FileEdit(FileEdit { edit: Edit::Append(_), .. }) => {
+                format!("Appended {} lines", self.lines_added())
+            }
+            State::FileEdit(FileEdit { edit: Edit::Prepend(_), .. }) => {
+                format!("Prepended {} lines", self.lines_added())
+            }
+            State::FileEdit(FileEdit { edit: Edit::Replace { .. }, .. }) => "Changes were made".to_owned(),
+            State::Removed(Removed::User { .. }) => format!("Removed user {name}"),
+            State::Removed(Removed::Group { .. }) => format!("Removed group {name}"),
+            State::Removed(Removed::Mount { .. }) => "Target was successfully unmounted".to_owned(),
             _ => return None,
         })
     }
@@ -115,8 +141,21 @@ impl Told<'_> {
             }
             State::Absent(_) => format!("{name} is set for removal"),
             State::Command(_) => format!("Command \"{name}\" would have been executed"),
+            State::FileEdit(FileEdit { edit: Edit::Replace { .. }, .. }) => {
+                "Changes would have been made".to_owned()
+            }
+            State::FileEdit(_) => format!("File {name} is set to be updated"),
+            State::Removed(Removed::User { .. }) => format!("User {name} set for removal"),
+            State::Removed(Removed::Group { .. }) => format!("Group {name} is set for removal"),
             _ => return None,
         })
+    }
+
+    /// Lines that a change added.
+    fn lines_added(&self) -> usize {
+        let count = |text: &Option<String>| text.as_deref().unwrap_or_default().lines().count();
+        let changes = self.report.changes.iter();
+        changes.map(|change| count(&change.after).saturating_sub(count(&change.before))).sum()
     }
 
     /// A command that was run and failed is told as Salt does; one that could not be run, or did not end, by

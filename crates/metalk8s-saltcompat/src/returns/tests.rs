@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use metalk8s_engine::{
     ApplyOptions, Change, ChangeKind, Outcome, Report, StepReport, apply,
     fake::{FakeClock, FakeHost},
+    state::User,
 };
 use serde_json::{Map, Value, json};
 
@@ -235,4 +236,45 @@ fn what_a_run_that_stopped_left_out_says_so() {
     let entry = &returned["file_|-/x_|-/x_|-absent"];
     assert_eq!(entry["comment"], "Not run, because web.bad failed, which has failhard");
     assert_eq!((&entry["result"], &entry["__state_ran__"]), (&json!(false), &json!(false)));
+}
+
+#[test]
+fn what_goes_and_what_is_edited_is_told_in_salts_words() {
+    let sls = "/etc/same: {file.append: [{text: more}]}\n\
+               old: {user.absent: []}\n\
+               a: {file.replace: [{name: /etc/same}, {pattern: more}, {repl: MORE}]}\n\
+               pretend: {test.succeed_with_changes: []}\n\
+               fail: {test.fail_with_changes: []}\n";
+    let (compiled, host) = (compiled(sls), FakeHost::default());
+    host.change_world(|world| {
+        world.write("/etc/same", "same\n");
+        world.users.insert(
+            "old".to_owned(),
+            User {
+                name: "old".to_owned(),
+                uid: None,
+                group: "old".to_owned(),
+                home: "/".into(),
+                shell: "/".into(),
+            },
+        );
+    });
+    let first = applied(&compiled, &host);
+    let told = |returned: &Map<String, Value>, id: &str| {
+        let entry = returned.values().find(|entry| entry["__id__"] == id).unwrap();
+        (entry["comment"].clone(), entry["changes"].clone())
+    };
+    let testing = json!({"testing": {"old": "Unchanged", "new": "Something pretended to change"}});
+    for (id, comment, changes) in [
+        ("/etc/same", "Appended 1 lines", json!({"diff": "--- \n+++ \n@@ -1 +1,2 @@\n same\n+more\n"})),
+        ("old", "Removed user old", json!({"old": "removed"})),
+        ("a", "Changes were made", json!({"diff": "--- \n+++ \n@@ -1,2 +1,2 @@\n same\n-more\n+MORE\n"})),
+        ("pretend", "Success!", testing.clone()),
+        ("fail", "Failure!", testing),
+    ] {
+        assert_eq!(told(&first, id), (json!(comment), changes), "{id}");
+    }
+    let second = applied(&compiled, &host);
+    assert_eq!(told(&second, "old").0, "User old is not present");
+    assert_eq!(told(&second, "fail").1, told(&first, "fail").1);
 }

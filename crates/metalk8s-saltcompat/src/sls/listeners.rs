@@ -52,7 +52,9 @@ pub(super) fn add(
 
 fn reaction(state: &State) -> Option<State> {
     match state {
-        State::Service(service @ Service { running: true, .. }) => Some(State::Service(service.clone())),
+        State::Service(service @ Service { running: Some(true), .. }) => {
+            Some(State::Service(service.clone()))
+        }
         State::Command(command) => Some(State::Command(Command { only_on_change: true, ..command.clone() })),
         _ => None,
     }

@@ -198,7 +198,7 @@ fn all_mistakes_of_all_files_are_told_at_once() {
     let expected = [
         "web.sls:1:11: the file of `missing` does not exist (MK1801) [`missing.sls` or `missing/init.sls` in the file roots]",
         "other.sls:2:1: ",
-        "web.sls:3:3: `a`: the function `file.manged` is not known (MK1804) [`file.managed`, `file.directory`, `file.symlink`, `file.absent`]",
+        "web.sls:3:3: `a`: the function `file.manged` is not known (MK1804) [`file.managed`, `file.directory`, `file.symlink`, `file.absent`, `file.append`, ",
         "web.sls:6:7: `/b: file.managed`: `file.managed` does not take `content` (MK1805) [`contents`, ",
         "web.sls:14:4: the id `e` declares no function (MK1808)",
         "web.sls:5:3: `/b: file.managed: contents`: `contents` is missing (MK1807)",
@@ -334,7 +334,12 @@ fn every_function_makes_its_state() {
          db.local: {host.present: [{ip: 10.0.0.1}]}\n\
          /l: {file.symlink: [{target: /t}]}\n\
          a: {service.enabled: []}\nb: {service.disabled: []}\nc: {service.masked: []}\nd.timer: {service.dead: [{enable: False}]}\n\
-         notify: {cmd.wait: []}\n",
+         notify: {cmd.wait: []}\n\
+         /u: {mount.unmounted: [{persist: True}]}\nbob: {user.absent: [{purge: True}], group.absent: []}\n\
+         old.local: {host.absent: []}\nvim: {pkg.purged: []}\nrm: {pkg.removed: [{pkgs: [b, a]}]}\n\
+         /e: {file.append: [{text: [x, y]}]}\n/f: {file.prepend: [{text: x}]}\n\
+         /g: {file.replace: [{pattern: '^a=.*$'}, {repl: a=1}, {append_if_not_found: True}]}\n\
+         t: {test.succeed_with_changes: []}\n",
     );
     let labels: Vec<String> = compiled.graph.steps().iter().map(|step| step.state.label()).collect();
     assert_eq!(
@@ -347,11 +352,21 @@ fn every_function_makes_its_state() {
             "Group alice",
             "Hosts entry 10.0.0.1 db.local",
             "Symlink /l",
-            "Command systemctl enable a.service",
-            "Command systemctl disable b.service",
+            "Service a.service",
+            "Service b.service",
             "Service c.service",
             "Service d.timer",
             "Command /bin/sh -c notify",
+            "No mount /u",
+            "No user bob",
+            "No group bob",
+            "No hosts name old.local",
+            "No packages vim",
+            "No packages a, b",
+            "Part of /e",
+            "Part of /f",
+            "Part of /g",
+            "Trial t",
         ]
     );
 }
@@ -439,4 +454,34 @@ fn what_listens_reacts_behind_all_others() {
     }
     let mistakes = mistakes("/a: {file.absent: [{listen: [{file: /b}]}]}\n/b: {file.absent: []}\n");
     assert!(mistakes[0].contains("`file.absent` has nothing to do when it listens"), "{mistakes:?}");
+}
+
+#[test]
+fn functions_that_are_not_offered_say_why_and_what_to_use() {
+    assert_eq!(
+        mistakes("vim: {pkg.latest: []}\n"),
+        [
+            "web.sls:1:7: `vim`: `pkg.latest` is not supported: without a network nobody knows which version is the latest \
+          (MK1804) [`pkg.installed` with `version`]"
+        ]
+    );
+    let near = mistakes("x: {srevice.running: []}\n").remove(0);
+    assert!(near.contains("`service.running`"), "{near}");
+}
+
+#[test]
+fn expressions_are_read_before_anything_is_changed() {
+    let mistakes = mistakes("/x:\n  file.replace:\n    - pattern: '(a'\n    - repl: b\n");
+    assert_eq!(
+        mistakes,
+        ["web.sls:3:16: `/x: file.replace: pattern`: this is not supported: unclosed group (MK1806) \
+          [a regular expression without backreferences and look-around]"]
+    );
+}
+
+#[test]
+fn the_systems_own_account_stays() {
+    for function in ["user.absent", "group.absent"] {
+        assert!(mistakes(&format!("root: {{{function}: []}}\n"))[0].contains("`root` is never removed"));
+    }
 }

@@ -1,4 +1,4 @@
-use metalk8s_engine::{Hands, State};
+use metalk8s_engine::{Hands, State, state::Removed};
 
 use super::*;
 use crate::testing::{Lab, chain};
@@ -82,6 +82,25 @@ async fn a_version_that_nobody_offers_is_named_with_the_repositories() {
     let err = lab.host.apply(&state, &change).await.unwrap_err();
     assert_eq!(err.to_string(), "none of the repositories `ours` offers `kubelet=9.9`");
     assert_eq!(calls(&lab, " install "), 0);
+}
+
+#[tokio::test]
+async fn a_package_that_is_not_wanted_is_removed_with_its_configuration_only_when_purged() {
+    let lab = lab();
+    lab.program(
+        "apt-get",
+        r#"case " $* " in *" purge "*) sed -i '/^adduser\t/d' "$ROOT/fake/installed";;
+           *" remove "*) sed -i 's/^adduser\tii /adduser\trc /' "$ROOT/fake/installed";; esac"#,
+    );
+    let wish = |purge| {
+        let names = ["adduser".to_owned(), "nonesuch".to_owned()].into();
+        State::Removed(Removed::Packages { names, purge })
+    };
+    assert_eq!(lab.settles(&wish(false)).await.summary, "remove adduser");
+    assert_eq!(lab.settles(&wish(true)).await.summary, "purge adduser");
+    assert_eq!(calls(&lab, " update"), 0);
+    let pattern = Removed::Packages { names: ["a*".to_owned()].into(), purge: false };
+    assert!(lab.check(&State::Removed(pattern)).await.is_err());
 }
 
 #[tokio::test]

@@ -1,0 +1,59 @@
+//! What is not to be there.
+
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Something of a host that is to be gone; files are [`super::Absent`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Removed {
+    /// System packages, removed by the host's own package manager in one transaction.
+    Packages {
+        /// Their names.
+        names: BTreeSet<String>,
+        /// Whether their configuration goes too, where the package manager keeps it.
+        purge: bool,
+    },
+    /// A user of the system.
+    User {
+        /// The name.
+        name: String,
+        /// Whether the home goes too.
+        home: bool,
+    },
+    /// A group of the system.
+    Group {
+        /// The name.
+        name: String,
+    },
+    /// A name in /etc/hosts.
+    HostsName {
+        /// The address it stands beside; `None` is any.
+        address: Option<IpAddr>,
+        /// The name.
+        name: String,
+    },
+    /// A mounted file system.
+    Mount {
+        /// Where it is mounted.
+        target: PathBuf,
+        /// Whether its line of /etc/fstab goes too.
+        forget: bool,
+    },
+}
+
+impl Removed {
+    /// What it is about, without a verb.
+    pub(crate) fn label(&self) -> String {
+        match self {
+            Self::Packages { names, purge: _ } => {
+                format!("packages {}", names.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+            }
+            Self::User { name, home: _ } => format!("user {name}"),
+            Self::Group { name } => format!("group {name}"),
+            Self::HostsName { address: _, name } => format!("hosts name {name}"),
+            Self::Mount { target, forget: _ } => format!("mount {}", target.display()),
+        }
+    }
+}
