@@ -184,3 +184,12 @@ fn a_formula_of_the_program_tells_what_is_wrong_with_the_archives() {
     assert_eq!((said.status, said.stdout.as_str()), (1, ""));
     assert!(said.stderr.contains("not of `metalk8s-9.9.9`; installed: "), "{}", said.stderr);
 }
+
+#[test]
+fn colours_are_for_terminals_and_for_those_who_insist() {
+    let place = place();
+    let coloured = |words: &[&str]| place.call(&[&["test.ping"], words].concat()).stdout.contains('\u{1b}');
+    assert!(!coloured(&[]) && !coloured(&["--no-color"]) && !coloured(&["--no-colour"]));
+    assert!(coloured(&["--force-color"]) && coloured(&["--force-colour"]));
+    assert_eq!(place.call(&["test.ping", "--force-color", "--no-color"]).status, 2);
+}

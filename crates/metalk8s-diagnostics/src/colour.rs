@@ -39,6 +39,11 @@ impl Paint {
         self.with("33", text)
     }
 
+    /// Something that was changed, or a name.
+    pub fn cyan(self, text: &str) -> String {
+        self.with("36", text)
+    }
+
     /// A label.
     pub fn bold(self, text: &str) -> String {
         self.with("1", text)

@@ -5,7 +5,7 @@ mod error;
 use std::error::Error;
 
 use jiff::tz::TimeZone;
-use metalk8s_diagnostics::{Problem, Problems, explain};
+use metalk8s_diagnostics::{Paint, Problem, Problems, explain};
 use metalk8s_engine::{ApplyOptions, Graph, Hands, apply, test};
 use metalk8s_types::VERSION;
 use serde_json::{Map, Value};
@@ -127,10 +127,16 @@ impl Returned {
     ///
     /// # Errors
     /// When it cannot be written in that form.
-    pub fn print(&self, id: &str, out: Out, detail: StateOutput) -> Result<String, OutputError> {
+    pub fn print(
+        &self,
+        id: &str,
+        out: Out,
+        detail: StateOutput,
+        paint: Paint,
+    ) -> Result<String, OutputError> {
         match self {
-            Self::Value(value) => output::value(id, value, out),
-            Self::States(states) => output::states(id, states, out, detail),
+            Self::Value(value) => output::value(id, value, out, paint),
+            Self::States(states) => output::states(id, states, out, detail, paint),
         }
     }
 }

@@ -6,6 +6,7 @@ mod python;
 
 use std::str::FromStr;
 
+use metalk8s_diagnostics::Paint;
 use serde::Serialize;
 use serde_json::{Map, Value, ser::PrettyFormatter};
 
@@ -61,14 +62,15 @@ impl FromStr for Out {
 #[error("could not write the result as YAML")]
 pub struct OutputError(#[source] serde_saphyr::ser::Error);
 
-/// Prints any result of a node, ended by a line break; `id` is `local` for `salt-call`.
+/// Prints any result of a node, ended by a line break; `id` is `local` for `salt-call`. Only what is for people
+/// is coloured.
 ///
 /// # Errors
 /// When it cannot be written as YAML.
-pub fn value(id: &str, value: &Value, out: Out) -> Result<String, OutputError> {
+pub fn value(id: &str, value: &Value, out: Out, paint: Paint) -> Result<String, OutputError> {
     let whole = || Value::Object(Map::from_iter([(id.to_owned(), value.clone())]));
     Ok(match out {
-        Out::Nested | Out::Highstate => nested::display(&whole(), 0),
+        Out::Nested | Out::Highstate => nested::display(&whole(), 0, paint),
         Out::Json => json(&whole()),
         Out::Yaml => serde_saphyr::to_string(&whole()).map_err(OutputError)?,
         Out::Txt => txt(id, value),
@@ -87,10 +89,11 @@ pub fn states(
     returned: &Map<String, Value>,
     out: Out,
     detail: StateOutput,
+    paint: Paint,
 ) -> Result<String, OutputError> {
     match out {
-        Out::Nested | Out::Highstate => Ok(highstate::display(id, returned, detail)),
-        _ => value(id, &Value::Object(returned.clone()), out),
+        Out::Nested | Out::Highstate => Ok(highstate::display(id, returned, detail, paint)),
+        _ => value(id, &Value::Object(returned.clone()), out, paint),
     }
 }
 
@@ -121,12 +124,13 @@ fn values_only(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use metalk8s_diagnostics::Paint;
     use serde_json::{Value, json};
 
     use super::{Out, value};
 
     fn check(result: &Value, out: &str, expect: &str) {
-        assert_eq!(value("local", result, out.parse().unwrap()).unwrap(), expect, "{out}");
+        assert_eq!(value("local", result, out.parse().unwrap(), Paint::default()).unwrap(), expect, "{out}");
     }
 
     #[test]
@@ -157,6 +161,21 @@ mod tests {
         );
         check(&json!({}), "nested", "local:\n    ----------\n");
         check(&json!({"a": [1, true, null, "it's"]}), "txt", "local: {'a': [1, True, None, \"it's\"]}\n");
+    }
+
+    #[test]
+    fn names_texts_and_other_values_have_their_colours_and_data_have_none() {
+        let printed = |out: &str| {
+            value("local", &json!({"a": ["x", 1]}), out.parse().unwrap(), Paint::new(true)).unwrap()
+        };
+        assert_eq!(
+            printed("nested"),
+            "\u{1b}[36mlocal:\u{1b}[0m\n    \u{1b}[36m----------\u{1b}[0m\n    \u{1b}[36ma:\u{1b}[0m\n        \
+             \u{1b}[32m- x\u{1b}[0m\n        \u{1b}[33m- 1\u{1b}[0m\n"
+        );
+        for out in ["json", "yaml", "txt", "raw", "newline_values_only"] {
+            assert!(!printed(out).contains('\u{1b}'), "{out}");
+        }
     }
 
     #[test]

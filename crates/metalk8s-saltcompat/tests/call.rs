@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, error::Error, sync::Arc};
 
 use jiff::tz::TimeZone;
-use metalk8s_diagnostics::{Diagnose, explain};
+use metalk8s_diagnostics::{Diagnose, Paint, explain};
 use metalk8s_engine::{
     ApplyOptions, Graph, Hands, State,
     fake::{FakeClock, FakeHost},
@@ -92,7 +92,7 @@ impl Fake {
     }
 
     fn prints(&self, line: &[&str]) -> String {
-        self.call(line).unwrap().print("local", Out::Nested, StateOutput::Full).unwrap()
+        self.call(line).unwrap().print("local", Out::Nested, StateOutput::Full, Paint::default()).unwrap()
     }
 
     fn value(&self, line: &[&str]) -> Value {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use metalk8s_diagnostics::Paint;
 use metalk8s_saltcompat::{compile, output, parse_words, single};
 use proptest::prelude::*;
 
@@ -68,8 +69,8 @@ proptest! {
         state.extend(words);
         let _outcome = single(&parse_words(&state), &BTreeMap::new());
         for value in &parsed.positional {
-            output::value("local", value, output::Out::Nested).unwrap();
-            output::value("local", value, output::Out::Yaml).unwrap();
+            output::value("local", value, output::Out::Nested, Paint::new(true)).unwrap();
+            output::value("local", value, output::Out::Yaml, Paint::default()).unwrap();
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::tz::TimeZone;
+use metalk8s_diagnostics::Paint;
 use metalk8s_engine::{
     ApplyOptions, apply,
     fake::{FakeClock, FakeHost},
@@ -52,7 +53,7 @@ impl Case {
     }
 
     fn printed(&self, testing: bool, out: Out, detail: StateOutput) -> String {
-        output::states("local", &self.returned(testing), out, detail).unwrap()
+        output::states("local", &self.returned(testing), out, detail, Paint::default()).unwrap()
     }
 }
 
@@ -159,10 +160,10 @@ fn json_has_salts_keys() {
         "__id__": "motd",
     });
     assert_eq!(returned["file_|-motd_|-/etc/motd_|-managed"], expected);
-    let printed = output::states("local", &returned, Out::Json, StateOutput::Full).unwrap();
+    let printed = output::states("local", &returned, Out::Json, StateOutput::Full, Paint::default()).unwrap();
     let whole: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(whole, json!({ "local": returned }));
-    let yaml = output::states("local", &returned, Out::Yaml, StateOutput::Full).unwrap();
+    let yaml = output::states("local", &returned, Out::Yaml, StateOutput::Full, Paint::default()).unwrap();
     assert!(yaml.contains("__id__: motd"), "{yaml}");
 }
 
@@ -183,4 +184,33 @@ fn states_run_in_the_order_of_the_file() {
     case.returned(false);
     let ran: Vec<String> = case.host.world().ran.into_iter().map(|argv| argv[2].clone()).collect();
     assert_eq!(ran, ["b", "a", "c"]);
+}
+
+#[test]
+fn what_changed_failed_or_would_change_is_said_by_colours_too() {
+    let sls = "same: {file.absent: [{name: /x}]}\nmotd: {file.managed: [{name: /etc/motd}, {contents: new}]}\n\
+               missing: {service.running: []}\n";
+    let printed = |testing, detail| {
+        output::states("local", &case(sls).returned(testing), Out::Nested, detail, Paint::new(true)).unwrap()
+    };
+    let full = printed(false, StateOutput::Full);
+    for (colour, text) in [
+        (31, "local:"),
+        (32, "          ID: same"),
+        (36, "          ID: motd"),
+        (36, "     Changes:   "),
+        (31, "      Result: False"),
+        (32, "Succeeded: 2"),
+        (31, "Failed:    1"),
+        (36, "Total states run:     3"),
+    ] {
+        assert!(full.contains(&format!("\u{1b}[{colour}m{text}\u{1b}[0m")), "{text}: {full}");
+    }
+    let would = printed(true, StateOutput::Terse);
+    assert!(would.contains("\u{1b}[33m  Name: /etc/motd - "), "{would}");
+    let plain = case(sls).printed(false, Out::Nested, StateOutput::Full);
+    let stripped = ["31", "32", "33", "36", "0"]
+        .iter()
+        .fold(full, |text, code| text.replace(&format!("\u{1b}[{code}m"), ""));
+    assert_eq!(stripped, plain, "colours change no word");
 }

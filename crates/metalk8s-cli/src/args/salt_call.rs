@@ -59,9 +59,12 @@ pub struct SaltCall {
     /// Say where the function is carried out
     #[arg(short, long)]
     pub verbose: bool,
-    /// Accepted: nothing is coloured
-    #[arg(long, alias = "no-colour", hide = true, action = ArgAction::SetTrue)]
+    /// Without colours, which are only for a terminal anyway; NO_COLOR means the same
+    #[arg(long, alias = "no-colour", action = ArgAction::SetTrue)]
     pub no_color: bool,
+    /// With colours, also where the output is no terminal
+    #[arg(long, alias = "force-colour", action = ArgAction::SetTrue, conflicts_with = "no_color")]
+    pub force_color: bool,
 }
 
 /// Salt's levels, as far as we have as many.

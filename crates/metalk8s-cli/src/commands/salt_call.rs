@@ -4,7 +4,7 @@ mod here;
 mod roots;
 
 use jiff::tz::TimeZone;
-use metalk8s_diagnostics::{Diagnose, Diagnosed, Exit, LogFormat, Printer, logging};
+use metalk8s_diagnostics::{Diagnose, Diagnosed, Exit, LogFormat, Paint, Printer, logging};
 use metalk8s_engine::ApplyOptions;
 use metalk8s_saltcompat::call;
 
@@ -23,11 +23,16 @@ pub(crate) async fn run(args: SaltCall, printer: &mut Printer) -> anyhow::Result
     if args.verbose && !args.local {
         printer.say("No master is asked: the function is carried out on this machine, as with --local.");
     }
+    let paint = match (args.force_color, args.no_color) {
+        (true, _) => Paint::new(true),
+        (false, true) => Paint::new(false),
+        (false, false) => printer.paint(),
+    };
     let here = Here::new(Folders::new(args.file_root)?, args.config_dir);
     let options = ApplyOptions::in_order();
     match call(&args.function, &args.arguments, &here, &options, &TimeZone::system()).await {
         Ok(returned) => {
-            printer.data(&returned.print(LOCAL, args.out, args.state_output)?);
+            printer.data(&returned.print(LOCAL, args.out, args.state_output, paint)?);
             Ok(match returned.retcode() {
                 0 => Exit::Done,
                 code if args.retcode_passthrough => Exit::Status(code),

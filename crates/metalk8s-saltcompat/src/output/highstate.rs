@@ -1,7 +1,9 @@
-//! The list of states with its summary, as Salt's users know it.
+//! The list of states with its summary, as Salt's users know it, in its colours: green is as it was, cyan
+//! changed, yellow would change, red failed.
 
 use std::{fmt::Write, str::FromStr};
 
+use metalk8s_diagnostics::Paint;
 use serde_json::{Map, Value};
 
 use super::{nested, python};
@@ -35,10 +37,17 @@ impl FromStr for StateOutput {
 }
 
 /// All states in the order they ran, then the summary.
-pub(super) fn display(id: &str, returned: &Map<String, Value>, detail: StateOutput) -> String {
+pub(super) fn display(id: &str, returned: &Map<String, Value>, detail: StateOutput, paint: Paint) -> String {
     let mut states: Vec<(&String, &Value)> = returned.iter().collect();
     states.sort_by_key(|(_, entry)| entry["__run_num__"].as_u64().unwrap_or(u64::MAX));
-    let mut out = format!("{id}:\n");
+    let any = |is: fn(&Value) -> bool| states.iter().any(|(_, entry)| is(&entry["result"]));
+    let colour = match (any(|result| *result == Value::Bool(false)), any(Value::is_null)) {
+        (true, _) => Paint::red,
+        (false, true) => Paint::yellow,
+        (false, false) => Paint::green,
+    };
+    let mut page = Page { out: String::new(), paint };
+    page.line(colour, &format!("{id}:"));
     for (key, entry) in &states {
         let failed = entry["result"] == Value::Bool(false);
         let full = match detail {
@@ -47,10 +56,26 @@ pub(super) fn display(id: &str, returned: &Map<String, Value>, detail: StateOutp
             StateOutput::Mixed => failed,
             StateOutput::Changes => failed || is_changed(entry),
         };
-        if full { write_full(&mut out, key, entry) } else { write_terse(&mut out, key, entry) }
+        if full { page.full(key, entry) } else { page.terse(key, entry) }
     }
-    summary(&mut out, id, states.iter().map(|(_, entry)| *entry));
-    out
+    page.summary(id, states.iter().map(|(_, entry)| *entry));
+    page.out
+}
+
+type Colour = fn(Paint, &str) -> String;
+
+fn colour_of(entry: &Value) -> Colour {
+    match &entry["result"] {
+        Value::Bool(false) => Paint::red,
+        Value::Null => Paint::yellow,
+        _ if is_changed(entry) => Paint::cyan,
+        _ => Paint::green,
+    }
+}
+
+struct Page {
+    out: String,
+    paint: Paint,
 }
 
 /// The parts of `file_|-id_|-name_|-managed`.
@@ -67,80 +92,89 @@ fn is_changed(entry: &Value) -> bool {
     entry["changes"].as_object().is_some_and(|changes| !changes.is_empty())
 }
 
-fn write_full(out: &mut String, key: &str, entry: &Value) {
-    let [module, id, name, function] = parts(key);
-    let comment = python::plain(&entry["comment"]).trim_end().replace('\n', "\n              ");
-    let mut lines = vec![format!("          ID: {id}"), format!("    Function: {module}.{function}")];
-    if name != id {
-        lines.push(format!("        Name: {}", name.trim_end().replace('\n', "\n              ")));
-    }
-    lines.push(format!("      Result: {}", python::plain(&entry["result"])));
-    lines.push(format!("     Comment: {comment}"));
-    lines.push(format!("     Started: {}", python::plain(&entry["start_time"])));
-    lines.push(format!("    Duration: {} ms", python::plain(&entry["duration"])));
-    out.push_str("----------\n");
-    out.push_str(&lines.join("\n"));
-    out.push_str("\n     Changes:   \n");
-    if is_changed(entry) {
-        out.push_str(&nested::display(&entry["changes"], 14));
-    }
-}
-
-fn write_terse(out: &mut String, key: &str, entry: &Value) {
-    let [module, _, name, function] = parts(key);
-    let result = match &entry["result"] {
-        Value::Bool(false) => "Failed",
-        Value::Null => "Differs",
-        _ if is_changed(entry) => "Changed",
-        _ => "Clean",
-    };
-    let (start, duration) = (python::plain(&entry["start_time"]), python::plain(&entry["duration"]));
-    writeln!(
-        out,
-        "  Name: {name} - Function: {module}.{function} - Result: {result} - Started: {start} - Duration: {duration} ms"
-    )
-    .expect("writing to a string cannot fail");
-}
-
-fn summary<'a>(out: &mut String, id: &str, entries: impl Iterator<Item = &'a Value>) {
-    let (mut good, mut untouched, mut failed, mut changed, mut milliseconds) =
-        (0_usize, 0_usize, 0_usize, 0_usize, 0.0);
-    for entry in entries {
-        match &entry["result"] {
-            Value::Bool(false) => failed += 1,
-            Value::Null => untouched += 1,
-            _ => good += 1,
+impl Page {
+    /// Each line by itself, so that one that is cut or searched for keeps its colour.
+    fn line(&mut self, colour: Colour, text: &str) {
+        for line in text.split('\n') {
+            self.out.push_str(&if line.is_empty() { String::new() } else { colour(self.paint, line) });
+            self.out.push('\n');
         }
-        changed += usize::from(is_changed(entry));
-        milliseconds += entry["duration"].as_f64().unwrap_or(0.0);
     }
-    let digits =
-        [good, untouched, failed].into_iter().map(|count| count.to_string().len()).max().unwrap_or(1);
-    // Widths are Salt's: the longest label, `Succeeded`, with `: ` and the longest count.
-    let width = "Succeeded".len() + 2 + digits;
-    let rule = "-".repeat(width);
-    let mut notes = Vec::new();
-    if untouched > 0 {
-        notes.push(format!("unchanged={untouched}"));
+
+    fn full(&mut self, key: &str, entry: &Value) {
+        let [module, id, name, function] = parts(key);
+        let comment = python::plain(&entry["comment"]).trim_end().replace('\n', "\n              ");
+        let mut lines = vec![
+            "----------".to_owned(),
+            format!("          ID: {id}"),
+            format!("    Function: {module}.{function}"),
+        ];
+        if name != id {
+            lines.push(format!("        Name: {}", name.trim_end().replace('\n', "\n              ")));
+        }
+        lines.push(format!("      Result: {}", python::plain(&entry["result"])));
+        lines.push(format!("     Comment: {comment}"));
+        lines.push(format!("     Started: {}", python::plain(&entry["start_time"])));
+        lines.push(format!("    Duration: {} ms", python::plain(&entry["duration"])));
+        lines.push("     Changes:   ".to_owned());
+        self.line(colour_of(entry), &lines.join("\n"));
+        if is_changed(entry) {
+            self.out.push_str(&nested::display(&entry["changes"], 14, self.paint));
+        }
     }
-    if changed > 0 {
-        notes.push(format!("changed={changed}"));
+
+    fn terse(&mut self, key: &str, entry: &Value) {
+        let [module, _, name, function] = parts(key);
+        let result = match &entry["result"] {
+            Value::Bool(false) => "Failed",
+            Value::Null => "Differs",
+            _ if is_changed(entry) => "Changed",
+            _ => "Clean",
+        };
+        let (start, duration) = (python::plain(&entry["start_time"]), python::plain(&entry["duration"]));
+        let line = format!(
+            "  Name: {name} - Function: {module}.{function} - Result: {result} - Started: {start} - Duration: {duration} ms"
+        );
+        self.line(colour_of(entry), &line);
     }
-    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
-    let count =
-        |label: &str, count: usize| format!("{label}: {count:>width$}", width = width - label.len() - 2);
-    let (time, unit) = if milliseconds > 999.0 { (milliseconds / 1000.0, "s") } else { (milliseconds, "ms") };
-    let time = format!("{time:.3}");
-    let lines = [
-        String::new(),
-        format!("Summary for {id}"),
-        rule.clone(),
-        format!("{}{notes}", count("Succeeded", good + untouched)),
-        count("Failed", failed),
-        rule,
-        format!("Total states run: {:>width$}", good + untouched + failed, width = width - 7),
-        format!("Total run time: {time:>width$} {unit}", width = width - 5),
-    ];
-    out.push_str(&lines.join("\n"));
-    out.push('\n');
+
+    fn summary<'a>(&mut self, id: &str, entries: impl Iterator<Item = &'a Value>) {
+        let (mut good, mut untouched, mut failed, mut changed, mut milliseconds) =
+            (0_usize, 0_usize, 0_usize, 0_usize, 0.0);
+        for entry in entries {
+            match &entry["result"] {
+                Value::Bool(false) => failed += 1,
+                Value::Null => untouched += 1,
+                _ => good += 1,
+            }
+            changed += usize::from(is_changed(entry));
+            milliseconds += entry["duration"].as_f64().unwrap_or(0.0);
+        }
+        let digits =
+            [good, untouched, failed].into_iter().map(|count| count.to_string().len()).max().unwrap_or(1);
+        // Widths are Salt's: the longest label, `Succeeded`, with `: ` and the longest count.
+        let width = "Succeeded".len() + 2 + digits;
+        let rule = "-".repeat(width);
+        let mut notes = Vec::new();
+        if untouched > 0 {
+            notes.push(self.paint.yellow(&format!("unchanged={untouched}")));
+        }
+        if changed > 0 {
+            notes.push(self.paint.green(&format!("changed={changed}")));
+        }
+        let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
+        let count =
+            |label: &str, count: usize| format!("{label}: {count:>width$}", width = width - label.len() - 2);
+        let (time, unit) =
+            if milliseconds > 999.0 { (milliseconds / 1000.0, "s") } else { (milliseconds, "ms") };
+        let time = format!("{time:.3}");
+        self.line(Paint::cyan, &format!("\nSummary for {id}\n{rule}"));
+        let succeeded = self.paint.green(&count("Succeeded", good + untouched));
+        writeln!(self.out, "{succeeded}{notes}").expect("writing to a string cannot fail");
+        self.line(if failed > 0 { Paint::red } else { Paint::cyan }, &count("Failed", failed));
+        self.line(Paint::cyan, &rule);
+        let total = good + untouched + failed;
+        self.line(Paint::cyan, &format!("Total states run: {total:>width$}", width = width - 7));
+        self.line(Paint::cyan, &format!("Total run time: {time:>width$} {unit}", width = width - 5));
+    }
 }
