@@ -64,6 +64,21 @@ pub(crate) async fn apply(host: &Host, wish: &Packages) -> Result<(), StateError
     }
 }
 
+impl Host {
+    /// All installed packages with their versions.
+    ///
+    /// # Errors
+    /// When the host's package manager cannot be asked.
+    pub async fn packages(&self) -> Result<BTreeMap<String, String>, StateError> {
+        let installed = match family(self)? {
+            OsFamily::RedHat => dnf::all(self).await?,
+            OsFamily::Debian | OsFamily::Other => apt::installed(self).await?,
+        };
+        let version = |found: Installed| found.versions.into_iter().next_back().unwrap_or_default();
+        Ok(installed.into_iter().map(|(name, found)| (name, version(found))).collect())
+    }
+}
+
 fn family(host: &Host) -> Result<OsFamily, StateError> {
     let found = os::read(host)?;
     match found.family {

@@ -1,9 +1,13 @@
 //! The functions of `salt-call`: from the words of a command line to what Salt returns.
 
 mod error;
+mod machine;
+mod sys;
+mod table;
 
-use std::error::Error;
+use std::{collections::BTreeMap, error::Error};
 
+use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use metalk8s_diagnostics::{Paint, Problem, Problems, explain};
 use metalk8s_engine::{ApplyOptions, Graph, Hands, apply, test};
@@ -12,60 +16,14 @@ use serde_json::{Map, Value};
 
 use crate::{
     Compiled, FileRoots, Formula, Words, compile, formulas, get, is_success,
-    nearest::accepted,
+    nearest::{accepted, nearest},
     output::{self, Out, OutputError, StateOutput},
     parse_words, single, state_return,
 };
 
 pub use error::CallError;
-
-/// A function that is offered.
-#[derive(Debug, Clone, Copy)]
-pub struct Function {
-    /// Salt's name of it.
-    pub name: &'static str,
-    /// The words it takes, as a usage line shows them.
-    pub words: &'static str,
-    does: Does,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Does {
-    Apply,
-    Single,
-    ShowSls,
-    Grains(Show),
-    Pillar(Show),
-    Ping,
-    Version,
-}
-
-/// What is shown of a tree.
-#[derive(Debug, Clone, Copy)]
-enum Show {
-    Path,
-    All,
-    Names,
-}
-
-/// Every function that is offered.
-pub const FUNCTIONS: [Function; 11] = [
-    Function { name: "state.apply", words: "NAME[,NAME...] [test=True]", does: Does::Apply },
-    Function { name: "state.sls", words: "NAME[,NAME...] [test=True]", does: Does::Apply },
-    Function {
-        name: "state.single",
-        words: "FUNCTION NAME [ARGUMENT=VALUE...] [test=True]",
-        does: Does::Single,
-    },
-    Function { name: "state.show_sls", words: "NAME[,NAME...]", does: Does::ShowSls },
-    Function { name: "grains.get", words: "PATH [DEFAULT]", does: Does::Grains(Show::Path) },
-    Function { name: "grains.items", words: "", does: Does::Grains(Show::All) },
-    Function { name: "grains.ls", words: "", does: Does::Grains(Show::Names) },
-    Function { name: "pillar.get", words: "PATH [DEFAULT]", does: Does::Pillar(Show::Path) },
-    Function { name: "pillar.items", words: "", does: Does::Pillar(Show::All) },
-    Function { name: "test.ping", words: "", does: Does::Ping },
-    Function { name: "test.version", words: "", does: Does::Version },
-];
+use table::{Does, Show};
+pub use table::{FUNCTIONS, Function};
 
 /// Named words that state functions understand besides `test`; none of them changes what plain files mean.
 const OF_STATES: [&str; 5] = ["test", "saltenv", "pillarenv", "pillar", "queue"];
@@ -75,7 +33,8 @@ const BASE: &str = "base";
 const STATES_FAILED: u8 = 2;
 
 /// The machine that functions are about.
-pub trait Minion {
+#[async_trait]
+pub trait Minion: Sync {
     /// Who makes states true on it.
     fn hands(&self) -> &dyn Hands;
 
@@ -102,6 +61,12 @@ pub trait Minion {
 
     /// The environments of the versions that are installed on it, such as `metalk8s-0.1.0`.
     fn environments(&self) -> Vec<String>;
+
+    /// Its packages with their versions.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    async fn packages(&self) -> Result<BTreeMap<String, String>, Box<dyn Error + Send + Sync>>;
 }
 
 /// What a function returned.
@@ -109,14 +74,23 @@ pub trait Minion {
 pub enum Returned {
     /// Any value.
     Value(Value),
+    /// What a command said, which ended with this status.
+    Ended {
+        /// Any value.
+        value: Value,
+        /// Its status.
+        retcode: u8,
+    },
     /// States, each with its result.
     States(Map<String, Value>),
 }
 
 impl Returned {
-    /// The status that `salt-call --retcode-passthrough` ends with: 0, or 2 when states failed.
+    /// The status that `salt-call --retcode-passthrough` ends with: 0, that of a command, or 2 when states
+    /// failed.
     pub fn retcode(&self) -> u8 {
         match self {
+            Self::Ended { value: _, retcode } => *retcode,
             Self::Value(_) => 0,
             Self::States(states) if is_success(states) => 0,
             Self::States(_) => STATES_FAILED,
@@ -135,7 +109,7 @@ impl Returned {
         paint: Paint,
     ) -> Result<String, OutputError> {
         match self {
-            Self::Value(value) => output::value(id, value, out, paint),
+            Self::Value(value) | Self::Ended { value, retcode: _ } => output::value(id, value, out, paint),
             Self::States(states) => output::states(id, states, out, detail, paint),
         }
     }
@@ -156,34 +130,70 @@ pub async fn call(
     zone: &TimeZone,
 ) -> Result<Returned, CallError> {
     let Some(known) = FUNCTIONS.iter().find(|known| known.name == function) else {
-        let near = accepted(function, FUNCTIONS.iter().map(|known| known.name));
-        return Err(CallError::UnknownFunction { function: function.to_owned(), near });
+        return Err(CallError::UnknownFunction { function: function.to_owned(), near: near(function) });
     };
-    let call = Call { function: known.name, words: parse_words(words) };
-    Ok(match known.does {
-        Does::Apply => {
-            let compiled = call.compile(minion, call.is_test()?)?;
-            call.apply(&compiled, minion.hands(), options, zone).await?
+    let call = Call { function: known.name, typed: words, words: parse_words(words) };
+    Ok(Returned::Value(match known.does {
+        Does::Apply | Does::Test => {
+            let is_test = matches!(known.does, Does::Test) || call.is_test()?;
+            let compiled = call.compile(minion, is_test)?;
+            return call.apply(&compiled, is_test, minion.hands(), options, zone).await;
         }
         Does::Single => {
             let compiled = call.single(minion.roots())?;
-            call.apply(&compiled, minion.hands(), options, zone).await?
+            return call.apply(&compiled, call.is_test()?, minion.hands(), options, zone).await;
         }
-        Does::ShowSls => Returned::Value(call.compile(minion, true)?.high),
-        Does::Grains(show) => Returned::Value(call.show(show, "grains", || minion.grains())?),
-        Does::Pillar(show) => Returned::Value(call.show(show, "pillar", || minion.pillar())?),
-        Does::Ping => Returned::Value(call.no_words().map(|()| true.into())?),
-        Does::Version => Returned::Value(call.no_words().map(|()| VERSION.into())?),
-    })
+        Does::Command(told) => return call.command(told, minion.hands()).await,
+        Does::ShowSls => call.compile(minion, true)?.high,
+        Does::Grains(show) => call.show(show, "grains", || minion.grains())?,
+        Does::Pillar(show) => call.show(show, "pillar", || minion.pillar())?,
+        Does::Config => call.show(Show::Path, "grains", || both(minion))?,
+        Does::Service(verb) => call.service(verb, minion.hands()).await?,
+        Does::Packages(show) => call.packages(show, minion).await?,
+        Does::Addresses => call.addresses(minion)?,
+        Does::DiskUsage => call.disk_usage(minion.hands()).await?,
+        Does::Sys { states, ask } => {
+            call.takes(usize::MAX, &[])?;
+            let names: Vec<String> = call.words.positional.iter().map(text).collect();
+            sys::tell(states, ask, &names)
+        }
+        Does::Echo => call.names().map(|words| words.join(" ").into())?,
+        Does::Ping => call.no_words().map(|()| true.into())?,
+        Does::Version => call.no_words().map(|()| VERSION.into())?,
+    }))
+}
+
+/// Of a known module, all its functions; else those that look alike.
+fn near(function: &str) -> String {
+    let module = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    let names = FUNCTIONS.iter().map(|known| known.name);
+    let of_module: Vec<&str> = names.clone().filter(|name| module(name) == module(function)).collect();
+    let near = nearest(function, of_module.iter().copied());
+    let words = if near.is_empty() { of_module } else { near };
+    if words.is_empty() {
+        return accepted(function, names);
+    }
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The pillar, with the grains over it.
+fn both(minion: &dyn Minion) -> Result<Value, Box<dyn Error + Send + Sync>> {
+    let mut tree = minion.pillar()?;
+    if let (Value::Object(tree), Value::Object(grains)) = (&mut tree, minion.grains()?) {
+        tree.extend(grains);
+    }
+    Ok(tree)
 }
 
 /// A function that is known, with its words.
-struct Call {
+struct Call<'w> {
     function: &'static str,
+    /// As they were typed.
+    typed: &'w [String],
     words: Words,
 }
 
-impl Call {
+impl Call<'_> {
     fn usage(&self, message: impl Into<String>) -> CallError {
         CallError::Usage { function: self.function, message: message.into() }
     }
@@ -273,11 +283,12 @@ impl Call {
     async fn apply(
         &self,
         compiled: &Compiled,
+        is_test: bool,
         hands: &dyn Hands,
         options: &ApplyOptions,
         zone: &TimeZone,
     ) -> Result<Returned, CallError> {
-        let report = if self.is_test()? {
+        let report = if is_test {
             test(&compiled.graph, hands, options).await
         } else {
             apply(&compiled.graph, hands, &(), options).await
@@ -297,6 +308,15 @@ impl Call {
         match show {
             Show::All => self.no_words().and_then(|()| tree()),
             Show::Names => self.no_words().and_then(|()| tree()).map(names),
+            Show::Some => {
+                let names = self.names()?;
+                let tree = tree()?;
+                Ok(names
+                    .iter()
+                    .map(|name| (name.clone(), get(&tree, name, None)))
+                    .collect::<Map<_, _>>()
+                    .into())
+            }
             Show::Path => {
                 self.takes(2, &["default"])?;
                 let Some(path) = self.words.positional.first() else {

@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{FileRoots, Words, args::Args, functions, yaml::Node};
 
-pub(crate) use declarations::Argument;
+pub(crate) use declarations::{Argument, requisites_of_states};
 pub(crate) use listeners::MOD_WATCH;
 pub(crate) use requisites::Reference;
 

@@ -4,11 +4,12 @@
 
 use std::{collections::BTreeMap, error::Error, sync::Arc};
 
+use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use metalk8s_diagnostics::{Diagnose, Paint, explain};
 use metalk8s_engine::{
     ApplyOptions, Graph, Hands, State,
-    fake::{FakeClock, FakeHost},
+    fake::{FakeClock, FakeHost, Unit},
     state::Mount,
 };
 use metalk8s_saltcompat::{
@@ -43,6 +44,7 @@ struct Fake {
     configuration: Option<BootstrapConfiguration>,
 }
 
+#[async_trait]
 impl Minion for Fake {
     fn hands(&self) -> &dyn Hands {
         &self.host
@@ -81,6 +83,10 @@ impl Minion for Fake {
     fn environments(&self) -> Vec<String> {
         vec!["metalk8s-0.0.1".to_owned(), environment(VERSION)]
     }
+
+    async fn packages(&self) -> Result<BTreeMap<String, String>, Box<dyn Error + Send + Sync>> {
+        Ok(self.host.world().packages)
+    }
 }
 
 impl Fake {
@@ -97,7 +103,7 @@ impl Fake {
 
     fn value(&self, line: &[&str]) -> Value {
         match self.call(line).unwrap() {
-            Returned::Value(value) => value,
+            Returned::Value(value) | Returned::Ended { value, retcode: _ } => value,
             Returned::States(states) => states.into(),
         }
     }
@@ -282,6 +288,7 @@ fn test_mode_changes_nothing_and_only_truth_values_ask_for_it() {
     assert!(fake.prints(&["state.apply", "web", "test=True"]).contains("      Result: None\n"));
     let single = ["state.single", "file.managed", "/etc/x", "contents=x", "test=true"];
     assert!(fake.prints(&single).contains("      Result: None\n"));
+    assert!(fake.prints(&["state.test", "web"]).contains("      Result: None\n"));
     assert_eq!(fake.refuses(&["state.apply", "web", "test=ture"]), "`test=ture` is neither True nor False");
     assert_eq!(fake.host.world(), before);
 }
@@ -314,6 +321,98 @@ fn an_unknown_function_gets_its_nearest_neighbours() {
     let fake = fake();
     assert!(fake.refuses(&["state.aply", "web"]).contains("`state.apply`"));
     assert!(fake.refuses(&["grain.get", "os"]).contains("`grains.get`"));
+    assert!(fake.refuses(&["pkg.remove", "vim"]).contains("it may be `pkg."));
+}
+
+#[test]
+fn a_command_returns_what_it_said_and_its_status() {
+    let fake = fake();
+    let merged = ["/bin/sh", "-c", "exec 2>&1\n[ -e /x ]"].map(str::to_owned).to_vec();
+    let plain = ["/bin/sh", "-c", "[ -e /x ]"].map(str::to_owned).to_vec();
+    fake.host.change_world(|world| {
+        world.failing.extend([merged.clone(), plain.clone()]);
+        world.says.extend([(merged, "all\n".to_owned()), (plain, "out\n".to_owned())]);
+    });
+    let called = fake.call(&["cmd.run", "[ -e /x ]"]).unwrap();
+    assert_eq!(called, Returned::Ended { value: json!("all"), retcode: 1 });
+    assert_eq!(fake.value(&["cmd.retcode", "[ -e /x ]"]), json!(1));
+    assert_eq!(fake.value(&["cmd.run_stdout", "[ -e /x ]"]), json!("out"));
+    assert_eq!(fake.value(&["cmd.run_all", "[ -e /x ]"])["stdout"], json!("out"));
+    assert_eq!(fake.call(&["cmd.run", "true"]).unwrap().retcode(), 0);
+    fake.call(&["cmd.run", "id", "runas=alice", "env={A: 1}", "cwd=/tmp", "timeout=5"]).unwrap();
+    let ran = fake.host.world().ran.pop().unwrap();
+    assert_eq!(ran, ["runuser", "--user", "alice", "--", "/bin/sh", "-c", "exec 2>&1\nid"]);
+}
+
+#[test]
+fn units_are_asked_for_and_changed() {
+    let fake = fake();
+    fake.host.change_world(|world| drop(world.units.insert("web.service".to_owned(), Unit::default())));
+    let is = |function: &str| fake.value(&[function, "web"]) == json!(true);
+    assert!(!is("service.status") && !is("service.enabled"));
+    assert!(is("service.start") && is("service.status") && !is("service.enabled"));
+    assert!(is("service.enable") && is("service.enabled") && is("service.restart"));
+    assert_eq!(fake.host.world().units["web.service"].starts, 2);
+    assert!(is("service.stop") && is("service.disable"));
+    assert!(!is("service.status") && !is("service.enabled"));
+    assert_eq!(fake.value(&["service.status", "nonesuch"]), json!(false));
+    let err = fake.call(&["service.start", "nonesuch"]).unwrap_err();
+    assert_eq!(err.to_string(), "`service.start` could not be carried out");
+}
+
+#[test]
+fn packages_addresses_and_file_systems_are_listed() {
+    let fake = fake();
+    let df = ["df", "--portability", "--block-size=1024"].map(str::to_owned).to_vec();
+    let said =
+        "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/vda1   10  4  6  40% /srv/a b\n";
+    fake.host.change_world(|world| {
+        world.packages.insert("bash".to_owned(), "5.2".to_owned());
+        world.says.insert(df, said.to_owned());
+    });
+    assert_eq!(fake.value(&["pkg.list_pkgs"]), json!({"bash": "5.2"}));
+    assert_eq!(fake.value(&["pkg.version", "bash"]), json!("5.2"));
+    assert_eq!(fake.value(&["pkg.version", "bash", "vim"]), json!({"bash": "5.2", "vim": ""}));
+    assert_eq!(fake.value(&["network.ip_addrs"]), json!(["10.200.1.2", "10.200.2.2"]));
+    assert_eq!(fake.value(&["network.ip_addrs", "eth1"]), json!(["10.200.2.2"]));
+    assert_eq!(fake.value(&["network.ip_addrs", "cidr=10.200.1.0/28"]), json!(["10.200.1.2"]));
+    assert_eq!(
+        fake.value(&["disk.usage"]),
+        json!({"/srv/a b": {"filesystem": "/dev/vda1", "1K-blocks": "10", "used": "4", "available": "6", "capacity": "40%"}})
+    );
+}
+
+#[test]
+fn functions_tell_of_themselves() {
+    let fake = fake();
+    assert_eq!(
+        fake.value(&["sys.list_functions", "test"]),
+        json!(["test.echo", "test.ping", "test.version"])
+    );
+    let modules = fake.value(&["sys.list_modules"]);
+    assert!(modules.as_array().unwrap().contains(&json!("sys")), "{modules}");
+    let states = fake.value(&["sys.list_state_functions", "pkg"]);
+    assert_eq!(states, json!(["pkg.installed", "pkg.purged", "pkg.removed"]));
+    let doc = fake.value(&["sys.state_doc", "pkg.installed"]);
+    let doc = doc["pkg.installed"].as_str().unwrap();
+    assert!(doc.contains("\narguments: version, pkgs") && doc.contains("onlyif"), "{doc}");
+    assert!(
+        fake.value(&["sys.doc", "cmd.run"])["cmd.run"]
+            .as_str()
+            .unwrap()
+            .contains("salt-call cmd.run COMMAND")
+    );
+}
+
+#[test]
+fn several_facts_and_settings_come_under_their_names() {
+    let fake = fake();
+    assert_eq!(fake.value(&["grains.item", "os", "nonesuch"]), json!({"os": "Debian", "nonesuch": ""}));
+    assert_eq!(fake.value(&["pillar.item", "networks:pod"]), json!({"networks:pod": "10.233.0.0/16"}));
+    assert_eq!(fake.value(&["pillar.ls"]), json!(["metalk8s", "networks", "proxies"]));
+    assert_eq!(fake.value(&["config.get", "os"]), json!("Debian"));
+    assert_eq!(fake.value(&["config.get", "networks:pod"]), json!("10.233.0.0/16"));
+    assert_eq!(fake.value(&["test.echo", "hello"]), json!("hello"));
 }
 
 #[test]
@@ -330,6 +429,12 @@ fn words_that_would_be_ignored_are_refused() {
         &["state.apply", "web", "db"],
         &["state.apply", "web", "tset=True"],
         &["state.single"],
+        &["cmd.run"],
+        &["cmd.run", "id", "unless=true"],
+        &["cmd.run", "id", "timeout=soon"],
+        &["service.status"],
+        &["pkg.version"],
+        &["network.ip_addrs", "cidr=here"],
     ] {
         fake.refuses(line);
     }

@@ -8,12 +8,19 @@ use metalk8s_types::paths;
 
 const EXAMPLES: &str = "\
 Functions:
-  state.apply NAME         apply NAME.sls or NAME/init.sls of the file roots; state.sls is the same
+  state.apply NAME         apply NAME.sls or NAME/init.sls of the file roots; also state.sls, state.test
   state.single FUN NAME    apply one state, its arguments written as NAME=VALUE
   state.show_sls NAME      show what a file says, and change nothing
-  grains.get PATH          facts of this machine; also grains.items, grains.ls
-  pillar.get PATH          settings of this machine; also pillar.items
-  test.ping, test.version  whether it answers, and its version
+  grains.get PATH          facts of this machine; also grains.item, grains.items, grains.ls
+  pillar.get PATH          settings of this machine; also pillar.item, pillar.items, pillar.ls, config.get
+  cmd.run COMMAND          run a command; also cmd.run_all, cmd.run_stdout, cmd.run_stderr, cmd.retcode
+  service.status NAME      whether a unit runs; also service.enabled, service.start, service.stop,
+                           service.restart, service.enable, service.disable
+  pkg.list_pkgs            installed packages; also pkg.version
+  network.ip_addrs         addresses of this machine; disk.usage: how full its file systems are
+  sys.doc [NAME]           what these functions do; also sys.list_functions, sys.list_modules
+  sys.state_doc [NAME]     what states do; also sys.list_state_functions, sys.list_state_modules
+  test.ping, test.version  whether it answers, and its version; test.echo
 
 Examples:
   salt-call grains.get metalk8s:control_plane_ip

@@ -32,6 +32,13 @@ pub(super) async fn installed(
     Ok(found)
 }
 
+/// All packages of the host.
+pub(super) async fn all(host: &Host) -> Result<BTreeMap<String, Installed>, StateError> {
+    let program = host.program("rpm").args(["--query", "--all", "--queryformat", QUERY]);
+    let output = program.run().await.doing(|| "could not ask which packages are installed".to_owned())?;
+    Ok(parse_installed(&output.stdout))
+}
+
 pub(super) async fn apply(host: &Host, wish: &Packages, turn: &Turn) -> Result<(), StateError> {
     let plan = decide(wish, &installed(host, wish).await?);
     if !plan.install.is_empty() {

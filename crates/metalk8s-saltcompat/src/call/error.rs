@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, explain};
-use metalk8s_engine::GraphError;
+use metalk8s_engine::{GraphError, StateError};
 
 use super::FUNCTIONS;
 
@@ -47,10 +47,19 @@ pub enum CallError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The machine did not do it.
+    #[error("`{function}` could not be carried out")]
+    Failed {
+        /// The function.
+        function: &'static str,
+        /// Why.
+        #[source]
+        source: StateError,
+    },
     /// Facts or settings of the machine could not be read.
     #[error("could not read the {what} of this machine")]
     Machine {
-        /// `grains` or `pillar`.
+        /// `grains`, `pillar` or `packages`.
         what: &'static str,
         /// Why.
         #[source]
@@ -62,21 +71,27 @@ impl Diagnose for CallError {
     fn code(&self) -> Option<Code> {
         match self {
             Self::UnknownFunction { .. } | Self::Usage { .. } => Some(explain::WRONG_USAGE),
-            Self::Mistakes { .. } | Self::Order(_) | Self::Formula { .. } | Self::Machine { .. } => None,
+            Self::Mistakes { .. }
+            | Self::Order(_)
+            | Self::Formula { .. }
+            | Self::Failed { .. }
+            | Self::Machine { .. } => None,
         }
     }
 
     fn hints(&self) -> Vec<Hint> {
         match self {
-            Self::UnknownFunction { .. } => vec!["`salt-call --help` lists all functions".into()],
+            Self::UnknownFunction { .. } => vec!["`salt-call sys.doc` says what all functions do".into()],
             Self::Usage { function, .. } => {
                 let known = FUNCTIONS.iter().find(|known| known.name == *function);
                 let words = known.map_or("", |known| known.words);
                 vec![format!("usage: `salt-call {}`", format!("{function} {words}").trim()).into()]
             }
-            Self::Mistakes { .. } | Self::Order(_) | Self::Formula { .. } | Self::Machine { .. } => {
-                Vec::new()
-            }
+            Self::Mistakes { .. }
+            | Self::Order(_)
+            | Self::Formula { .. }
+            | Self::Failed { .. }
+            | Self::Machine { .. } => Vec::new(),
         }
     }
 }

@@ -28,10 +28,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// What surrounds a command.
 pub(crate) struct Surroundings {
-    shell: String,
-    directory: Option<PathBuf>,
-    environment: BTreeMap<String, String>,
-    timeout_seconds: Option<u64>,
+    pub(crate) shell: String,
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) timeout_seconds: Option<u64>,
 }
 
 impl Surroundings {

@@ -22,6 +22,11 @@ pub(crate) struct Argument {
 /// Arguments that every function takes, besides [`rules::WORDS`] and requisites.
 const COMMON: [&str; 2] = ["name", "names"];
 
+/// What every state may say of itself and of others.
+pub(crate) fn requisites_of_states() -> impl Iterator<Item = &'static str> + Clone {
+    COMMON.into_iter().chain(rules::WORDS).chain(requisites::words())
+}
+
 /// Whether a state may say this of itself.
 fn takes(function: &functions::Function, argument: &str) -> bool {
     function.arguments.contains(&argument) || rules::WORDS.contains(&argument)
@@ -300,8 +305,7 @@ impl Reader<'_> {
 }
 
 fn unknown_argument(function: &functions::Function, argument: &str) -> Problem {
-    let known =
-        function.arguments.iter().copied().chain(COMMON).chain(rules::WORDS).chain(requisites::words());
+    let known = function.arguments.iter().copied().chain(requisites_of_states());
     let message = format!("`{}.{}` does not take `{argument}`", function.module, function.name);
     Problem::new(explain::SLS_UNKNOWN_ARGUMENT, message)
         .found(format!("`{argument}`"))

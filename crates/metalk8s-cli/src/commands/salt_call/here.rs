@@ -1,12 +1,14 @@
 //! The machine this program runs on.
 
 use std::{
+    collections::BTreeMap,
     error::Error,
     io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
+use async_trait::async_trait;
 use metalk8s_diagnostics::DiagnoseExt;
 use metalk8s_engine::{Graph, Hands};
 use metalk8s_host::Host;
@@ -59,6 +61,7 @@ impl Here {
     }
 }
 
+#[async_trait]
 impl Minion for Here {
     fn hands(&self) -> &dyn Hands {
         &self.host
@@ -80,6 +83,10 @@ impl Minion for Here {
 
     fn pillar(&self) -> Result<Value, BoxError> {
         Ok(self.configuration()?.map_or_else(|| json!({}), |configuration| pillar_tree(&configuration)))
+    }
+
+    async fn packages(&self) -> Result<BTreeMap<String, String>, BoxError> {
+        Ok(self.host.packages().await?)
     }
 
     fn formula(&self, formula: Formula, test: bool) -> Result<Graph, BoxError> {

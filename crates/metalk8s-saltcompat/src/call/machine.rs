@@ -1,0 +1,210 @@
+//! Functions that ask or change the machine without a state of an SLS file.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use metalk8s_engine::{
+    Change, ChangeKind, Hands, Ran, State, StateError,
+    state::{Command, Service},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Call, CallError, Minion, Returned,
+    table::{Show, Told, Verb},
+    text,
+};
+use crate::{
+    functions::{Surroundings, as_user, unit_name},
+    parse_words,
+};
+
+impl Call<'_> {
+    fn failed(&self, source: StateError) -> CallError {
+        CallError::Failed { function: self.function, source }
+    }
+
+    /// `cmd.run` and its like. A command that fails is no error of the call: its status is returned.
+    pub(super) async fn command(&self, told: Told, hands: &dyn Hands) -> Result<Returned, CallError> {
+        let ran = self.run(self.wished_command(told)?, hands).await?;
+        let Ran { pid, status, stdout, stderr } = &ran;
+        let value = match told {
+            Told::Both | Told::Stdout => json!(stdout.trim_end()),
+            Told::Stderr => json!(stderr.trim_end()),
+            Told::Status => json!(status),
+            Told::All => json!({
+                "pid": pid,
+                "retcode": status,
+                "stdout": stdout.trim_end(),
+                "stderr": stderr.trim_end(),
+            }),
+        };
+        // As a shell does: the last byte of it, but never that of a success.
+        let retcode = match status.to_le_bytes()[0] {
+            0 if *status != 0 => 1,
+            byte => byte,
+        };
+        Ok(Returned::Ended { value, retcode })
+    }
+
+    fn wished_command(&self, told: Told) -> Result<Command, CallError> {
+        self.takes(1, &["cwd", "env", "runas", "shell", "timeout"])?;
+        // As it was typed: `[ -e /x ]` would be a list.
+        let typed = self.typed.iter().find(|word| !parse_words(&[word]).positional.is_empty());
+        let Some(typed) = typed else {
+            return Err(self.usage(format!("`{}` needs a command", self.function)));
+        };
+        let line = match told {
+            Told::Both => format!("exec 2>&1\n{typed}"),
+            Told::Stdout | Told::Stderr | Told::Status | Told::All => typed.clone(),
+        };
+        let named = &self.words.named;
+        let single = |name: &str| named.get(name).filter(|value| !value.is_null()).map(text);
+        let timeout_seconds = match single("timeout").map(|text| text.parse()) {
+            None => None,
+            Some(Ok(seconds)) => Some(seconds),
+            Some(Err(_)) => return Err(self.usage("`timeout=` is a number of seconds")),
+        };
+        let environment: BTreeMap<String, String> = match named.get("env") {
+            None | Some(Value::Null) => BTreeMap::new(),
+            Some(Value::Object(map)) => map.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+            Some(_) => return Err(self.usage("`env=` is a map such as `{NAME: value}`")),
+        };
+        let usual = Surroundings::usual();
+        let surroundings = Surroundings {
+            shell: single("shell").unwrap_or(usual.shell),
+            directory: single("cwd").map(Into::into),
+            environment,
+            timeout_seconds,
+        };
+        let mut argv = surroundings.through_shell(line);
+        if let Some(user) = single("runas") {
+            argv = as_user(user, argv);
+        }
+        Ok(surroundings.command(argv))
+    }
+
+    async fn run(&self, command: Command, hands: &dyn Hands) -> Result<Ran, CallError> {
+        let change = Change::new(ChangeKind::Run, String::new());
+        match hands.apply(&State::Command(command), &change).await {
+            Ok(Change { ran: Some(ran), .. }) => Ok(ran),
+            Ok(_) => Err(self.failed(StateError::new("nobody said how the command ended"))),
+            Err(mut err) => match err.done.take().and_then(|change| change.ran) {
+                Some(ran) => Ok(ran),
+                None => Err(self.failed(err)),
+            },
+        }
+    }
+
+    pub(super) async fn service(&self, verb: Verb, hands: &dyn Hands) -> Result<Value, CallError> {
+        self.takes(1, &[])?;
+        let Some(name) = self.words.positional.first() else {
+            return Err(self.usage(format!("`{}` needs the name of a unit", self.function)));
+        };
+        let unit = unit_name(&text(name));
+        let running = Service { enabled: None, ..Service::running(&*unit) };
+        let stopped = Service { enabled: None, ..Service::stopped(&*unit) };
+        let enabled = Service { running: None, ..Service::running(&*unit) };
+        let disabled = Service { running: None, ..Service::stopped(&*unit) };
+        let answer = match verb {
+            // It is what the opposite wish would change.
+            Verb::Status => is_true(&stopped, hands).await.map(|stopped| !stopped),
+            Verb::IsEnabled => is_true(&disabled, hands).await.map(|disabled| !disabled),
+            Verb::Start => make_true(running, hands).await,
+            Verb::Stop => make_true(stopped, hands).await,
+            Verb::Enable => make_true(enabled, hands).await,
+            Verb::Disable => make_true(disabled, hands).await,
+            Verb::Restart => hands.react(&State::Service(running)).await.map(|change| change.is_some()),
+        };
+        answer.map(Value::from).map_err(|err| self.failed(err))
+    }
+
+    pub(super) async fn packages(&self, show: Show, minion: &dyn Minion) -> Result<Value, CallError> {
+        let read = async {
+            let read = minion.packages().await;
+            read.map_err(|source| CallError::Machine { what: "packages", source })
+        };
+        if let Show::All = show {
+            self.no_words()?;
+            return Ok(json!(read.await?));
+        }
+        let names = self.names()?;
+        let found = read.await?;
+        // As Salt: an empty text where a package is not installed, and no map for a single one.
+        let version = |name: &String| Value::from(found.get(name).cloned().unwrap_or_default());
+        Ok(match &names[..] {
+            [name] => version(name),
+            names => names.iter().map(|name| (name.clone(), version(name))).collect::<Map<_, _>>().into(),
+        })
+    }
+
+    /// All words, at least one.
+    pub(super) fn names(&self) -> Result<Vec<String>, CallError> {
+        self.takes(usize::MAX, &[])?;
+        if self.words.positional.is_empty() {
+            return Err(self.usage(format!("`{}` needs a name", self.function)));
+        }
+        Ok(self.words.positional.iter().map(text).collect())
+    }
+
+    pub(super) fn addresses(&self, minion: &dyn Minion) -> Result<Value, CallError> {
+        self.takes(1, &["interface", "cidr"])?;
+        let range = match self.words.named.get("cidr").map(text).map(|text| text.parse::<IpNet>()) {
+            None => None,
+            Some(Ok(range)) => Some(range),
+            Some(Err(_)) => return Err(self.usage("`cidr=` is a range such as `10.0.0.0/8`")),
+        };
+        let interface = self.words.positional.first().or(self.words.named.get("interface")).map(text);
+        let grains = minion.grains().map_err(|source| CallError::Machine { what: "grains", source })?;
+        let interfaces = grains["ip4_interfaces"].as_object().into_iter().flatten();
+        let mut addresses: Vec<&str> = interfaces
+            .filter(|(name, _)| interface.as_ref().is_none_or(|interface| interface == *name))
+            .flat_map(|(_, addresses)| addresses.as_array().into_iter().flatten())
+            .filter_map(Value::as_str)
+            .filter(|address| {
+                range
+                    .is_none_or(|range| address.parse().is_ok_and(|ip: std::net::IpAddr| range.contains(&ip)))
+            })
+            .collect();
+        addresses.sort_unstable();
+        Ok(json!(addresses))
+    }
+
+    pub(super) async fn disk_usage(&self, hands: &dyn Hands) -> Result<Value, CallError> {
+        self.no_words()?;
+        let argv = ["df", "--portability", "--block-size=1024"].map(str::to_owned).to_vec();
+        let ran = self.run(Command::new(argv), hands).await?;
+        // It fails where one of many file systems does not answer, and tells of the others.
+        Ok(ran.stdout.lines().skip(1).filter_map(file_system).collect::<Map<_, _>>().into())
+    }
+}
+
+/// A line such as `/dev/vda1 10 4 6 40% /srv/with blanks`.
+fn file_system(line: &str) -> Option<(String, Value)> {
+    let mut rest = line;
+    let mut fields = [""; 5];
+    for field in &mut fields {
+        (*field, rest) = rest.trim_start().split_once(' ')?;
+    }
+    let [filesystem, blocks, used, available, capacity] = fields;
+    let told = json!({
+        "filesystem": filesystem,
+        "1K-blocks": blocks,
+        "used": used,
+        "available": available,
+        "capacity": capacity,
+    });
+    Some((rest.trim_start().to_owned(), told))
+}
+
+async fn is_true(wish: &Service, hands: &dyn Hands) -> Result<bool, StateError> {
+    Ok(hands.check(&State::Service(wish.clone())).await?.is_none())
+}
+
+async fn make_true(wish: Service, hands: &dyn Hands) -> Result<bool, StateError> {
+    let state = State::Service(wish);
+    if let Some(change) = hands.check(&state).await? {
+        hands.apply(&state, &change).await?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,169 @@
+//! Every function that is offered, with what it takes and does.
+
+/// A function that is offered.
+#[derive(Debug, Clone, Copy)]
+pub struct Function {
+    /// Salt's name of it.
+    pub name: &'static str,
+    /// The words it takes, as a usage line shows them.
+    pub words: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    pub(super) does: Does,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Does {
+    Apply,
+    /// As `Apply`, but only looked at.
+    Test,
+    Single,
+    ShowSls,
+    Grains(Show),
+    Pillar(Show),
+    /// Grains, and then the pillar.
+    Config,
+    Ping,
+    Version,
+    Echo,
+    Command(Told),
+    Service(Verb),
+    Packages(Show),
+    Addresses,
+    DiskUsage,
+    /// Functions, and state functions.
+    Sys {
+        states: bool,
+        ask: Ask,
+    },
+}
+
+/// What is shown of a tree.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Show {
+    Path,
+    All,
+    Names,
+    /// Several paths, each under its name.
+    Some,
+}
+
+/// What is told of a command that ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Told {
+    Both,
+    Stdout,
+    Stderr,
+    Status,
+    All,
+}
+
+/// What is done with a unit.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Verb {
+    Status,
+    IsEnabled,
+    Start,
+    Stop,
+    Restart,
+    Enable,
+    Disable,
+}
+
+/// What is asked about functions.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ask {
+    Names,
+    Modules,
+    Doc,
+}
+
+const FILES: &str = "NAME[,NAME...] [test=True]";
+const COMMAND: &str = "COMMAND [cwd=PATH] [env={NAME: VALUE}] [runas=USER] [shell=PATH] [timeout=SECONDS]";
+
+const fn function(name: &'static str, words: &'static str, about: &'static str, does: Does) -> Function {
+    Function { name, words, about, does }
+}
+
+/// Every function that is offered.
+pub const FUNCTIONS: &[Function] = &[
+    function("state.apply", FILES, "applies SLS files", Does::Apply),
+    function("state.sls", FILES, "the same as state.apply", Does::Apply),
+    function("state.test", "NAME[,NAME...]", "shows what SLS files would change", Does::Test),
+    function(
+        "state.single",
+        "FUNCTION NAME [ARGUMENT=VALUE...] [test=True]",
+        "applies one state",
+        Does::Single,
+    ),
+    function("state.show_sls", "NAME[,NAME...]", "shows what SLS files say", Does::ShowSls),
+    function("grains.get", "PATH [DEFAULT]", "shows one fact of the machine", Does::Grains(Show::Path)),
+    function("grains.item", "PATH...", "shows some facts of the machine", Does::Grains(Show::Some)),
+    function("grains.items", "", "shows all facts of the machine", Does::Grains(Show::All)),
+    function("grains.ls", "", "names the facts of the machine", Does::Grains(Show::Names)),
+    function("pillar.get", "PATH [DEFAULT]", "shows one setting", Does::Pillar(Show::Path)),
+    function("pillar.item", "PATH...", "shows some settings", Does::Pillar(Show::Some)),
+    function("pillar.items", "", "shows all settings", Does::Pillar(Show::All)),
+    function("pillar.ls", "", "names the settings", Does::Pillar(Show::Names)),
+    function("config.get", "PATH [DEFAULT]", "shows a fact or else a setting", Does::Config),
+    function("cmd.run", COMMAND, "runs a command and shows all it wrote", Does::Command(Told::Both)),
+    function("cmd.run_stdout", COMMAND, "runs a command and shows its stdout", Does::Command(Told::Stdout)),
+    function("cmd.run_stderr", COMMAND, "runs a command and shows its stderr", Does::Command(Told::Stderr)),
+    function("cmd.retcode", COMMAND, "runs a command and shows its status", Does::Command(Told::Status)),
+    function("cmd.run_all", COMMAND, "runs a command and shows status and output", Does::Command(Told::All)),
+    function("service.status", "NAME", "says whether a unit runs", Does::Service(Verb::Status)),
+    function("service.enabled", "NAME", "says whether a unit starts at boot", Does::Service(Verb::IsEnabled)),
+    function("service.start", "NAME", "starts a unit", Does::Service(Verb::Start)),
+    function("service.stop", "NAME", "stops a unit", Does::Service(Verb::Stop)),
+    function("service.restart", "NAME", "restarts a unit", Does::Service(Verb::Restart)),
+    function("service.enable", "NAME", "lets a unit start at boot", Does::Service(Verb::Enable)),
+    function("service.disable", "NAME", "keeps a unit from starting at boot", Does::Service(Verb::Disable)),
+    function("pkg.list_pkgs", "", "shows all packages with their versions", Does::Packages(Show::All)),
+    function("pkg.version", "NAME...", "shows the versions of packages", Does::Packages(Show::Some)),
+    function(
+        "network.ip_addrs",
+        "[INTERFACE] [cidr=RANGE]",
+        "shows the IPv4 addresses of the machine",
+        Does::Addresses,
+    ),
+    function("disk.usage", "", "shows how full the file systems are", Does::DiskUsage),
+    function(
+        "sys.list_functions",
+        "[MODULE...]",
+        "names these functions",
+        Does::Sys { states: false, ask: Ask::Names },
+    ),
+    function(
+        "sys.list_modules",
+        "",
+        "names the modules of these functions",
+        Does::Sys { states: false, ask: Ask::Modules },
+    ),
+    function(
+        "sys.doc",
+        "[FUNCTION|MODULE...]",
+        "says what these functions do",
+        Does::Sys { states: false, ask: Ask::Doc },
+    ),
+    function(
+        "sys.list_state_functions",
+        "[MODULE...]",
+        "names the functions of states",
+        Does::Sys { states: true, ask: Ask::Names },
+    ),
+    function(
+        "sys.list_state_modules",
+        "",
+        "names the modules of states",
+        Does::Sys { states: true, ask: Ask::Modules },
+    ),
+    function(
+        "sys.state_doc",
+        "[FUNCTION|MODULE...]",
+        "says what the functions of states do",
+        Does::Sys { states: true, ask: Ask::Doc },
+    ),
+    function("test.echo", "TEXT", "shows a text", Does::Echo),
+    function("test.ping", "", "says that the machine answers", Does::Ping),
+    function("test.version", "", "shows the version of this program", Does::Version),
+];
