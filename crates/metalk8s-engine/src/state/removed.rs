@@ -57,3 +57,26 @@ impl Removed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Removed;
+    use crate::State;
+
+    #[test]
+    fn what_is_not_to_be_there_survives_being_stored() {
+        for removed in [
+            Removed::Packages { names: BTreeSet::from(["telnet".to_owned()]), purge: true },
+            Removed::User { name: "old".to_owned(), home: false },
+            Removed::Group { name: "old".to_owned() },
+            Removed::HostsName { address: None, name: "old.local".to_owned() },
+            Removed::Mount { target: "/mnt".into(), forget: true },
+        ] {
+            let state = State::Removed(removed);
+            let text = serde_json::to_string(&state).unwrap();
+            assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state, "{text}");
+        }
+    }
+}
