@@ -15,7 +15,7 @@ use metalk8s_engine::State;
 
 use crate::{args::Args, nearest};
 
-pub(crate) use cmd::{Surroundings, as_user};
+pub(crate) use cmd::Surroundings;
 pub(crate) use service::unit_name;
 
 /// A state function.

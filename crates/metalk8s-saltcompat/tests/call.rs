@@ -347,7 +347,7 @@ fn a_command_returns_what_it_said_and_its_status() {
 #[test]
 fn units_are_asked_for_and_changed() {
     let fake = fake();
-    fake.host.change_world(|world| drop(world.units.insert("web.service".to_owned(), Unit::default())));
+    fake.host.change_world(|world| world.units.insert("web.service".to_owned(), Unit::default()));
     let is = |function: &str| fake.value(&[function, "web"]) == json!(true);
     assert!(!is("service.status") && !is("service.enabled"));
     assert!(is("service.start") && is("service.status") && !is("service.enabled"));

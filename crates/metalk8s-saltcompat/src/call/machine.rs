@@ -15,7 +15,7 @@ use super::{
     text,
 };
 use crate::{
-    functions::{Surroundings, as_user, unit_name},
+    functions::{Surroundings, unit_name},
     parse_words,
 };
 
@@ -76,11 +76,9 @@ impl Call<'_> {
             directory: single("cwd").map(Into::into),
             environment,
             timeout_seconds,
+            user: single("runas"),
         };
-        let mut argv = surroundings.through_shell(line);
-        if let Some(user) = single("runas") {
-            argv = as_user(user, argv);
-        }
+        let argv = surroundings.through_shell(line);
         Ok(surroundings.command(argv))
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Surroundings {
     pub(crate) directory: Option<PathBuf>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) timeout_seconds: Option<u64>,
+    /// The user that runs it.
+    pub(crate) user: Option<String>,
 }
 
 impl Surroundings {
@@ -43,22 +45,35 @@ impl Surroundings {
             directory: args.path("cwd"),
             environment: environment.map(|(name, value)| (name, value.unwrap_or_default())).collect(),
             timeout_seconds: args.number("timeout"),
+            user: args.text("runas"),
         }
     }
 
     pub(crate) fn usual() -> Self {
-        let environment = BTreeMap::new();
-        Self { shell: usual_shell(), directory: None, environment, timeout_seconds: None }
+        Self {
+            shell: usual_shell(),
+            directory: None,
+            environment: BTreeMap::new(),
+            timeout_seconds: None,
+            user: None,
+        }
     }
 
-    /// The words that run a text through the shell.
+    /// The words that run a text through the shell; runuser(1) is part of every system that has su(1).
     pub(crate) fn through_shell(&self, text: String) -> Vec<String> {
-        vec![self.shell.clone(), "-c".to_owned(), text]
+        let shell = [self.shell.clone(), "-c".to_owned(), text];
+        match &self.user {
+            Some(user) => {
+                let words = ["runuser".to_owned(), "--user".to_owned(), user.clone(), "--".to_owned()];
+                words.into_iter().chain(shell).collect()
+            }
+            None => shell.into(),
+        }
     }
 
     /// A command in these surroundings.
     pub(crate) fn command(self, argv: Vec<String>) -> Command {
-        let Self { shell: _, directory, environment, timeout_seconds } = self;
+        let Self { shell: _, directory, environment, timeout_seconds, user: _ } = self;
         let command = Command::new(argv);
         // Where Salt would wait for ever, a command is ended.
         let timeout_seconds = timeout_seconds.unwrap_or(command.timeout_seconds);
@@ -80,15 +95,6 @@ fn wait(args: &mut Args<'_>) -> Option<State> {
 
 fn command(args: &mut Args<'_>) -> Command {
     let surroundings = Surroundings::of(args);
-    let mut argv = surroundings.through_shell(args.chunk.name.clone());
-    if let Some(user) = args.text("runas") {
-        argv = as_user(user, argv);
-    }
+    let argv = surroundings.through_shell(args.chunk.name.clone());
     surroundings.command(argv)
-}
-
-/// The words that run others as another user; runuser(1) is part of every system that has su(1).
-pub(crate) fn as_user(user: String, argv: Vec<String>) -> Vec<String> {
-    let words = ["runuser".to_owned(), "--user".to_owned(), user, "--".to_owned()];
-    words.into_iter().chain(argv).collect()
 }

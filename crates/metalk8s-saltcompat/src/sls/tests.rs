@@ -301,6 +301,17 @@ fn commands_run_through_a_shell() {
 }
 
 #[test]
+fn conditions_of_a_command_are_asked_as_the_user_that_runs_it() {
+    let compiled = read("id: {cmd.run: [{runas: alice}, {unless: test -e /x}]}\n");
+    let step = &compiled.graph.steps()[0];
+    let State::Command(command) = &step.state else { panic!("no command") };
+    let as_alice =
+        |text: &str| ["runuser", "--user", "alice", "--", "/bin/sh", "-c", text].map(str::to_owned);
+    assert_eq!(command.argv, as_alice("id"));
+    assert_eq!(step.guards[0].command.unless.as_deref(), Some(&as_alice("test -e /x")[..]));
+}
+
+#[test]
 fn versions_keep_their_zeroes() {
     let compiled = read(
         "kubelet: {pkg.installed: [{version: 1.10}, {hold: True}]}\nb: {pkg.installed: [{pkgs: [x, {y: 2.0}]}]}\n",
