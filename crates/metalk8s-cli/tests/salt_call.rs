@@ -94,7 +94,7 @@ fn states_are_applied_and_failures_end_with_1_or_with_2_when_passed_through() {
     let said = place.call(&["state.apply", "web"]);
     assert_eq!(said.status, 1, "{}", said.stderr);
     assert!(
-        said.stdout.contains("\nSummary for local\n------------\nSucceeded: 3 (changed=2)\nFailed:    2\n")
+        said.stdout.contains("\nSummary for local\n------------\nSucceeded: 3 (changed=3)\nFailed:    2\n")
     );
     assert_eq!(fs::read_to_string(place.path("out/changed")).unwrap(), "new\nkeep\n");
     assert!(!place.path("out/after").exists());

@@ -43,7 +43,13 @@ fn run(graph: &Graph, host: &FakeHost) -> Report {
 }
 
 fn fails(host: &FakeHost, label: &str, times: u32) {
-    host.fail(Failure { label: label.to_owned(), on: FailOn::Apply, times, retryable: false });
+    host.fail(Failure {
+        label: label.to_owned(),
+        on: FailOn::Apply,
+        times,
+        retryable: false,
+        passes_within: None,
+    });
 }
 
 #[test]

@@ -225,9 +225,9 @@ fn a_private_file_is_for_the_pods_that_name_it_and_for_nobody_else() {
             State::KeyPair(wish) => Some((wish.private.clone(), wish.readers.clone())),
             State::Kubeconfig(wish) => Some((wish.path.clone(), wish.readers.clone())),
             State::RandomKey(wish) => Some((wish.path.clone(), Readers::root())),
-            State::File(wish) if wish.mode & 0o007 == 0 => {
+            State::File(wish) if wish.mode.is_some_and(|mode| mode & 0o007 == 0) => {
                 let readers = Readers::user(wish.user.as_deref().unwrap_or("root"));
-                assert_eq!(wish.mode, readers.mode(), "{}", wish.path.display());
+                assert_eq!(wish.mode, Some(readers.mode()), "{}", wish.path.display());
                 Some((wish.path.clone(), readers))
             }
             _ => None,

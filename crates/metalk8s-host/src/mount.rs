@@ -79,8 +79,8 @@ pub(crate) async fn apply(host: &Host, wish: &Mount) -> Result<(), StateError> {
             host.program("mount").args(["-o", mode]).arg(&wish.target).run().await.doing(doing)?;
             return Ok(());
         }
-        Found::Wrong(before) => unmount(host, wish, &before).await?,
-        Found::Replaced => unmount(host, wish, &wish.source).await?,
+        Found::Wrong(before) => make_room(host, wish, &before).await?,
+        Found::Replaced => make_room(host, wish, &wish.source).await?,
         Found::Nothing => {}
     }
     make_directories(&host.real(&wish.target)?).doing(doing)?;
@@ -102,7 +102,7 @@ pub(crate) async fn apply(host: &Host, wish: &Mount) -> Result<(), StateError> {
     Ok(())
 }
 
-async fn unmount(host: &Host, wish: &Mount, before: &Path) -> Result<(), StateError> {
+async fn make_room(host: &Host, wish: &Mount, before: &Path) -> Result<(), StateError> {
     let mut program = host.program("umount");
     if wish.fs_type == ISO {
         // This program may itself have been started from there, and nothing is lost that was not written yet.

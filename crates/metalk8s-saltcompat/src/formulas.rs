@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use metalk8s_diagnostics::{Problem, Problems, explain};
-use metalk8s_engine::{Graph, State, StateId};
+use metalk8s_engine::{
+    Graph, State, StateId,
+    state::{Edit, Removed},
+};
 use metalk8s_types::{VERSION, environment};
 use serde_json::{Map, Value, json};
 
@@ -109,11 +112,28 @@ fn salt_name(state: &State) -> (&'static str, &'static str) {
         State::Directory(_) => ("file", "directory"),
         State::Symlink(_) => ("file", "symlink"),
         State::Absent(_) => ("file", "absent"),
+        State::FileEdit(edit) => match &edit.edit {
+            Edit::Append(_) => ("file", "append"),
+            Edit::Prepend(_) => ("file", "prepend"),
+            Edit::Replace { .. } => ("file", "replace"),
+        },
+        State::Removed(removed) => match removed {
+            Removed::Packages { purge: true, .. } => ("pkg", "purged"),
+            Removed::Packages { purge: false, .. } => ("pkg", "removed"),
+            Removed::User { .. } => ("user", "absent"),
+            Removed::Group { .. } => ("group", "absent"),
+            Removed::HostsName { .. } => ("host", "absent"),
+            Removed::Mount { .. } => ("mount", "unmounted"),
+        },
+        State::Trial(_) => ("test", "nop"),
         State::Packages(_) => ("pkg", "installed"),
         State::Repository(_) => ("pkgrepo", "managed"),
         State::Service(service) if service.masked => ("service", "masked"),
-        State::Service(service) if service.running => ("service", "running"),
-        State::Service(_) => ("service", "dead"),
+        State::Service(service) => match service.running {
+            Some(true) => ("service", "running"),
+            Some(false) => ("service", "dead"),
+            None => ("service", "enabled"),
+        },
         State::Sysctl(_) => ("sysctl", "present"),
         State::KernelModule(_) => ("kmod", "present"),
         State::Mount(_) => ("mount", "mounted"),
