@@ -21,7 +21,7 @@ lab down > /dev/null
 lab up > /dev/null
 # The journal tells when the command's first step began and when the API server answered.
 times() {
-    machine 'cat /var/lib/metalk8s/runs/*.jsonl' | python3 -c '
+    machine 'cat "$(ls /var/lib/metalk8s/runs/*.jsonl | tail --lines 1)"' | python3 -c '
 import datetime, json, sys
 records = [json.loads(line) for line in sys.stdin]
 at = lambda record: datetime.datetime.fromisoformat(record["at"][:26].rstrip("Z") + "+00:00").timestamp()
@@ -34,11 +34,11 @@ result "\`bootstrap.sh\`, bare machine, everything" "at most 120 s" "$all s" "$a
 container=$(podman ps --quiet --filter "name=metalk8s-$METALK8S_LAB-bootstrap")
 podman cp "$kubeadm" "$container:/usr/local/bin/kubeadm"
 
-# Everything of a cluster goes; packages and images stay.
+# Everything of a cluster goes; packages and images stay, and the journals: they tell that the programs are ours.
 reset='systemctl stop kubelet
 crictl rmp -f -a > /dev/null 2>&1
 grep " /var/lib/kubelet/" /proc/mounts | cut -d" " -f2 | xargs -r umount
-rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/etcd /etc/cni/net.d /var/lib/calico /var/lib/metalk8s/runs /etc/metalk8s/pki/repositories
+rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/etcd /etc/cni/net.d /var/lib/calico /etc/metalk8s/pki/repositories
 mkdir -p /etc/kubernetes /var/lib/kubelet'
 
 # kubeadm wants images by its own names, and the settings that such a machine needs.
@@ -46,7 +46,7 @@ machine 'registry=metalk8s-registry-from-config.invalid/metalk8s-'"$version"'
 for name in kube-apiserver kube-controller-manager kube-scheduler etcd; do
     image=$(ctr -n k8s.io images ls -q | grep "^$registry/$name:")
     tag=${image##*:}; [ "$name" = etcd ] || tag=v$tag
-    ctr -n k8s.io images tag --force "$image" "bench.invalid/$name:$tag" > /dev/null
+    ctr -n k8s.io images tag --force "$image" "bench.invalid/$name:$tag" > /dev/null 2>&1
 done
 address=$(hostname -I | cut -d" " -f1)
 etcd=$(ctr -n k8s.io images ls -q | sed -n "s|^$registry/etcd:||p")
