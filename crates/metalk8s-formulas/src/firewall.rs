@@ -17,14 +17,14 @@ enum From {
 
 /// What listens for other machines on a Bootstrap node: name, protocol, port (constants.md, section 1).
 const OPENINGS: [(&str, &str, u16, From); 6] = [
-    ("metalk8s repositories", "tcp", 8080, From::ControlPlane),
+    ("repositories", "tcp", 8080, From::ControlPlane),
     // Pods of this node come by the address of the Service `kubernetes`, which leads here.
-    ("metalk8s kube-apiserver", "tcp", 6443, From::ControlPlaneAndPods),
-    ("metalk8s etcd clients", "tcp", 2379, From::ControlPlane),
-    ("metalk8s etcd peers", "tcp", 2380, From::ControlPlane),
-    ("metalk8s kubelet", "tcp", 10250, From::ControlPlane),
+    ("kube-apiserver", "tcp", 6443, From::ControlPlaneAndPods),
+    ("etcd clients", "tcp", 2379, From::ControlPlane),
+    ("etcd peers", "tcp", 2380, From::ControlPlane),
+    ("kubelet", "tcp", 10250, From::ControlPlane),
     // The port that the kernel's and Calico's VXLAN agree on (RFC 7348).
-    ("metalk8s VXLAN", "udp", 4789, From::WorkloadPlane),
+    ("VXLAN", "udp", 4789, From::WorkloadPlane),
 ];
 
 /// Openings of a Bootstrap node. A host without a firewall needs none, and gets no firewall.

@@ -43,6 +43,10 @@ const CHECKS: &[Check] = &[
     Check { name: "a range that matches no address or two is refused", run: host::addresses },
     Check { name: "a taken port is refused, and told with who has it", run: host::taken_port },
     Check { name: "a host name that is no DNS label is refused", run: host::bad_name },
+    Check {
+        name: "a firewall that drops what it does not know is opened for what other machines must reach",
+        run: host::strict_firewall,
+    },
     Check { name: "too little free disk space is refused", run: disk::too_small },
     Check { name: "a truncated archive is refused", run: damage::truncated },
     Check {

@@ -1,10 +1,55 @@
 //! Hosts that cannot be a Bootstrap node as they are.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use metalk8s_types::paths::BOOTSTRAP_CONFIG;
 
 use super::{bare_machine, refusal::Refusal};
-use crate::{install, suite::Stage, wait_until};
+use crate::{
+    install,
+    suite::{
+        Stage,
+        cluster::{bootstrap_sh, said, wait_settled},
+    },
+    wait_until,
+};
+
+/// A firewall that lets in nothing but answers and SSH, now and after a boot.
+const STRICT: &str = "\
+table inet filter {
+    chain input {
+        type filter hook input priority 0; policy drop;
+        ct state established,related accept
+        iif lo accept
+        tcp dport 22 accept
+    }
+}
+";
+/// What other machines must reach (constants.md, section 1), with the protocol.
+const OPENED: [&str; 6] = [
+    "tcp dport 2379",
+    "tcp dport 2380",
+    "udp dport 4789",
+    "tcp dport 6443",
+    "tcp dport 8080",
+    "tcp dport 10250",
+];
+
+pub(super) fn strict_firewall(stage: &Stage) -> Result<()> {
+    let machine = bare_machine(stage)?;
+    machine.write("/etc/nftables.conf", STRICT.as_bytes(), 0o644)?;
+    machine.run_checked("nft --file /etc/nftables.conf")?;
+    let output = bootstrap_sh(machine, "")?;
+    ensure!(output.success(), "{}", said(&output));
+    wait_settled(machine)?;
+    let kept = machine.run_checked("cat /etc/nftables.d/metalk8s.nft")?;
+    let rules = machine.run_checked("nft list chain inet filter input")?;
+    for opening in OPENED {
+        for (where_, text) in [("now", &rules), ("at boot", &kept)] {
+            ensure!(text.contains(opening), "`{opening}` is not open {where_}:\n{text}");
+        }
+    }
+    Ok(())
+}
 
 pub(super) fn addresses(stage: &Stage) -> Result<()> {
     let machine = bare_machine(stage)?;
