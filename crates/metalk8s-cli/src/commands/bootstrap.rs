@@ -68,11 +68,12 @@ fn words(bootstrap: &Bootstrap, summary: &Summary, seconds: f64) -> String {
         "\nThis machine is a Bootstrap node: {} of {} states changed in {seconds:.1} s.\n\n  \
          API server   https://{}:6443\n  \
          kubectl      kubectl --kubeconfig {} get nodes\n  \
-         next         add nodes: see \"Expansion\" in the Installation Guide",
+         next         {}/docs/operation/everyday.md",
         summary.changed,
         summary.states,
         bootstrap.pillar.node.control_plane,
         paths::ADMIN_KUBECONFIG,
+        bootstrap.pillar.archive.root.display(),
     )
 }
 
