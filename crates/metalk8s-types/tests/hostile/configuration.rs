@@ -1,5 +1,7 @@
-//! Accepted: it keeps its promises, and written out again it says the same. Refused: each mistake has a place in
+//! Accepted: it keeps its promises, written out again it says the same, and archives can be added. Refused: each mistake has a place in
 //! the file and a short message on one line. Shared with the fuzz target `configuration`.
+
+use std::path::PathBuf;
 
 use metalk8s_types::{
     BootstrapConfiguration,
@@ -16,10 +18,25 @@ pub(crate) fn check(bytes: &[u8]) {
     match BootstrapConfiguration::parse(bytes) {
         Ok(configuration) => {
             check_promises(&configuration);
+            check_adding(bytes, &configuration);
             let again = BootstrapConfiguration::parse(render(&configuration).as_bytes());
             assert_eq!(again, Ok(configuration));
         }
         Err(mistakes) => check_mistakes(bytes, &mistakes),
+    }
+}
+
+/// What can be added to says what it said, and the new archive.
+fn check_adding(bytes: &[u8], configuration: &BootstrapConfiguration) {
+    let text = str::from_utf8(bytes).expect("it was read as a text");
+    let new = PathBuf::from("/archives/a new one.iso");
+    if configuration.archives.contains(&new) {
+        return;
+    }
+    if let Ok(edited) = BootstrapConfiguration::with_archives(text, std::slice::from_ref(&new)) {
+        let mut wished = configuration.clone();
+        wished.archives.push(new);
+        assert_eq!(BootstrapConfiguration::parse(edited.as_bytes()), Ok(wished), "{text:?}");
     }
 }
 
