@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Change, ChangeKind, Hands, State, StateError,
-    state::{HostsEntry, Mount, NodeMetadata, Repository, User, Wait},
+    state::{Extracted, HostsEntry, Mount, NodeMetadata, Repository, User, Wait},
 };
 
 pub use clock::FakeClock;
@@ -64,6 +64,8 @@ pub struct World {
     pub modules: BTreeSet<String>,
     /// Mounted file systems by target.
     pub mounts: BTreeMap<PathBuf, Mount>,
+    /// The archive that was last unpacked into each folder.
+    pub unpacked: BTreeMap<PathBuf, Extracted>,
     /// Whether it swaps.
     pub swap: bool,
     /// Lines of /etc/hosts.

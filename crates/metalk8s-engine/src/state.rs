@@ -1,5 +1,6 @@
 //! Everything that can be wished for, one type per wish.
 
+pub mod archive;
 pub mod cluster;
 pub mod containers;
 pub mod edit;
@@ -13,6 +14,7 @@ pub mod wait;
 
 use serde::{Deserialize, Serialize};
 
+pub use archive::Extracted;
 pub use cluster::{NodeMetadata, Object, Taint, TaintEffect};
 pub use containers::{Image, ImageSource, StaticPod};
 pub use edit::{Edit, EditError, FileEdit, Otherwise};
@@ -38,6 +40,7 @@ pub enum State {
     Symlink(Symlink),
     Absent(Absent),
     FileEdit(FileEdit),
+    Extracted(Extracted),
     Removed(Removed),
     Packages(Packages),
     Repository(Repository),

@@ -14,8 +14,8 @@ use metalk8s_engine::{
 };
 
 use crate::{
-    accounts, command, doing::Doing, files, firewall, hosts, image, kernel_module, keys, mount, packages,
-    removed, repository, root::Root, service, static_pod, swap, sysctl, wait,
+    accounts, command, doing::Doing, extracted, files, firewall, hosts, image, kernel_module, keys, mount,
+    packages, removed, repository, root::Root, service, static_pod, swap, sysctl, wait,
 };
 
 /// Files that we read whole are configurations, keys and lists of the kernel: never this large.
@@ -171,6 +171,7 @@ impl Hands for Host {
             | State::Symlink(_)
             | State::Absent(_)
             | State::FileEdit(_)
+            | State::Extracted(_)
             | State::Removed(_)
             | State::Packages(_)
             | State::Repository(_)
@@ -202,6 +203,7 @@ impl Hands for Host {
             State::Symlink(wish) => files::symlink::check(self, wish),
             State::Absent(wish) => files::absent::check(self, wish),
             State::FileEdit(wish) => files::edit::check(self, wish),
+            State::Extracted(wish) => extracted::check(self, wish).await,
             State::Removed(wish) => removed::check(self, wish).await,
             State::Packages(wish) => packages::check(self, wish).await,
             State::Repository(wish) => repository::check(self, wish),
@@ -235,6 +237,7 @@ impl Hands for Host {
             State::Symlink(wish) => files::symlink::apply(self, wish)?,
             State::Absent(wish) => files::absent::apply(self, wish)?,
             State::FileEdit(wish) => files::edit::apply(self, wish)?,
+            State::Extracted(wish) => extracted::apply(self, wish).await?,
             State::Removed(wish) => removed::apply(self, wish).await?,
             State::Packages(wish) => packages::apply(self, wish).await?,
             State::Repository(wish) => repository::apply(self, wish)?,
@@ -271,6 +274,7 @@ impl Hands for Host {
             | State::Symlink(_)
             | State::Absent(_)
             | State::FileEdit(_)
+            | State::Extracted(_)
             | State::Removed(_)
             | State::Packages(_)
             | State::Repository(_)

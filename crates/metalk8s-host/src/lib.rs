@@ -7,11 +7,12 @@
 //!
 //! Files are read and written by blocking calls, also inside `async fn`: a wish about a file is a few
 //! system calls on a small file, and handing each to another thread costs more than the calls themselves.
-//! What may take long (copying and comparing large files, streaming an image) goes to `spawn_blocking`.
+//! What may take long (copying and comparing large files, unpacking archives, streaming an image) goes to `spawn_blocking`.
 
 mod accounts;
 mod command;
 mod doing;
+mod extracted;
 mod files;
 mod firewall;
 mod grains;

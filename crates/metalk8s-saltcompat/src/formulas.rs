@@ -117,6 +117,7 @@ fn salt_name(state: &State) -> (&'static str, &'static str) {
             Edit::Prepend(_) => ("file", "prepend"),
             Edit::Replace { .. } => ("file", "replace"),
         },
+        State::Extracted(_) => ("archive", "extracted"),
         State::Removed(removed) => match removed {
             Removed::Packages { purge: true, .. } => ("pkg", "purged"),
             Removed::Packages { purge: false, .. } => ("pkg", "removed"),

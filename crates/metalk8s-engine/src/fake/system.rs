@@ -10,6 +10,7 @@ impl World {
     pub(super) fn check_system(&self, state: &State) -> Result<Option<Change>, StateError> {
         let true_already = match state {
             State::Removed(removed) => !self.has(removed),
+            State::Extracted(archive) => self.unpacked.get(&archive.target) == Some(archive),
             State::Trial(trial) => return trial.check(),
             State::Packages(packages) => self.has_packages(packages)?,
             State::Service(service) => return self.check_service(service),
@@ -52,6 +53,9 @@ impl World {
     pub(super) fn make_system(&mut self, state: &State) -> Result<(), StateError> {
         match state {
             State::Removed(removed) => self.remove(removed),
+            State::Extracted(archive) => {
+                self.unpacked.insert(archive.target.clone(), archive.clone());
+            }
             State::Trial(trial) => return trial.apply(&Change::new(ChangeKind::Update, &*trial.says)),
             State::Packages(packages) => self.install(packages),
             State::Service(service) => self.set_service(service),

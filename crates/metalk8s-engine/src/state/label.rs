@@ -13,6 +13,9 @@ impl State {
             Self::Symlink(link) => format!("Symlink {}", link.path.display()),
             Self::Absent(absent) => format!("Absent {}", absent.path.display()),
             Self::FileEdit(edit) => format!("Part of {}", edit.path.display()),
+            Self::Extracted(archive) => {
+                format!("Archive {} in {}", archive.source.display(), archive.target.display())
+            }
             Self::Removed(removed) => format!("No {}", removed.label()),
             Self::Packages(packages) => label_of_packages(packages),
             Self::Repository(repository) => format!("Repository {}", repository.name),

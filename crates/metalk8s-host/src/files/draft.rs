@@ -1,10 +1,13 @@
 //! A new file beside the old one, until it is complete.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{self, File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -55,6 +58,12 @@ impl Name {
             hidden.push(".metalk8s-new");
         }
         Ok(target.with_file_name(hidden))
+    }
+
+    /// Whether a draft of the usual kind is called so.
+    pub(crate) fn is_usual(name: &OsStr) -> bool {
+        let name = name.as_bytes();
+        name.starts_with(b".") && name.ends_with(b".metalk8s-new")
     }
 }
 

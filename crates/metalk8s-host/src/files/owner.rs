@@ -12,7 +12,7 @@ use metalk8s_engine::StateError;
 use crate::{Host, accounts};
 
 /// All bits that chmod(2) sets.
-const MODE_BITS: u32 = 0o7777;
+pub(crate) const MODE_BITS: u32 = 0o7777;
 
 /// What a state says of owner and mode, in the names of the state.
 #[derive(Debug, Clone, Copy)]
