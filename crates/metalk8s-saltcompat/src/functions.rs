@@ -1,6 +1,7 @@
 //! The state functions that are offered, by Salt's names.
 
 mod accounts;
+mod archive;
 mod cmd;
 mod edit;
 mod file;
@@ -39,9 +40,10 @@ impl Function {
     }
 }
 
-const TABLES: [&[Function]; 8] = [
+const TABLES: [&[Function]; 9] = [
     file::FUNCTIONS,
     edit::FUNCTIONS,
+    archive::FUNCTIONS,
     pkg::FUNCTIONS,
     service::FUNCTIONS,
     cmd::FUNCTIONS,

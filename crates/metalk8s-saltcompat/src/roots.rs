@@ -14,6 +14,12 @@ pub trait FileRoots {
     /// When there is such a file and it cannot be read.
     fn read(&self, path: &str, limit: usize) -> io::Result<Option<Found>>;
 
+    /// Where on the host the file at this path is, however large it is; else as [`Self::read`].
+    ///
+    /// # Errors
+    /// When the roots cannot be searched.
+    fn find(&self, path: &str) -> io::Result<Option<PathBuf>>;
+
     /// What they are called in messages.
     fn called(&self) -> String {
         "the file roots".to_owned()
@@ -37,6 +43,10 @@ impl FileRoots for BTreeMap<String, Vec<u8>> {
             Some(bytes) => Ok(Some(Found { bytes: bytes.clone(), path: path.into() })),
             None => Ok(None),
         }
+    }
+
+    fn find(&self, path: &str) -> io::Result<Option<PathBuf>> {
+        Ok(self.contains_key(path).then(|| path.into()))
     }
 }
 

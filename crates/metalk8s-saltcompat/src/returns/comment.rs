@@ -2,7 +2,7 @@
 
 use metalk8s_engine::{
     ChangeKind, Outcome, RequisiteKind, State, StateId,
-    state::{Edit, FileEdit, Removed, Symlink},
+    state::{Edit, Extracted, FileEdit, Removed, Symlink},
 };
 
 use super::Told;
@@ -54,6 +54,7 @@ impl Told<'_> {
         match (self.info.module.as_str(), self.info.function.as_str(), self.state()) {
             (_, _, State::Command(_)) => String::new(),
             (_, _, State::Trial(trial)) => trial.says.clone(),
+            (_, _, State::Extracted(_)) => "All files in archive are already present".to_owned(),
             (_, _, State::Removed(Removed::User { .. })) => format!("User {name} is not present"),
             (_, _, State::Removed(Removed::Group { .. })) => "Group not present".to_owned(),
             ("file", "append" | "prepend", _) => format!("File {name} is in correct state"),
@@ -112,6 +113,9 @@ impl Told<'_> {
                 format!("Prepended {} lines", self.lines_added())
             }
             State::FileEdit(FileEdit { edit: Edit::Replace { .. }, .. }) => "Changes were made".to_owned(),
+            State::Extracted(Extracted { source, .. }) => {
+                format!("{} extracted to {}/", source.display(), name.trim_end_matches('/'))
+            }
             State::Removed(Removed::User { .. }) => format!("Removed user {name}"),
             State::Removed(Removed::Group { .. }) => format!("Removed group {name}"),
             State::Removed(Removed::Mount { .. }) => "Target was successfully unmounted".to_owned(),
@@ -145,6 +149,10 @@ impl Told<'_> {
                 "Changes would have been made".to_owned()
             }
             State::FileEdit(_) => format!("File {name} is set to be updated"),
+            State::Extracted(Extracted { source, .. }) => {
+                let name = name.trim_end_matches('/');
+                format!("Archive {} would be extracted to {name}/", source.display())
+            }
             State::Removed(Removed::User { .. }) => format!("User {name} set for removal"),
             State::Removed(Removed::Group { .. }) => format!("Group {name} is set for removal"),
             _ => return None,

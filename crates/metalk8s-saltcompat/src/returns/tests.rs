@@ -239,6 +239,26 @@ fn what_a_run_that_stopped_left_out_says_so() {
 }
 
 #[test]
+fn an_archive_is_told_in_salts_words() {
+    let archive = "/opt/a: {archive.extracted: [{source: /srv/a.tgz}]}";
+    let new = || change(ChangeKind::Create, "unpack /srv/a.tgz into /opt/a");
+    let changes = json!({"created": "unpack /srv/a.tgz into /opt/a"});
+    assert_eq!(
+        told(archive, Outcome::Changed, new()),
+        (json!("/srv/a.tgz extracted to /opt/a/"), changes.clone())
+    );
+    assert_eq!(
+        told(archive, Outcome::WouldChange, new()),
+        (json!("Archive /srv/a.tgz would be extracted to /opt/a/"), changes)
+    );
+    let (compiled, host) = (compiled(archive), FakeHost::default());
+    for comment in ["/srv/a.tgz extracted to /opt/a/", "All files in archive are already present"] {
+        let returned = applied(&compiled, &host);
+        assert_eq!(returned["archive_|-/opt/a_|-/opt/a_|-extracted"]["comment"], comment);
+    }
+}
+
+#[test]
 fn what_goes_and_what_is_edited_is_told_in_salts_words() {
     let sls = "/etc/same: {file.append: [{text: more}]}\n\
                old: {user.absent: []}\n\

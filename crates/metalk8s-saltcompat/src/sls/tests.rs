@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use metalk8s_engine::{
     RequisiteKind, Retry, State,
-    state::{Contents, File},
+    state::{Contents, Extracted, File},
 };
 
 use super::{Compiled, compile, single};
@@ -350,6 +350,7 @@ fn every_function_makes_its_state() {
          old.local: {host.absent: []}\nvim: {pkg.purged: []}\nrm: {pkg.removed: [{pkgs: [b, a]}]}\n\
          /e: {file.append: [{text: [x, y]}]}\n/f: {file.prepend: [{text: x}]}\n\
          /g: {file.replace: [{pattern: '^a=.*$'}, {repl: a=1}, {append_if_not_found: True}]}\n\
+         /opt/a: {archive.extracted: [{source: /srv/a.tgz}]}\n\
          t: {test.succeed_with_changes: []}\n",
     );
     let labels: Vec<String> = compiled.graph.steps().iter().map(|step| step.state.label()).collect();
@@ -377,6 +378,7 @@ fn every_function_makes_its_state() {
             "Part of /e",
             "Part of /f",
             "Part of /g",
+            "Archive /srv/a.tgz in /opt/a",
             "Trial t",
         ]
     );
@@ -488,6 +490,74 @@ fn expressions_are_read_before_anything_is_changed() {
         ["web.sls:3:16: `/x: file.replace: pattern`: this is not supported: unclosed group (MK1806) \
           [a regular expression without backreferences and look-around]"]
     );
+}
+
+#[test]
+fn an_archive_is_unpacked_with_its_digest_and_without_leading_folders() {
+    let digest = "AB".repeat(32);
+    let plain = Extracted {
+        source: "/srv/app.tar.gz".into(),
+        target: "/opt/app".into(),
+        sha256: None,
+        strip_components: 0,
+        user: None,
+        group: None,
+    };
+    let full = Extracted {
+        source: "web/app.tar".into(),
+        sha256: Some(digest.to_lowercase()),
+        strip_components: 2,
+        user: Some("app".to_owned()),
+        group: Some("staff".to_owned()),
+        ..plain.clone()
+    };
+    let more = "{options: --strip-components=2}, {user: app}, {group: staff}, {enforce_toplevel: False}";
+    for (arguments, expected) in [
+        ("{source: /srv/app.tar.gz}, {archive_format: tar}, {skip_verify: True}".to_owned(), &plain),
+        ("{source: ['salt://none.tar', 'file:///srv/app.tar.gz']}".to_owned(), &plain),
+        (format!("{{source: 'salt://web/app.tar'}}, {{source_hash: sha256={digest}}}, {more}"), &full),
+        (
+            format!(
+                "{{source: 'salt://web/app.tar'}}, {{source_hash: {digest}}}, {}",
+                more.replace("components=", "components ")
+            ),
+            &full,
+        ),
+    ] {
+        let text = format!("/opt/app: {{archive.extracted: [{arguments}]}}\n");
+        let roots = files(&[("web.sls", &text), ("web/app.tar", "")]);
+        let compiled =
+            compile(&["web".to_owned()], &roots).unwrap_or_else(|err| panic!("{text}{:#?}", err.problems));
+        let found = state(&compiled, "archive_|-/opt/app_|-/opt/app_|-extracted");
+        assert_eq!(found, &State::Extracted(expected.clone()), "{text}");
+    }
+}
+
+#[test]
+fn what_an_archive_cannot_be_is_told_with_what_it_can() {
+    let formats = "a tar archive, plain or compressed by gzip or zstd";
+    let sources = "`salt://path`, or an absolute path of this host without `..`";
+    for (arguments, message, accepted) in [
+        ("{user: app}", "`source` is missing", "`salt://path`, or an absolute path of this host"),
+        ("{source: /a.zip}", "archives of this format are not supported", formats),
+        ("{source: 'salt://a.tar.XZ'}", "archives of this format are not supported", formats),
+        ("{source: 'https://x.org/a.tgz'}", "this source is not supported", sources),
+        ("{source: /srv/../a.tar}", "this source is not supported", sources),
+        ("{source: 'salt://../a.tar'}", "the path leaves the file roots", "a path without `..`"),
+        ("{source: 'salt://a.tar'}", "the source does not exist", "a path below the file roots"),
+        ("{source: /a.tar}, {archive_format: zip}", "archives of this format are not supported", "`tar`"),
+        ("{source: /a.tar}, {options: xvf}", "only one is supported", "`--strip-components=N`"),
+        ("{source: /a.tar}, {options: --strip-components=x}", "only one is", "`--strip-components=N`"),
+        ("{source: /a.tar}, {enforce_toplevel: True}", "is not examined", "`False`"),
+        ("{source: /a.tar}, {source_hash: md5=00}", "no digest", "`sha256=` and 64 hexadecimal digits"),
+        ("{source: /a.tar}, {source_hash: abcd}", "no digest", "`sha256=` and 64 hexadecimal digits"),
+        ("{source: /a.tar}, {clean: True}", "does not take `clean`", "`source`, `source_hash`"),
+    ] {
+        let mistakes = mistakes(&format!("/opt/app:\n  archive.extracted: [{arguments}]\n"));
+        assert!(mistakes.len() == 1, "{arguments}: {mistakes:#?}");
+        let is_told = mistakes[0].contains(message) && mistakes[0].contains(&format!("[{accepted}"));
+        assert!(is_told && mistakes[0].starts_with("web.sls:2:"), "{arguments}: {mistakes:#?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Compiled: a graph that can be ordered, stored and compiled again to the same. Refused: each problem has a place
 //! in the file. Either way nothing outside the file roots is asked for. Shared with the fuzz target `salt_sls`.
 
-use std::{collections::BTreeMap, io, path::Component};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Component, PathBuf},
+};
 
 use metalk8s_diagnostics::Problem;
 use metalk8s_engine::{Graph, State, state::Contents};
@@ -15,10 +19,20 @@ struct Watched(BTreeMap<String, Vec<u8>>);
 
 impl FileRoots for Watched {
     fn read(&self, path: &str, limit: usize) -> io::Result<Option<Found>> {
-        assert!(path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{path:?}");
-        assert!(!path.contains(['\\', '\0']) && limit <= LARGEST, "{path:?}, {limit}");
+        assert!(limit <= LARGEST, "{path:?}, {limit}");
+        stays_inside(path);
         self.0.read(path, limit)
     }
+
+    fn find(&self, path: &str) -> io::Result<Option<PathBuf>> {
+        stays_inside(path);
+        self.0.find(path)
+    }
+}
+
+fn stays_inside(path: &str) {
+    assert!(path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{path:?}");
+    assert!(!path.contains(['\\', '\0']), "{path:?}");
 }
 
 pub(crate) fn check(bytes: &[u8]) {
@@ -61,6 +75,7 @@ fn check_paths(state: &State) {
         State::Directory(directory) => &directory.path,
         State::Symlink(link) => &link.path,
         State::Absent(absent) => &absent.path,
+        State::Extracted(archive) => &archive.target,
         _ => return,
     };
     assert!(path.is_absolute() && path.components().all(|part| part != Component::ParentDir), "{path:?}");

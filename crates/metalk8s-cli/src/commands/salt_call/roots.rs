@@ -46,6 +46,19 @@ impl FileRoots for Folders {
         Ok(None)
     }
 
+    fn find(&self, path: &str) -> io::Result<Option<PathBuf>> {
+        for root in &self.0 {
+            let path = root.join(path);
+            match path.metadata() {
+                Ok(found) if found.is_file() => return Ok(Some(path)),
+                Ok(_) => {}
+                Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(err) => return Err(err),
+            }
+        }
+        Ok(None)
+    }
+
     fn called(&self) -> String {
         let roots: Vec<String> = self.0.iter().map(|root| format!("`{}`", root.display())).collect();
         roots.join(" or ")
@@ -72,6 +85,9 @@ mod tests {
         assert_eq!(read("web.sls").unwrap(), b"second");
         assert_eq!(read("db.sls").unwrap(), b"first");
         assert_eq!(read("web.sls/init.sls"), None);
+        assert_eq!(folders.find("web.sls").unwrap(), Some(roots[1].join("web.sls")));
+        assert_eq!(folders.find("db.sls").unwrap(), Some(roots[0].join("db.sls")));
+        assert_eq!(folders.find("web.sls/init.sls").unwrap(), None);
         assert_eq!(folders.read("db.sls", 5).unwrap().unwrap().path, roots[0].join("db.sls"));
         assert_eq!(folders.read("db.sls", 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
