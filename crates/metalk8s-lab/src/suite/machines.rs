@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpStream},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use crate::{
     TemporaryLab, archive,
     lab::{Lab, LabConfig, LabName},
     machine::{Machine, Power},
-    wait_until,
+    process, wait_until,
 };
 
 mod interrupted;
@@ -218,9 +219,17 @@ fn down_leaves_nothing(stage: &Stage) -> Result<()> {
     Lab::down(&stage.lab.name, &quiet()).map_err(Diagnosed::new)?;
     let names = Lab::list().map_err(Diagnosed::new)?;
     ensure!(!names.contains(&stage.lab.name.to_string()), "something has its label still");
-    for interface in [&stage.lab.networks.control.interface, &stage.lab.networks.workload.interface] {
-        let path = format!("/sys/class/net/{interface}");
-        ensure!(!std::path::Path::new(&path).exists(), "{interface} is still there");
+    for network in [&stage.lab.networks.control, &stage.lab.networks.workload] {
+        // The name of a bridge may be in use again, by another lab.
+        let mut command = Command::new("ip");
+        command.args(["-4", "-oneline", "address", "show", "to", &network.subnet.to_string()]);
+        let output = process::capture(&mut command, None, Duration::from_secs(10))?;
+        ensure!(
+            output.success() && output.stdout.is_empty(),
+            "still there: {}{}",
+            output.stdout,
+            output.stderr
+        );
     }
     wait_until("the loop devices to be detached", Duration::from_secs(10), || {
         let left: Vec<_> = devices.iter().filter(|device| is_attached_to_disk(device)).collect();
