@@ -1,6 +1,6 @@
 //! The hands against a real kube-apiserver and etcd, started here with certificates of metalk8s-pki.
 //!
-//! Run by `cargo test -p metalk8s-kube --features real-api`, after the build chain has built both programs.
+//! Run by `cargo test --workspace --features metalk8s-kube/real-api --test api`, after the build chain has built both programs.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
