@@ -1,7 +1,6 @@
 //! `up` is killed at many moments, and each time the next one goes on.
 
 use std::{
-    env,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -60,8 +59,8 @@ fn kill_and_finish(stage: &Stage, rounds: u64) -> Result<()> {
 }
 
 fn up_killed_after(config: &LabConfig, archive: &std::path::Path, moment: Duration) -> Result<()> {
-    let program = env::current_exe()?;
-    let mut child = Command::new(program)
+    // Also where this program was compiled anew meanwhile.
+    let mut child = Command::new("/proc/self/exe")
         .args(["--quiet", "--lab", config.name.as_str(), "up", "--machines", "2", "--iso"])
         .arg(archive)
         .stdin(Stdio::null())
