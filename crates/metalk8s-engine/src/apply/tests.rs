@@ -33,16 +33,7 @@ fn file(path: &str) -> State {
 }
 
 fn command(words: &str) -> Command {
-    Command {
-        argv: words.split(' ').map(str::to_owned).collect(),
-        creates: None,
-        unless: None,
-        only_if: None,
-        only_on_change: false,
-        environment: BTreeMap::new(),
-        directory: None,
-        timeout_seconds: 10,
-    }
+    Command { timeout_seconds: 10, ..Command::new(words.split(' ').map(str::to_owned).collect()) }
 }
 
 fn service(name: &str) -> State {
