@@ -12,7 +12,7 @@ use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
 use rustix::fs::{FlockOperation, flock};
 
 /// How often a lock is asked for before it counts as held.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 50;
 /// The time between two attempts.
 const BETWEEN: Duration = Duration::from_millis(20);
 
