@@ -16,7 +16,7 @@ use pgp::{
         KeyType, SecretKeyParamsBuilder, SignedKeyDetails, SignedPublicKey, SignedSecretKey,
     },
     crypto::hash::HashAlgorithm,
-    packet::{KeyFlags, SignatureConfig, SignatureType, Subpacket, SubpacketData, UserId},
+    packet::{KeyFlags, PacketTrait as _, SignatureConfig, SignatureType, Subpacket, SubpacketData, UserId},
     types::{KeyDetails as _, KeyVersion, Password, SignedUser, Timestamp},
 };
 use rand_08::rngs::OsRng;
@@ -68,10 +68,17 @@ impl SigningKey {
             .context("could not write out the public key")
     }
 
-    /// What signs the headers of `.rpm` files.
-    pub fn rpm_signer(&self) -> Result<rpm::signature::pgp::Signer> {
-        rpm::signature::pgp::Signer::new(self.secret.primary_key.clone())
-            .context("the signing key does not fit packages of RPM")
+    /// A signature over the header of an `.rpm` file, as it stands in there: a packet without armour.
+    pub fn sign_header(&self, header: &[u8], date: u64) -> Result<Vec<u8>> {
+        let mut config = self.config(SignatureType::Binary, date)?;
+        // rpm itself signs the key's id too.
+        config.hashed_subpackets.append(&mut config.unhashed_subpackets);
+        let mut packet = Vec::new();
+        config
+            .sign(&self.secret.primary_key, &Password::empty(), header)
+            .and_then(|signature| signature.to_writer_with_header(&mut packet))
+            .context("could not sign the header of a package")?;
+        Ok(packet)
     }
 
     /// The text with the signature around it, as in `InRelease`; dated `date`, in seconds since 1970.

@@ -31,14 +31,13 @@ pub(super) fn build(
     let Some(first) = hosts.first() else {
         return Ok(report);
     };
-    let signer = key.rpm_signer()?;
     let folder = root.join(repository(first)).join(FOLDER);
     fs::create_dir_all(&folder).with_context(|| format!("could not make `{}`", folder.display()))?;
     let mut described = Vec::new();
     for package in &packages {
         let name = rpm::file_name(package);
         let place = format!("{FOLDER}/{name}");
-        let written = rpm::write(package, input.date(), &signer, &folder.join(&name), &place)?;
+        let written = rpm::write(package, input.date(), key, &folder.join(&name), &place)?;
         report.shipped.push(ShippedPackage {
             path: format!("{}/{place}", repository(first)),
             name: package.name.clone(),

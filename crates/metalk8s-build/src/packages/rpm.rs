@@ -3,10 +3,11 @@
 use std::{fs, path::Path};
 
 use ::rpm::{
-    BuildConfig, CompressionWithLevel, Dependency, DependencyFlags, FileOptions, PackageBuilder,
-    PackageMetadata, signature::pgp::Signer,
+    BuildConfig, CompressionWithLevel, Dependency, DependencyFlags, FileOptions, Header, HeaderEntry,
+    IndexData, IndexSignatureTag, PackageBuilder, PackageMetadata,
 };
 use anyhow::{Context as _, Result, bail};
+use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use metalk8s_artifacts::{
     digest::sha256,
     packages::{
@@ -14,6 +15,8 @@ use metalk8s_artifacts::{
         dnf::{Capability, Comparison, DnfPackage, PackagedPath},
     },
 };
+
+use super::key::SigningKey;
 
 const ARCHITECTURE: &str = "x86_64";
 
@@ -30,14 +33,12 @@ pub(super) fn file_name(package: &Package) -> String {
 pub(super) fn write(
     package: &Package,
     date: u64,
-    signer: &Signer,
+    key: &SigningKey,
     out: &Path,
     file_name: &str,
 ) -> Result<DnfPackage> {
     let doing = || format!("could not write the package `{}`", out.display());
-    let built = assemble(package, date)
-        .and_then(|mut builder| Ok(builder.build_and_sign(signer)?))
-        .with_context(doing)?;
+    let built = assemble(package, date).and_then(|builder| sign(builder, key, date)).with_context(doing)?;
     let mut bytes = Vec::new();
     built.write(&mut bytes).with_context(doing)?;
     fs::write(out, &bytes).with_context(doing)?;
@@ -93,6 +94,29 @@ fn assemble(package: &Package, date: u64) -> Result<PackageBuilder> {
         builder.post_uninstall_script(scripts.after_remove.as_str());
     }
     Ok(builder)
+}
+
+/// Puts a signature over its header into a package.
+///
+/// The crate does so only together with algorithms that we do not use; without them it keeps no signature at all.
+fn sign(mut builder: PackageBuilder, key: &SigningKey, date: u64) -> Result<::rpm::Package> {
+    let mut built = builder.build()?;
+    let signature = key.sign_header(&built.header_bytes()?, date)?;
+    let region = IndexSignatureTag::HEADER_SIGNATURES;
+    let mut entries: Vec<HeaderEntry> = built
+        .metadata
+        .signature
+        .get_all_entries()?
+        .into_iter()
+        .filter(|(tag, _)| *tag != region as u32)
+        .map(|(tag, data)| HeaderEntry::new(tag, data))
+        .collect();
+    // Twice: rpm 4 reads the first, later ones the second.
+    let armoured = IndexData::StringArray(vec![BASE64.encode(&signature)]);
+    entries.push(HeaderEntry::new(IndexSignatureTag::RPMSIGTAG_RSA as u32, IndexData::Bin(signature)));
+    entries.push(HeaderEntry::new(IndexSignatureTag::RPMSIGTAG_OPENPGP as u32, armoured));
+    built.metadata.signature = Header::from_entries(entries, region);
+    Ok(built)
 }
 
 fn permissions(mode: u32) -> Result<u16> {
