@@ -1,8 +1,8 @@
 //! Every code a person can meet, what it means and what to do about it; works without a network.
 //!
 //! The first two digits name the area: 10 starting a program, 11 the configuration, 12 the host, 13 the
-//! archive, 14 packages and images, 15 states, 16 keys, 17 the cluster, 18 SLS files. A code is never
-//! given a second meaning; a code that is no longer used stays in its table.
+//! archive, 14 packages and images, 15 states, 16 keys, 17 the cluster, 18 SLS files, 19 other machines over
+//! SSH. A code is never given a second meaning; a code that is no longer used stays in its table.
 
 mod archive;
 mod cluster;
@@ -11,6 +11,7 @@ mod host;
 mod keys;
 mod packages;
 mod sls;
+mod ssh;
 mod start;
 mod states;
 
@@ -25,6 +26,7 @@ pub use host::*;
 pub use keys::*;
 pub use packages::*;
 pub use sls::*;
+pub use ssh::*;
 pub use start::*;
 pub use states::*;
 
@@ -55,7 +57,7 @@ macro_rules! explanations {
 }
 use explanations;
 
-const TABLES: [&[Explanation]; 9] = [
+const TABLES: [&[Explanation]; 10] = [
     start::START,
     config::CONFIG,
     host::HOST,
@@ -65,6 +67,7 @@ const TABLES: [&[Explanation]; 9] = [
     keys::KEYS,
     cluster::CLUSTER,
     sls::SLS,
+    ssh::SSH,
 ];
 
 /// All explanations, by code.
