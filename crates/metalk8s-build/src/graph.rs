@@ -22,7 +22,7 @@ const PREFIX: &str = "metalk8s-";
 const LAYERS: [(&str, &[&str]); 7] = [
     ("words", &["types", "diagnostics"]),
     ("cores", &["engine", "pki", "artifacts", "saltcompat"]),
-    ("hands", &["host", "kube"]),
+    ("hands", &["host", "kube", "ssh"]),
     ("knowledge", &["formulas"]),
     ("runs", &["orchestrator"]),
     ("programs", &["agent", "operators", "gateway", "build", "lab"]),
@@ -31,8 +31,8 @@ const LAYERS: [(&str, &[&str]); 7] = [
 /// Uses inside a layer that are meant.
 const ALSO: [(&str, &str); 1] = [("saltcompat", "engine")];
 /// Uses of a lower layer that are not meant: formulas only describe; the program carries neither of the tools.
-const NEVER: [(&str, &str); 4] =
-    [("formulas", "host"), ("formulas", "kube"), ("cli", "build"), ("cli", "lab")];
+const NEVER: [(&str, &str); 5] =
+    [("formulas", "host"), ("formulas", "kube"), ("formulas", "ssh"), ("cli", "build"), ("cli", "lab")];
 
 /// One crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
