@@ -2,7 +2,7 @@
 
 mod highstate;
 mod nested;
-mod python;
+pub(crate) mod python;
 
 use std::str::FromStr;
 
