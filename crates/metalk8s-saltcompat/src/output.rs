@@ -1,16 +1,23 @@
 //! Results as Salt's commands print them (`--out`).
 
+mod answers;
 mod highstate;
+mod indent;
+mod job;
 mod nested;
 pub(crate) mod python;
 
 use std::str::FromStr;
 
 use metalk8s_diagnostics::Paint;
-use serde::Serialize;
-use serde_json::{Map, Value, ser::PrettyFormatter};
+use serde_json::{Map, Value};
 
+use indent::json;
+
+pub use answers::{Answer, Form, answer, together};
 pub use highstate::StateOutput;
+pub use indent::Indent;
+pub use job::{FAILED, NO_MATCH, NO_RETURN, docs, executed, heading, is_done, summary};
 
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,10 +78,8 @@ pub fn value(id: &str, value: &Value, out: Out, paint: Paint) -> Result<String, 
     let whole = || Value::Object(Map::from_iter([(id.to_owned(), value.clone())]));
     Ok(match out {
         Out::Nested | Out::Highstate => nested::display(&whole(), 0, paint),
-        Out::Json => json(&whole()),
-        Out::Yaml => serde_saphyr::to_string(&whole()).map_err(OutputError)?,
+        Out::Json | Out::Yaml | Out::Raw => document(&whole(), out, Indent::default())?,
         Out::Txt => txt(id, value),
-        Out::Raw => format!("{}\n", python::repr(&whole())),
         Out::NewlineValuesOnly => values_only(value),
         Out::Quiet => String::new(),
     })
@@ -97,13 +102,14 @@ pub fn states(
     }
 }
 
-fn json(value: &Value) -> String {
-    let mut bytes = Vec::new();
-    let mut serializer =
-        serde_json::Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b"    "));
-    value.serialize(&mut serializer).expect("a JSON value is written to memory");
-    bytes.push(b'\n');
-    String::from_utf8(bytes).expect("JSON is UTF-8")
+/// Any value as a document; the forms for people have none.
+fn document(value: &Value, out: Out, indent: Indent) -> Result<String, OutputError> {
+    Ok(match out {
+        Out::Json => json(value, indent),
+        Out::Yaml => serde_saphyr::to_string(value).map_err(OutputError)?,
+        Out::Raw => format!("{}\n", python::repr(value)),
+        Out::Nested | Out::Highstate | Out::Txt | Out::NewlineValuesOnly | Out::Quiet => String::new(),
+    })
 }
 
 fn txt(id: &str, value: &Value) -> String {
