@@ -5,6 +5,7 @@ mod highstate;
 mod indent;
 mod job;
 mod nested;
+mod orchestration;
 pub(crate) mod python;
 
 use std::str::FromStr;
@@ -18,6 +19,7 @@ pub use answers::{Answer, Form, answer, together};
 pub use highstate::StateOutput;
 pub use indent::Indent;
 pub use job::{FAILED, NO_MATCH, NO_RETURN, docs, executed, heading, is_done, summary};
+pub use orchestration::{Orchestrated, StepEnded};
 
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,6 +114,23 @@ fn document(value: &Value, out: Out, indent: Indent) -> Result<String, OutputErr
     })
 }
 
+/// Prints what a runner returned, which stands under no name, ended by a line break.
+///
+/// # Errors
+/// When it cannot be written as YAML.
+pub fn bare(value: &Value, form: &Form) -> Result<String, OutputError> {
+    let Form { out, detail: _, indent, paint } = *form;
+    Ok(match (out, value) {
+        (Out::Nested | Out::Highstate, value) => nested::display(value, 0, paint),
+        (Out::Raw, Value::String(text)) => format!("{text}\n"),
+        (Out::Json | Out::Yaml | Out::Raw, value) => document(value, out, indent)?,
+        (Out::Txt, Value::Object(map)) => map.iter().map(|(name, value)| txt(name, value)).collect(),
+        (Out::Txt, value) => format!("{}\n", python::plain(value)),
+        (Out::NewlineValuesOnly, value) => values_only(value),
+        (Out::Quiet, _) => String::new(),
+    })
+}
+
 fn txt(id: &str, value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => String::new(),
@@ -133,7 +152,7 @@ mod tests {
     use metalk8s_diagnostics::Paint;
     use serde_json::{Value, json};
 
-    use super::{Out, value};
+    use super::{Form, Out, bare, value};
 
     fn check(result: &Value, out: &str, expect: &str) {
         assert_eq!(value("local", result, out.parse().unwrap(), Paint::default()).unwrap(), expect, "{out}");
@@ -182,6 +201,28 @@ mod tests {
         for out in ["json", "yaml", "txt", "raw", "newline_values_only"] {
             assert!(!printed(out).contains('\u{1b}'), "{out}");
         }
+    }
+
+    #[test]
+    fn results_of_runners_stand_under_no_name() {
+        let check = |result: &Value, out: &str, expect: &str| {
+            let form = Form { out: out.parse().unwrap(), ..Form::default() };
+            assert_eq!(bare(result, &form).unwrap(), expect, "{out}");
+        };
+        let status = json!({"up": ["a", "b"], "down": []});
+        check(&status, "nested", "down:\nup:\n    - a\n    - b\n");
+        check(&status, "yaml", "up:\n- a\n- b\ndown: []\n");
+        check(&status, "txt", "up: ['a', 'b']\ndown: []\n");
+        check(&status, "raw", "{'up': ['a', 'b'], 'down': []}\n");
+        check(&json!(["a", "b"]), "nested", "- a\n- b\n");
+        check(&json!(["a", "b"]), "json", "[\n    \"a\",\n    \"b\"\n]\n");
+        check(&json!(["a", "b"]), "txt", "['a', 'b']\n");
+        check(&json!("a\nx"), "nested", "a\nx\n");
+        check(&json!("a\nx"), "raw", "a\nx\n");
+        check(&json!("a\nx"), "txt", "a\nx\n");
+        check(&json!(false), "nested", "False\n");
+        check(&json!({}), "nested", "");
+        check(&status, "quiet", "");
     }
 
     #[test]
