@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Compiled, FileRoots, Formula, Words, compile, formulas, get, is_success,
-    nearest::{accepted, nearest},
+    nearest::functions_like,
     output::{self, Out, OutputError, StateOutput},
     parse_words, single, state_return,
 };
@@ -130,7 +130,8 @@ pub async fn call(
     zone: &TimeZone,
 ) -> Result<Returned, CallError> {
     let Some(known) = FUNCTIONS.iter().find(|known| known.name == function) else {
-        return Err(CallError::UnknownFunction { function: function.to_owned(), near: near(function) });
+        let near = functions_like(function, FUNCTIONS.iter().map(|known| known.name));
+        return Err(CallError::UnknownFunction { function: function.to_owned(), near });
     };
     let call = Call { function: known.name, typed: words, words: parse_words(words) };
     Ok(Returned::Value(match known.does {
@@ -163,19 +164,6 @@ pub async fn call(
     }))
 }
 
-/// Of a known module, all its functions; else those that look alike.
-fn near(function: &str) -> String {
-    let module = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-    let names = FUNCTIONS.iter().map(|known| known.name);
-    let of_module: Vec<&str> = names.clone().filter(|name| module(name) == module(function)).collect();
-    let near = nearest(function, of_module.iter().copied());
-    let words = if near.is_empty() { of_module } else { near };
-    if words.is_empty() {
-        return accepted(function, names);
-    }
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
-}
-
 /// The pillar, with the grains over it.
 fn both(minion: &dyn Minion) -> Result<Value, Box<dyn Error + Send + Sync>> {
     let mut tree = minion.pillar()?;
@@ -204,12 +192,8 @@ impl Call<'_> {
 
     /// Refuses words that would otherwise be ignored in silence.
     fn takes(&self, positional: usize, named: &[&str]) -> Result<(), CallError> {
-        if let Some(word) = self.words.positional.get(positional) {
-            let word = text(word);
-            return Err(self.usage(format!("`{}` does not take the word `{word}`", self.function)));
-        }
-        match self.words.named.keys().find(|name| !named.contains(&name.as_str())) {
-            Some(name) => Err(self.usage(format!("`{}` does not take `{name}=`", self.function))),
+        match self.words.superfluous(positional, named).first() {
+            Some(word) => Err(self.usage(format!("`{}` does not take {word}", self.function))),
             None => Ok(()),
         }
     }

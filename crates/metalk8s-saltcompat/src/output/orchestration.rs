@@ -79,9 +79,13 @@ impl Orchestrated {
         }
     }
 
-    /// All steps under the name of the master, as a program reads them.
+    /// All steps under the name of the master, in the envelope that programs read.
     pub fn value(&self) -> Value {
-        json!({ MASTER: self.steps })
+        json!({
+            "data": { MASTER: self.steps },
+            "outputter": "highstate",
+            "retcode": u8::from(!self.is_success()),
+        })
     }
 
     /// All steps, as a state function returns its states.
@@ -253,9 +257,10 @@ Total run time:  37.037 s
     fn data_are_printed_at_the_end() {
         let (out, _) = whole(Form { out: "json".parse().unwrap(), ..Form::default() });
         let read: Value = serde_json::from_str(&out).unwrap();
-        let first = &read["bootstrap_master"]["salt_|-Cordon_|-node-1_|-runner"];
+        let first = &read["data"]["bootstrap_master"]["salt_|-Cordon_|-node-1_|-runner"];
         assert_eq!(first["changes"], json!({"unschedulable": true}));
         assert_eq!(first["__run_num__"], 0);
+        assert_eq!(read["retcode"], 0);
         assert_eq!(first["__id__"], "Cordon");
     }
 }
