@@ -8,6 +8,7 @@
 //! whoever calls gives. Every mistake in what people wrote is collected and reported at once, with its place.
 
 mod args;
+pub mod batch;
 mod call;
 mod formulas;
 mod functions;
@@ -19,6 +20,7 @@ pub mod output;
 mod pillar;
 mod returns;
 mod roots;
+mod roster;
 pub mod runner;
 mod sls;
 mod target;
@@ -33,7 +35,8 @@ pub use grains::grains_tree;
 pub use pillar::pillar_tree;
 pub use returns::{is_success, state_return};
 pub use roots::{FileRoots, Found};
+pub use roster::Roster;
 pub use sls::{ChunkInfo, Compiled, compile, single};
-pub use target::{Target, TargetKind, matching};
+pub use target::{Target, TargetKind, matching, subset};
 pub use tree::{get, lookup};
 pub use words::{Words, parse_words};

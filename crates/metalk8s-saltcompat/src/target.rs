@@ -139,6 +139,21 @@ pub fn matching<'m>(
     minions.filter(|(id, grains)| target.is_for(id, *grains)).map(|(id, _)| id.to_owned()).collect()
 }
 
+/// So many of the minions, or all where there are not more; `pick` gives any number below its argument.
+pub fn subset(
+    minions: BTreeSet<String>,
+    count: usize,
+    mut pick: impl FnMut(usize) -> usize,
+) -> BTreeSet<String> {
+    let mut left: Vec<String> = minions.into_iter().collect();
+    let mut picked = BTreeSet::new();
+    while picked.len() < count && !left.is_empty() {
+        let at = pick(left.len()) % left.len();
+        picked.insert(left.swap_remove(at));
+    }
+    picked
+}
+
 impl Means {
     fn is_for(&self, id: &str, grains: Option<&Value>) -> bool {
         match self {

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Target, TargetKind, matching};
+use super::{Target, TargetKind, matching, subset};
 
 fn grains() -> Vec<(&'static str, Option<Value>)> {
     vec![
@@ -158,4 +158,14 @@ fn kinds_have_salts_names() {
         assert_eq!(name.parse::<TargetKind>().unwrap().name(), name);
     }
     assert!("range".parse::<TargetKind>().unwrap_err().contains("`pcre`"));
+}
+
+#[test]
+fn a_subset_is_as_large_as_wished_and_possible() {
+    let minions: BTreeSet<String> = ["a", "b", "c"].map(str::to_owned).into();
+    let last = |count| subset(minions.clone(), count, |below| below - 1);
+    assert_eq!(last(2), BTreeSet::from(["b".to_owned(), "c".to_owned()]));
+    assert_eq!(last(0), BTreeSet::new());
+    assert_eq!(last(9), minions);
+    assert_eq!(subset(minions.clone(), 1, |_| 0), BTreeSet::from(["a".to_owned()]));
 }
