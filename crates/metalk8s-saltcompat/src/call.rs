@@ -2,8 +2,10 @@
 
 mod error;
 mod machine;
+mod network;
 mod sys;
 mod table;
+mod trials;
 
 use std::{collections::BTreeMap, error::Error};
 
@@ -22,7 +24,7 @@ use crate::{
 };
 
 pub use error::CallError;
-use table::{Does, Show};
+use table::{Does, REFUSED, Show};
 pub use table::{FUNCTIONS, Function};
 
 /// Named words that state functions understand besides `test`; none of them changes what plain files mean.
@@ -129,6 +131,9 @@ pub async fn call(
     options: &ApplyOptions,
     zone: &TimeZone,
 ) -> Result<Returned, CallError> {
+    if let Some((function, why)) = REFUSED.iter().find(|(refused, _)| *refused == function) {
+        return Err(CallError::Refused { function, why });
+    }
     let Some(known) = FUNCTIONS.iter().find(|known| known.name == function) else {
         let near = functions_like(function, FUNCTIONS.iter().map(|known| known.name));
         return Err(CallError::UnknownFunction { function: function.to_owned(), near });
@@ -151,12 +156,24 @@ pub async fn call(
         Does::Config => call.show(Show::Path, "grains", || both(minion))?,
         Does::Service(verb) => call.service(verb, minion.hands()).await?,
         Does::Packages(show) => call.packages(show, minion).await?,
-        Does::Addresses => call.addresses(minion)?,
+        Does::Addresses { ipv6 } => call.addresses(ipv6, minion)?,
+        Does::Interfaces(link) => call.interfaces(link, minion.hands()).await?,
+        Does::Services => call.services(minion.hands()).await?,
+        Does::HasService => call.has_service(minion.hands()).await?,
         Does::DiskUsage => call.disk_usage(minion.hands()).await?,
         Does::Sys { states, ask } => {
             call.takes(usize::MAX, &[])?;
             let names: Vec<String> = call.words.positional.iter().map(text).collect();
             sys::tell(states, ask, &names)
+        }
+        Does::Arguments { only_named } => call.arguments(only_named)?,
+        Does::Truth(truth) => call.no_words().map(|()| truth.into())?,
+        Does::Fibonacci => call.fibonacci(options)?,
+        Does::Sleep => call.sleep(options).await?,
+        Does::Status => return call.status(),
+        Does::Sync(kind) => call.sync(kind)?,
+        Does::Refresh => {
+            call.takes(0, &["wait", "timeout", "clean_cache", "refresh_pillar"]).map(|()| true.into())?
         }
         Does::Echo => call.names().map(|words| words.join(" ").into())?,
         Does::Ping => call.no_words().map(|()| true.into())?,

@@ -89,9 +89,9 @@ impl Target {
     pub fn parse(kind: TargetKind, text: &str) -> Result<Self, Problems> {
         let means = match kind {
             TargetKind::Glob => Ok(Means::Glob(Glob::new(text))),
-            TargetKind::List => list(text).map_err(|problem| vec![problem]),
-            TargetKind::Pcre => pcre(text).map_err(|problem| vec![problem]),
-            TargetKind::Grain => grain(text).map_err(|problem| vec![problem]),
+            TargetKind::List => list(text).map_err(|problem| vec![*problem]),
+            TargetKind::Pcre => pcre(text).map_err(|problem| vec![*problem]),
+            TargetKind::Grain => grain(text).map_err(|problem| vec![*problem]),
             TargetKind::Compound => compound::parse(text),
         };
         match means {
@@ -187,12 +187,12 @@ impl Means {
     }
 }
 
-fn wrong(message: impl Into<String>, word: &str, accepted: &str) -> Problem {
-    Problem::new(explain::WRONG_USAGE, message).found(format!("`{word}`")).accepted(accepted)
+fn wrong(message: impl Into<String>, word: &str, accepted: &str) -> Box<Problem> {
+    Box::new(Problem::new(explain::WRONG_USAGE, message).found(format!("`{word}`")).accepted(accepted))
 }
 
 /// Blanks part names where there is no comma.
-fn list(text: &str) -> Result<Means, Problem> {
+fn list(text: &str) -> Result<Means, Box<Problem>> {
     let parts: Vec<&str> =
         if text.contains(',') { text.split(',').collect() } else { text.split_whitespace().collect() };
     let names: BTreeSet<String> =
@@ -203,7 +203,7 @@ fn list(text: &str) -> Result<Means, Problem> {
     Ok(Means::List(names))
 }
 
-fn pcre(text: &str) -> Result<Means, Problem> {
+fn pcre(text: &str) -> Result<Means, Box<Problem>> {
     const ACCEPTED: &str = "a regular expression such as `node-(1|2)`, without look-around such as `(?=…)`, \
                             `(?!…)`, `(?<=…)`, `(?<!…)` and without back references such as `\\1`";
     Regex::new(text).map(Means::Pcre).map_err(|err| {
@@ -213,7 +213,7 @@ fn pcre(text: &str) -> Result<Means, Problem> {
     })
 }
 
-fn grain(text: &str) -> Result<Means, Problem> {
+fn grain(text: &str) -> Result<Means, Box<Problem>> {
     if !text.contains(':') {
         let accepted = "a fact and its value such as `os:Debian`, or `os:*` for any value";
         return Err(wrong("the value of the fact is missing", text, accepted));

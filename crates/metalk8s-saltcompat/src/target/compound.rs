@@ -25,7 +25,7 @@ pub(super) fn parse(text: &str) -> Result<Means, Vec<Problem>> {
     let wrong_words: Vec<Problem> = words
         .iter()
         .filter_map(|word| match word {
-            Word::Minions(word) => minions(word).err(),
+            Word::Minions(word) => minions(word).err().map(|problem| *problem),
             Word::And | Word::Or | Word::Not | Word::Open | Word::Close => None,
         })
         .collect();
@@ -33,11 +33,11 @@ pub(super) fn parse(text: &str) -> Result<Means, Vec<Problem>> {
         return Err(wrong_words);
     }
     let mut parser = Parser { words: &words, at: 0, depth: 0 };
-    let means = parser.any().map_err(|problem| vec![problem])?;
+    let means = parser.any().map_err(|problem| vec![*problem])?;
     match parser.words.get(parser.at) {
         None => Ok(means),
-        Some(Word::Close) => Err(vec![wrong("this parenthesis closes nothing", ")", "`(` before it")]),
-        Some(word) => Err(vec![wrong("a word that joins is missing before this one", word.text(), JOINED)]),
+        Some(Word::Close) => Err(vec![*wrong("this parenthesis closes nothing", ")", "`(` before it")]),
+        Some(word) => Err(vec![*wrong("a word that joins is missing before this one", word.text(), JOINED)]),
     }
 }
 
@@ -65,7 +65,7 @@ impl Word<'_> {
     }
 }
 
-fn minions(word: &str) -> Result<Means, Problem> {
+fn minions(word: &str) -> Result<Means, Box<Problem>> {
     match word.split_once('@') {
         Some(("L", names)) => list(names),
         Some(("G", expression)) => grain(expression),
@@ -87,7 +87,7 @@ struct Parser<'t> {
 }
 
 impl Parser<'_> {
-    fn any(&mut self) -> Result<Means, Problem> {
+    fn any(&mut self) -> Result<Means, Box<Problem>> {
         let mut parts = vec![self.all()?];
         while let Some(Word::Or) = self.words.get(self.at) {
             self.at += 1;
@@ -97,7 +97,7 @@ impl Parser<'_> {
     }
 
     /// A `not` after minions means `and not`.
-    fn all(&mut self) -> Result<Means, Problem> {
+    fn all(&mut self) -> Result<Means, Box<Problem>> {
         let mut parts = vec![self.one()?];
         loop {
             match self.words.get(self.at) {
@@ -111,7 +111,7 @@ impl Parser<'_> {
         }
     }
 
-    fn one(&mut self) -> Result<Means, Problem> {
+    fn one(&mut self) -> Result<Means, Box<Problem>> {
         let mut is_not = false;
         while let Some(Word::Not) = self.words.get(self.at) {
             is_not = !is_not;
@@ -121,7 +121,7 @@ impl Parser<'_> {
         Ok(if is_not { Means::Not(Box::new(means)) } else { means })
     }
 
-    fn some(&mut self) -> Result<Means, Problem> {
+    fn some(&mut self) -> Result<Means, Box<Problem>> {
         let word = self.words.get(self.at);
         self.at += 1;
         match word {
