@@ -3,6 +3,7 @@
 mod error;
 mod machine;
 mod network;
+mod returned;
 mod sys;
 mod table;
 mod trials;
@@ -11,19 +12,18 @@ use std::{collections::BTreeMap, error::Error};
 
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
-use metalk8s_diagnostics::{Paint, Problem, Problems, explain};
+use metalk8s_diagnostics::{Problem, Problems, explain};
 use metalk8s_engine::{ApplyOptions, Graph, Hands, apply, test};
 use metalk8s_types::VERSION;
 use serde_json::{Map, Value};
 
 use crate::{
-    Compiled, FileRoots, Formula, Words, compile, formulas, get, is_success,
-    nearest::functions_like,
-    output::{self, Out, OutputError, StateOutput},
-    parse_words, single, state_return,
+    Compiled, FileRoots, Formula, Words, compile, formulas, get, nearest::functions_like, parse_words,
+    single, state_return,
 };
 
 pub use error::CallError;
+pub use returned::Returned;
 use table::{Does, REFUSED, Show};
 pub use table::{FUNCTIONS, Function};
 
@@ -31,8 +31,6 @@ pub use table::{FUNCTIONS, Function};
 const OF_STATES: [&str; 5] = ["test", "saltenv", "pillarenv", "pillar", "queue"];
 /// The only environment whose file roots can be named.
 const BASE: &str = "base";
-/// What Salt's commands end with when states failed and the status is passed through.
-const STATES_FAILED: u8 = 2;
 
 /// The machine that functions are about.
 #[async_trait]
@@ -69,52 +67,6 @@ pub trait Minion: Sync {
     /// # Errors
     /// When they cannot be listed.
     async fn packages(&self) -> Result<BTreeMap<String, String>, Box<dyn Error + Send + Sync>>;
-}
-
-/// What a function returned.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Returned {
-    /// Any value.
-    Value(Value),
-    /// What a command said, which ended with this status.
-    Ended {
-        /// Any value.
-        value: Value,
-        /// Its status.
-        retcode: u8,
-    },
-    /// States, each with its result.
-    States(Map<String, Value>),
-}
-
-impl Returned {
-    /// The status that `salt-call --retcode-passthrough` ends with: 0, that of a command, or 2 when states
-    /// failed.
-    pub fn retcode(&self) -> u8 {
-        match self {
-            Self::Ended { value: _, retcode } => *retcode,
-            Self::Value(_) => 0,
-            Self::States(states) if is_success(states) => 0,
-            Self::States(_) => STATES_FAILED,
-        }
-    }
-
-    /// The same as it is printed, ended by a line break; `id` is `local` for `salt-call`.
-    ///
-    /// # Errors
-    /// When it cannot be written in that form.
-    pub fn print(
-        &self,
-        id: &str,
-        out: Out,
-        detail: StateOutput,
-        paint: Paint,
-    ) -> Result<String, OutputError> {
-        match self {
-            Self::Value(value) | Self::Ended { value, retcode: _ } => output::value(id, value, out, paint),
-            Self::States(states) => output::states(id, states, out, detail, paint),
-        }
-    }
 }
 
 /// Calls a function by Salt's name with the words that stand after it.

@@ -385,10 +385,7 @@ fn packages_addresses_and_file_systems_are_listed() {
 #[test]
 fn functions_tell_of_themselves() {
     let fake = fake();
-    assert_eq!(
-        fake.value(&["sys.list_functions", "pkg"]),
-        json!(["pkg.list_pkgs", "pkg.version"])
-    );
+    assert_eq!(fake.value(&["sys.list_functions", "pkg"]), json!(["pkg.list_pkgs", "pkg.version"]));
     let modules = fake.value(&["sys.list_modules"]);
     assert!(modules.as_array().unwrap().contains(&json!("sys")), "{modules}");
     let states = fake.value(&["sys.list_state_functions", "pkg"]);

@@ -52,8 +52,7 @@ impl Answer {
     /// As data.
     pub fn value(&self) -> Value {
         match self {
-            Self::Returned(Returned::Value(value) | Returned::Ended { value, retcode: _ }) => value.clone(),
-            Self::Returned(Returned::States(states)) => Value::Object(states.clone()),
+            Self::Returned(returned) => returned.value(),
             Self::NotConnected => "Minion did not return. [Not connected]".into(),
             Self::NoResponse { jid } => no_response(jid).into(),
         }

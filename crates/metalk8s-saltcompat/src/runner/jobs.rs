@@ -148,10 +148,9 @@ fn whole(jid: &str, job: Option<&Job>) -> Map<String, Value> {
 
 fn result(returned: &Returned) -> Value {
     let retcode = returned.retcode();
-    let answer = Answer::Returned(returned.clone()).value();
-    let mut result = json!({"return": answer, "retcode": retcode, "success": retcode == 0});
-    if let Returned::States(_) = returned {
-        result["out"] = "highstate".into();
+    let mut result = json!({"return": returned.value(), "retcode": retcode, "success": retcode == 0});
+    if let Some(outputter) = returned.outputter() {
+        result["out"] = outputter.into();
     }
     result
 }
