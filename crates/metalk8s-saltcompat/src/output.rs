@@ -18,7 +18,7 @@ use indent::json;
 pub use answers::{Answer, Form, answer, together};
 pub use highstate::StateOutput;
 pub use indent::Indent;
-pub use job::{FAILED, NO_MATCH, NO_RETURN, docs, executed, heading, is_done, summary};
+pub use job::{FAILED, NO_MATCH, NO_RETURN, docs, docs_of, executed, heading, is_done, summary};
 pub use orchestration::{Orchestrated, StepEnded};
 
 /// How a result is printed.

@@ -2,6 +2,7 @@
 
 mod error;
 mod jobs;
+mod minions;
 mod orchestrate;
 mod table;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use table::{Does, JobsAsk};
 
 pub use error::RunnerError;
 pub use jobs::{Job, JobFilter, active, last_run, list_job, list_jobs, lookup, print_job};
+pub use minions::synced;
 pub use orchestrate::{DeployNode, Orchestrate};
 pub use table::{Minions, RUNNERS, Runner};
 pub use versions::versions;
@@ -25,7 +27,7 @@ pub use versions::versions;
 pub enum RunnerCall {
     /// A procedure over many nodes.
     Orchestrate(Orchestrate),
-    /// Minions that answer, or do not, among the target.
+    /// Minions that answer, or do not, among the target ([`Minions::told`]).
     Minions(Minions, Target),
     /// Versions of minions beside the master's ([`versions`]).
     Versions,
@@ -46,7 +48,7 @@ pub enum RunnerCall {
     },
     /// Jobs that run ([`active`]).
     ActiveJobs,
-    /// Settings of this environment are read again; there are no modules to sync.
+    /// Settings of this environment are read again; there are no modules to sync ([`synced`]).
     SyncAll {
         /// `saltenv=`.
         saltenv: Option<String>,

@@ -69,8 +69,13 @@ pub fn summary(answers: &BTreeMap<String, Answer>, verbose: bool) -> String {
 pub fn docs(answers: &BTreeMap<String, Answer>) -> String {
     let told: Vec<Value> =
         answers.values().filter(|answer| answer.is_returned()).map(Answer::value).collect();
+    docs_of(&told)
+}
+
+/// The same of what one or several said: maps from functions to texts.
+pub fn docs_of<'t>(told: impl IntoIterator<Item = &'t Value>) -> String {
     let docs: BTreeMap<&String, &str> = told
-        .iter()
+        .into_iter()
         .filter_map(Value::as_object)
         .flatten()
         .filter_map(|(function, doc)| Some((function, doc.as_str()?)))
@@ -88,7 +93,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::{docs, executed, heading, is_done, summary};
+    use super::{docs, docs_of, executed, heading, is_done, summary};
     use crate::{Returned, output::Answer};
 
     fn answers() -> BTreeMap<String, Answer> {
@@ -134,6 +139,7 @@ mod tests {
 
     #[test]
     fn docs_are_told_once_and_in_order() {
+        assert_eq!(docs_of([&json!({"x.b": "does b"})]), "x.b:\ndoes b\n\n");
         assert_eq!(docs(&answers()), "x.a:\ndoes a\n\nx.y:\ndoes y\n\nx.z:\ndoes z\n\n");
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     DeployNode, Job, JobFilter, Minions, Orchestrate, RUNNERS, RunnerCall, RunnerError, active, docs,
-    last_run, list_job, list_jobs, lookup, parse, print_job, versions,
+    last_run, list_job, list_jobs, lookup, parse, print_job, synced, versions,
 };
 use crate::{
     Returned, TargetKind,
@@ -297,4 +297,24 @@ fn a_job_is_looked_up_with_or_without_those_that_are_missing() {
     assert_eq!(lookup(Some(&job()), false), BTreeMap::from([("node-1".to_owned(), returned(json!(true)))]));
     assert_eq!(lookup(Some(&job()), true)["node-2"], returned(json!("Minion did not return")));
     assert!(lookup(None, true).is_empty());
+}
+
+#[test]
+fn minions_that_are_there_and_away_are_told_in_order() {
+    let told = |minions: Minions| minions.told(vec!["c".into(), "a".into()], vec!["b".into()]);
+    assert_eq!(
+        bare(&told(Minions::Status), &Form::default()).unwrap(),
+        "down:\n    - b\nup:\n    - a\n    - c\n"
+    );
+    assert_eq!(told(Minions::Up), json!(["a", "c"]));
+    assert_eq!(told(Minions::Present), json!(["a", "c"]));
+    assert_eq!(told(Minions::Down), json!(["b"]));
+    assert_eq!(told(Minions::NotPresent), json!(["b"]));
+    assert!(Minions::Up.are_asked() && !Minions::Present.are_asked());
+}
+
+#[test]
+fn nothing_is_synced() {
+    assert_eq!(synced()["roster"], json!([]));
+    assert_eq!(synced().as_object().unwrap().len(), 24);
 }
