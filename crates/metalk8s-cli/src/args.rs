@@ -2,7 +2,12 @@
 
 mod archive;
 mod run;
+pub mod salt;
 mod salt_call;
+pub mod salt_key;
+pub mod salt_output;
+pub mod salt_run;
+pub mod salt_ssh;
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -2,35 +2,35 @@
 
 mod error;
 mod machine;
+mod network;
+mod returned;
 mod sys;
 mod table;
+mod trials;
 
 use std::{collections::BTreeMap, error::Error};
 
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
-use metalk8s_diagnostics::{Paint, Problem, Problems, explain};
+use metalk8s_diagnostics::{Problem, Problems, explain};
 use metalk8s_engine::{ApplyOptions, Graph, Hands, apply, test};
 use metalk8s_types::VERSION;
 use serde_json::{Map, Value};
 
 use crate::{
-    Compiled, FileRoots, Formula, Words, compile, formulas, get, is_success,
-    nearest::{accepted, nearest},
-    output::{self, Out, OutputError, StateOutput},
-    parse_words, single, state_return,
+    Compiled, FileRoots, Formula, Words, compile, formulas, get, nearest::functions_like, parse_words,
+    single, state_return,
 };
 
 pub use error::CallError;
-use table::{Does, Show};
+pub use returned::Returned;
+use table::{Does, REFUSED, Show};
 pub use table::{FUNCTIONS, Function};
 
 /// Named words that state functions understand besides `test`; none of them changes what plain files mean.
 const OF_STATES: [&str; 5] = ["test", "saltenv", "pillarenv", "pillar", "queue"];
 /// The only environment whose file roots can be named.
 const BASE: &str = "base";
-/// What Salt's commands end with when states failed and the status is passed through.
-const STATES_FAILED: u8 = 2;
 
 /// The machine that functions are about.
 #[async_trait]
@@ -69,52 +69,6 @@ pub trait Minion: Sync {
     async fn packages(&self) -> Result<BTreeMap<String, String>, Box<dyn Error + Send + Sync>>;
 }
 
-/// What a function returned.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Returned {
-    /// Any value.
-    Value(Value),
-    /// What a command said, which ended with this status.
-    Ended {
-        /// Any value.
-        value: Value,
-        /// Its status.
-        retcode: u8,
-    },
-    /// States, each with its result.
-    States(Map<String, Value>),
-}
-
-impl Returned {
-    /// The status that `salt-call --retcode-passthrough` ends with: 0, that of a command, or 2 when states
-    /// failed.
-    pub fn retcode(&self) -> u8 {
-        match self {
-            Self::Ended { value: _, retcode } => *retcode,
-            Self::Value(_) => 0,
-            Self::States(states) if is_success(states) => 0,
-            Self::States(_) => STATES_FAILED,
-        }
-    }
-
-    /// The same as it is printed, ended by a line break; `id` is `local` for `salt-call`.
-    ///
-    /// # Errors
-    /// When it cannot be written in that form.
-    pub fn print(
-        &self,
-        id: &str,
-        out: Out,
-        detail: StateOutput,
-        paint: Paint,
-    ) -> Result<String, OutputError> {
-        match self {
-            Self::Value(value) | Self::Ended { value, retcode: _ } => output::value(id, value, out, paint),
-            Self::States(states) => output::states(id, states, out, detail, paint),
-        }
-    }
-}
-
 /// Calls a function by Salt's name with the words that stand after it.
 ///
 /// Times of day in the return are in `zone`. With `test=True` states are only looked at.
@@ -129,8 +83,12 @@ pub async fn call(
     options: &ApplyOptions,
     zone: &TimeZone,
 ) -> Result<Returned, CallError> {
+    if let Some((function, why)) = REFUSED.iter().find(|(refused, _)| *refused == function) {
+        return Err(CallError::Refused { function, why });
+    }
     let Some(known) = FUNCTIONS.iter().find(|known| known.name == function) else {
-        return Err(CallError::UnknownFunction { function: function.to_owned(), near: near(function) });
+        let near = functions_like(function, FUNCTIONS.iter().map(|known| known.name));
+        return Err(CallError::UnknownFunction { function: function.to_owned(), near });
     };
     let call = Call { function: known.name, typed: words, words: parse_words(words) };
     Ok(Returned::Value(match known.does {
@@ -150,30 +108,29 @@ pub async fn call(
         Does::Config => call.show(Show::Path, "grains", || both(minion))?,
         Does::Service(verb) => call.service(verb, minion.hands()).await?,
         Does::Packages(show) => call.packages(show, minion).await?,
-        Does::Addresses => call.addresses(minion)?,
+        Does::Addresses { ipv6 } => call.addresses(ipv6, minion)?,
+        Does::Interfaces(link) => call.interfaces(link, minion.hands()).await?,
+        Does::Services => call.services(minion.hands()).await?,
+        Does::HasService => call.has_service(minion.hands()).await?,
         Does::DiskUsage => call.disk_usage(minion.hands()).await?,
         Does::Sys { states, ask } => {
             call.takes(usize::MAX, &[])?;
             let names: Vec<String> = call.words.positional.iter().map(text).collect();
             sys::tell(states, ask, &names)
         }
+        Does::Arguments { only_named } => call.arguments(only_named)?,
+        Does::Truth(truth) => call.no_words().map(|()| truth.into())?,
+        Does::Fibonacci => call.fibonacci(options)?,
+        Does::Sleep => call.sleep(options).await?,
+        Does::Status => return call.status(),
+        Does::Sync(kind) => call.sync(kind)?,
+        Does::Refresh => {
+            call.takes(0, &["wait", "timeout", "clean_cache", "refresh_pillar"]).map(|()| true.into())?
+        }
         Does::Echo => call.names().map(|words| words.join(" ").into())?,
         Does::Ping => call.no_words().map(|()| true.into())?,
         Does::Version => call.no_words().map(|()| VERSION.into())?,
     }))
-}
-
-/// Of a known module, all its functions; else those that look alike.
-fn near(function: &str) -> String {
-    let module = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-    let names = FUNCTIONS.iter().map(|known| known.name);
-    let of_module: Vec<&str> = names.clone().filter(|name| module(name) == module(function)).collect();
-    let near = nearest(function, of_module.iter().copied());
-    let words = if near.is_empty() { of_module } else { near };
-    if words.is_empty() {
-        return accepted(function, names);
-    }
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The pillar, with the grains over it.
@@ -204,12 +161,8 @@ impl Call<'_> {
 
     /// Refuses words that would otherwise be ignored in silence.
     fn takes(&self, positional: usize, named: &[&str]) -> Result<(), CallError> {
-        if let Some(word) = self.words.positional.get(positional) {
-            let word = text(word);
-            return Err(self.usage(format!("`{}` does not take the word `{word}`", self.function)));
-        }
-        match self.words.named.keys().find(|name| !named.contains(&name.as_str())) {
-            Some(name) => Err(self.usage(format!("`{}` does not take `{name}=`", self.function))),
+        match self.words.superfluous(positional, named).first() {
+            Some(word) => Err(self.usage(format!("`{}` does not take {word}", self.function))),
             None => Ok(()),
         }
     }

@@ -17,3 +17,16 @@ pub(crate) fn accepted<'a>(word: &str, known: impl IntoIterator<Item = &'a str> 
     let words = if near.is_empty() { known.into_iter().collect() } else { near };
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
+
+/// The same for functions such as `test.ping`: of a known module, all its functions.
+pub(crate) fn functions_like<'a>(function: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    let module = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    let wanted = module(function);
+    let of_module: Vec<&str> = known.clone().into_iter().filter(|name| module(name) == wanted).collect();
+    let near = nearest(function, of_module.iter().copied());
+    let words = if near.is_empty() { of_module } else { near };
+    if words.is_empty() {
+        return accepted(function, known);
+    }
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,16 +1,25 @@
 //! Results as Salt's commands print them (`--out`).
 
+mod answers;
 mod highstate;
+mod indent;
+mod job;
 mod nested;
-mod python;
+mod orchestration;
+pub(crate) mod python;
 
 use std::str::FromStr;
 
 use metalk8s_diagnostics::Paint;
-use serde::Serialize;
-use serde_json::{Map, Value, ser::PrettyFormatter};
+use serde_json::{Map, Value};
 
+use indent::json;
+
+pub use answers::{Answer, Form, answer, together};
 pub use highstate::StateOutput;
+pub use indent::Indent;
+pub use job::{FAILED, NO_MATCH, NO_RETURN, docs, docs_of, executed, heading, is_done, summary};
+pub use orchestration::{Orchestrated, StepEnded};
 
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,10 +80,8 @@ pub fn value(id: &str, value: &Value, out: Out, paint: Paint) -> Result<String, 
     let whole = || Value::Object(Map::from_iter([(id.to_owned(), value.clone())]));
     Ok(match out {
         Out::Nested | Out::Highstate => nested::display(&whole(), 0, paint),
-        Out::Json => json(&whole()),
-        Out::Yaml => serde_saphyr::to_string(&whole()).map_err(OutputError)?,
+        Out::Json | Out::Yaml | Out::Raw => document(&whole(), out, Indent::default())?,
         Out::Txt => txt(id, value),
-        Out::Raw => format!("{}\n", python::repr(&whole())),
         Out::NewlineValuesOnly => values_only(value),
         Out::Quiet => String::new(),
     })
@@ -97,13 +104,31 @@ pub fn states(
     }
 }
 
-fn json(value: &Value) -> String {
-    let mut bytes = Vec::new();
-    let mut serializer =
-        serde_json::Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b"    "));
-    value.serialize(&mut serializer).expect("a JSON value is written to memory");
-    bytes.push(b'\n');
-    String::from_utf8(bytes).expect("JSON is UTF-8")
+/// Any value as a document; the forms for people have none.
+fn document(value: &Value, out: Out, indent: Indent) -> Result<String, OutputError> {
+    Ok(match out {
+        Out::Json => json(value, indent),
+        Out::Yaml => serde_saphyr::to_string(value).map_err(OutputError)?,
+        Out::Raw => format!("{}\n", python::repr(value)),
+        Out::Nested | Out::Highstate | Out::Txt | Out::NewlineValuesOnly | Out::Quiet => String::new(),
+    })
+}
+
+/// Prints what a runner returned, which stands under no name, ended by a line break.
+///
+/// # Errors
+/// When it cannot be written as YAML.
+pub fn bare(value: &Value, form: &Form) -> Result<String, OutputError> {
+    let Form { out, detail: _, indent, paint } = *form;
+    Ok(match (out, value) {
+        (Out::Nested | Out::Highstate, value) => nested::display(value, 0, paint),
+        (Out::Raw, Value::String(text)) => format!("{text}\n"),
+        (Out::Json | Out::Yaml | Out::Raw, value) => document(value, out, indent)?,
+        (Out::Txt, Value::Object(map)) => map.iter().map(|(name, value)| txt(name, value)).collect(),
+        (Out::Txt, value) => format!("{}\n", python::plain(value)),
+        (Out::NewlineValuesOnly, value) => values_only(value),
+        (Out::Quiet, _) => String::new(),
+    })
 }
 
 fn txt(id: &str, value: &Value) -> String {
@@ -127,7 +152,7 @@ mod tests {
     use metalk8s_diagnostics::Paint;
     use serde_json::{Value, json};
 
-    use super::{Out, value};
+    use super::{Form, Out, bare, value};
 
     fn check(result: &Value, out: &str, expect: &str) {
         assert_eq!(value("local", result, out.parse().unwrap(), Paint::default()).unwrap(), expect, "{out}");
@@ -176,6 +201,28 @@ mod tests {
         for out in ["json", "yaml", "txt", "raw", "newline_values_only"] {
             assert!(!printed(out).contains('\u{1b}'), "{out}");
         }
+    }
+
+    #[test]
+    fn results_of_runners_stand_under_no_name() {
+        let check = |result: &Value, out: &str, expect: &str| {
+            let form = Form { out: out.parse().unwrap(), ..Form::default() };
+            assert_eq!(bare(result, &form).unwrap(), expect, "{out}");
+        };
+        let status = json!({"up": ["a", "b"], "down": []});
+        check(&status, "nested", "down:\nup:\n    - a\n    - b\n");
+        check(&status, "yaml", "up:\n- a\n- b\ndown: []\n");
+        check(&status, "txt", "up: ['a', 'b']\ndown: []\n");
+        check(&status, "raw", "{'up': ['a', 'b'], 'down': []}\n");
+        check(&json!(["a", "b"]), "nested", "- a\n- b\n");
+        check(&json!(["a", "b"]), "json", "[\n    \"a\",\n    \"b\"\n]\n");
+        check(&json!(["a", "b"]), "txt", "['a', 'b']\n");
+        check(&json!("a\nx"), "nested", "a\nx\n");
+        check(&json!("a\nx"), "raw", "a\nx\n");
+        check(&json!("a\nx"), "txt", "a\nx\n");
+        check(&json!(false), "nested", "False\n");
+        check(&json!({}), "nested", "");
+        check(&status, "quiet", "");
     }
 
     #[test]

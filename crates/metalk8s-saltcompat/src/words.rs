@@ -25,6 +25,16 @@ impl Words {
     pub fn text(&self, name: &str) -> Option<&str> {
         self.named.get(name).and_then(Value::as_str)
     }
+
+    /// Words beyond so many, and names other than these: they would be ignored in silence.
+    pub(crate) fn superfluous(&self, positional: usize, named: &[&str]) -> Vec<String> {
+        let words = self.positional.iter().skip(positional).map(|word| match word {
+            Value::String(text) => format!("the word `{text}`"),
+            other => format!("the word `{other}`"),
+        });
+        let unknown = self.named.keys().filter(|name| !named.contains(&name.as_str()));
+        words.chain(unknown.map(|name| format!("`{name}=`"))).collect()
+    }
 }
 
 /// Reads words such as `/etc/motd mode=0644 pkgs='[a, b]' test=True`.

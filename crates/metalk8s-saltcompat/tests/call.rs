@@ -385,10 +385,7 @@ fn packages_addresses_and_file_systems_are_listed() {
 #[test]
 fn functions_tell_of_themselves() {
     let fake = fake();
-    assert_eq!(
-        fake.value(&["sys.list_functions", "test"]),
-        json!(["test.echo", "test.ping", "test.version"])
-    );
+    assert_eq!(fake.value(&["sys.list_functions", "pkg"]), json!(["pkg.list_pkgs", "pkg.version"]));
     let modules = fake.value(&["sys.list_modules"]);
     assert!(modules.as_array().unwrap().contains(&json!("sys")), "{modules}");
     let states = fake.value(&["sys.list_state_functions", "pkg"]);
@@ -521,4 +518,117 @@ fn a_formula_without_settings_says_why() {
     assert!(matches!(&err, CallError::Formula { name, .. } if *name == ARCHIVES), "{err}");
     assert_eq!(err.source().unwrap().to_string(), "there is no configuration");
     assert!(FORMULAS.iter().all(|(name, _)| name.starts_with("metalk8s.")));
+}
+
+#[test]
+fn services_are_listed_and_looked_for() {
+    let fake = fake();
+    let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    fake.host.change_world(|world| {
+        let list = argv("systemctl list-unit-files --type=service --full --no-legend --no-pager");
+        world.says.insert(list, "ssh.service enabled enabled\ncron.service  static -\n".to_owned());
+        let show = argv("systemctl show --property=LoadState -- ssh.service");
+        world.says.insert(show, "LoadState=loaded\n".to_owned());
+        let show = argv("systemctl show --property=LoadState -- nope.service");
+        world.says.insert(show, "LoadState=not-found\n".to_owned());
+    });
+    assert_eq!(fake.value(&["service.get_all"]), json!(["cron", "ssh"]));
+    assert_eq!(fake.value(&["service.available", "ssh"]), json!(true));
+    assert_eq!(fake.value(&["service.available", "nope"]), json!(false));
+    fake.refuses(&["service.available"]);
+}
+
+#[test]
+fn interfaces_are_told_in_salts_shape() {
+    let fake = fake();
+    let said = r#"[
+        {"ifname": "lo", "flags": ["LOOPBACK", "UP"], "address": "00:00:00:00:00:00", "addr_info": [
+            {"family": "inet", "local": "127.0.0.1", "prefixlen": 8, "scope": "host", "label": "lo"},
+            {"family": "inet6", "local": "::1", "prefixlen": 128, "scope": "host"}]},
+        {"ifname": "ifb0", "flags": ["NOARP"], "address": "ee:a9:6d:fe:0a:dd", "addr_info": []},
+        {"ifname": "eth0", "flags": ["UP"], "address": "02:fc:00:00:00:01", "addr_info": [
+            {"family": "inet", "local": "192.0.2.2", "prefixlen": 24, "broadcast": "192.0.2.255",
+             "label": "eth0"}]}
+    ]"#;
+    fake.host.change_world(|world| {
+        let argv = ["ip", "-json", "address", "show"].map(str::to_owned).to_vec();
+        world.says.insert(argv, said.to_owned());
+    });
+    assert_eq!(
+        fake.value(&["network.interfaces"]),
+        json!({
+            "lo": {
+                "up": true, "hwaddr": "00:00:00:00:00:00",
+                "inet": [{"address": "127.0.0.1", "netmask": "255.0.0.0", "broadcast": null, "label": "lo"}],
+                "inet6": [{"address": "::1", "prefixlen": "128", "scope": "host"}],
+            },
+            "ifb0": {"up": false, "hwaddr": "ee:a9:6d:fe:0a:dd"},
+            "eth0": {
+                "up": true, "hwaddr": "02:fc:00:00:00:01",
+                "inet": [{
+                    "address": "192.0.2.2", "netmask": "255.255.255.0", "broadcast": "192.0.2.255",
+                    "label": "eth0",
+                }],
+            },
+        })
+    );
+    assert_eq!(fake.value(&["network.interface_ip", "eth0"]), json!("192.0.2.2"));
+    assert_eq!(fake.value(&["network.interface_ip", "ifb0"]), json!(""));
+    assert_eq!(fake.value(&["network.hw_addr", "eth0"]), json!("02:fc:00:00:00:01"));
+    assert!(fake.refuses(&["network.hw_addr", "eth9"]).contains("`eth0`"));
+    assert_eq!(fake.value(&["network.ip_addrs6"]), json!(["fd00::2"]));
+}
+
+#[test]
+fn calls_can_be_tried() {
+    let fake = fake();
+    assert_eq!(
+        fake.value(&["test.arg", "1", "two", "txt=hello", "wow={a: 1}"]),
+        json!({"args": [1, "two"], "kwargs": {"txt": "hello", "wow": {"a": 1}}})
+    );
+    assert_eq!(fake.value(&["test.kwarg", "num=1"]), json!({"num": 1}));
+    assert_eq!(fake.value(&["test.true"]), json!(true));
+    assert_eq!(fake.value(&["test.false"]), json!(false));
+    for (number, expect) in [("0", 0_u64), ("1", 1), ("2", 1), ("10", 55), ("93", 12_200_160_415_121_876_738)]
+    {
+        assert_eq!(fake.value(&["test.fib", number])[0], json!(expect), "{number}");
+    }
+    assert_eq!(fake.value(&["test.sleep", "86400"]), json!(true));
+    let ended = |retcode| Returned::Ended { value: json!(true), retcode };
+    assert_eq!(fake.call(&["test.retcode"]).unwrap(), ended(42));
+    assert_eq!(fake.call(&["test.retcode", "7"]).unwrap(), ended(7));
+    for line in [
+        &["test.kwarg", "x"][..],
+        &["test.true", "x"],
+        &["test.fib"],
+        &["test.fib", "94"],
+        &["test.fib", "-1"],
+        &["test.sleep", "86401"],
+        &["test.sleep", "long"],
+        &["test.retcode", "256"],
+    ] {
+        fake.refuses(line);
+    }
+}
+
+#[test]
+fn there_is_nothing_to_sync_or_to_refresh() {
+    let fake = fake();
+    let synced = fake.value(&["saltutil.sync_all", "saltenv=metalk8s-2.5.1"]);
+    assert_eq!(synced["modules"], json!([]));
+    assert_eq!(synced.as_object().unwrap().len(), 18);
+    assert_eq!(fake.value(&["saltutil.sync_states"]), json!([]));
+    for function in ["saltutil.refresh_pillar", "saltutil.refresh_grains", "mine.update"] {
+        assert_eq!(fake.value(&[function]), json!(true), "{function}");
+    }
+    fake.refuses(&["saltutil.sync_all", "x=1"]);
+}
+
+#[test]
+fn facts_cannot_be_set() {
+    let message = fake().refuses(&["grains.setval", "os", "x"]);
+    assert_eq!(
+        message,
+        "`grains.setval` is not offered: facts are told by the machine itself, and nobody sets them"
+    );
 }

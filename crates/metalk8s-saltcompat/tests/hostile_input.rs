@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 
 use metalk8s_diagnostics::Paint;
-use metalk8s_saltcompat::{compile, output, parse_words, single};
+use metalk8s_saltcompat::{
+    Target, TargetKind, compile, output, parse_words,
+    runner::{self, DeployNode},
+    single,
+};
 use proptest::prelude::*;
+use serde_json::json;
 
 const GOOD: &str = "\
 include: [other]
@@ -71,6 +76,37 @@ proptest! {
         for value in &parsed.positional {
             output::value("local", value, output::Out::Nested, Paint::new(true)).unwrap();
             output::value("local", value, output::Out::Yaml, Paint::default()).unwrap();
+        }
+    }
+}
+
+const KINDS: [TargetKind; 5] =
+    [TargetKind::Glob, TargetKind::List, TargetKind::Pcre, TargetKind::Grain, TargetKind::Compound];
+
+proptest! {
+    #[test]
+    fn any_target_means_somebody_or_is_refused(
+        text in prop_oneof!["\\PC{0,40}", "((and|or|not|[(]|[)]|[LGEX]@|a:b|[*]|n-1) {0,1}){0,12}"]
+    ) {
+        let grains = json!({"a": {"b": ["c", {"d": 1}]}, "os": null});
+        for kind in KINDS {
+            match Target::parse(kind, &text) {
+                Ok(target) => {
+                    target.is_for("n-1", Some(&grains));
+                    target.missing(["n-1"]);
+                }
+                Err(err) => prop_assert!(!err.problems.is_empty()),
+            }
+        }
+    }
+
+    #[test]
+    fn any_words_of_a_runner_are_understood_or_refused(words in prop::collection::vec("\\PC{0,40}", 0..6)) {
+        for known in runner::RUNNERS {
+            let _outcome = runner::parse(known.name, &words);
+        }
+        for value in &parse_words(&words).positional {
+            prop_assert!(DeployNode::from_pillar(value).is_err());
         }
     }
 }

@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 pub use edit::Uneditable;
 pub use mistake::{Mistake, MistakeCode};
+pub use values::is_host_name;
 
 use crate::pillar::{Networks, Proxies};
 

@@ -9,7 +9,7 @@ pub mod paths;
 pub mod pillar;
 pub mod roles;
 
-pub use bootstrap_config::BootstrapConfiguration;
+pub use bootstrap_config::{BootstrapConfiguration, is_host_name};
 pub use grains::Grains;
 pub use pillar::Pillar;
 pub use roles::Role;

@@ -14,13 +14,19 @@ Functions:
   grains.get PATH          facts of this machine; also grains.item, grains.items, grains.ls
   pillar.get PATH          settings of this machine; also pillar.item, pillar.items, pillar.ls, config.get
   cmd.run COMMAND          run a command; also cmd.run_all, cmd.run_stdout, cmd.run_stderr, cmd.retcode
-  service.status NAME      whether a unit runs; also service.enabled, service.start, service.stop,
-                           service.restart, service.enable, service.disable
+  service.status NAME      whether a unit runs; also service.available, service.enabled, service.get_all,
+                           service.start, service.stop, service.restart, service.enable, service.disable
   pkg.list_pkgs            installed packages; also pkg.version
-  network.ip_addrs         addresses of this machine; disk.usage: how full its file systems are
+  network.ip_addrs         addresses of this machine; also network.ip_addrs6, network.interfaces,
+                           network.interface_ip, network.hw_addr
+  disk.usage               how full its file systems are
   sys.doc [NAME]           what these functions do; also sys.list_functions, sys.list_modules
   sys.state_doc [NAME]     what states do; also sys.list_state_functions, sys.list_state_modules
-  test.ping, test.version  whether it answers, and its version; test.echo
+  saltutil.sync_all        nothing, for all is part of this program; also saltutil.sync_modules,
+                           saltutil.sync_states, saltutil.sync_grains, saltutil.refresh_pillar,
+                           saltutil.refresh_grains, mine.update
+  test.ping, test.version  whether it answers, and its version; also test.echo, test.arg, test.kwarg, test.true,
+                           test.false, test.fib, test.sleep, test.retcode
 
 Examples:
   salt-call grains.get metalk8s:control_plane_ip

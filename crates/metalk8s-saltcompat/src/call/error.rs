@@ -18,6 +18,14 @@ pub enum CallError {
         /// The nearest known ones.
         near: String,
     },
+    /// It is left out on purpose.
+    #[error("`{function}` is not offered: {why}")]
+    Refused {
+        /// The function.
+        function: &'static str,
+        /// Why.
+        why: &'static str,
+    },
     /// Its words are not those it takes.
     #[error("{message}")]
     Usage {
@@ -59,7 +67,7 @@ pub enum CallError {
     /// Facts or settings of the machine could not be read.
     #[error("could not read the {what} of this machine")]
     Machine {
-        /// `grains`, `pillar` or `packages`.
+        /// `grains`, `pillar`, `packages` or `interfaces`.
         what: &'static str,
         /// Why.
         #[source]
@@ -70,7 +78,9 @@ pub enum CallError {
 impl Diagnose for CallError {
     fn code(&self) -> Option<Code> {
         match self {
-            Self::UnknownFunction { .. } | Self::Usage { .. } => Some(explain::WRONG_USAGE),
+            Self::UnknownFunction { .. } | Self::Refused { .. } | Self::Usage { .. } => {
+                Some(explain::WRONG_USAGE)
+            }
             Self::Mistakes { .. }
             | Self::Order(_)
             | Self::Formula { .. }
@@ -81,7 +91,9 @@ impl Diagnose for CallError {
 
     fn hints(&self) -> Vec<Hint> {
         match self {
-            Self::UnknownFunction { .. } => vec!["`salt-call sys.doc` says what all functions do".into()],
+            Self::UnknownFunction { .. } | Self::Refused { .. } => {
+                vec!["`salt-call sys.doc` says what all functions do".into()]
+            }
             Self::Usage { function, .. } => {
                 let known = FUNCTIONS.iter().find(|known| known.name == *function);
                 let words = known.map_or("", |known| known.words);

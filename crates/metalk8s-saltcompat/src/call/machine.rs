@@ -1,8 +1,7 @@
 //! Functions that ask or change the machine without a state of an SLS file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ipnet::IpNet;
 use metalk8s_engine::{
     Change, ChangeKind, Hands, Ran, State, StateError,
     state::{Command, Service},
@@ -20,7 +19,7 @@ use crate::{
 };
 
 impl Call<'_> {
-    fn failed(&self, source: StateError) -> CallError {
+    pub(super) fn failed(&self, source: StateError) -> CallError {
         CallError::Failed { function: self.function, source }
     }
 
@@ -82,7 +81,7 @@ impl Call<'_> {
         Ok(surroundings.command(argv))
     }
 
-    async fn run(&self, command: Command, hands: &dyn Hands) -> Result<Ran, CallError> {
+    pub(super) async fn run(&self, command: Command, hands: &dyn Hands) -> Result<Ran, CallError> {
         let change = Change::new(ChangeKind::Run, String::new());
         match hands.apply(&State::Command(command), &change).await {
             Ok(Change { ran: Some(ran), .. }) => Ok(ran),
@@ -95,11 +94,7 @@ impl Call<'_> {
     }
 
     pub(super) async fn service(&self, verb: Verb, hands: &dyn Hands) -> Result<Value, CallError> {
-        self.takes(1, &[])?;
-        let Some(name) = self.words.positional.first() else {
-            return Err(self.usage(format!("`{}` needs the name of a unit", self.function)));
-        };
-        let unit = unit_name(&text(name));
+        let unit = unit_name(&self.name("the name of a unit")?);
         let running = Service { enabled: None, ..Service::running(&*unit) };
         let stopped = Service { enabled: None, ..Service::stopped(&*unit) };
         let enabled = Service { running: None, ..Service::running(&*unit) };
@@ -115,6 +110,23 @@ impl Call<'_> {
             Verb::Restart => hands.react(&State::Service(running)).await.map(|change| change.is_some()),
         };
         answer.map(Value::from).map_err(|err| self.failed(err))
+    }
+
+    /// Names of services without their ending, as Salt tells them.
+    pub(super) async fn services(&self, hands: &dyn Hands) -> Result<Value, CallError> {
+        self.no_words()?;
+        let argv = ["systemctl", "list-unit-files", "--type=service", "--full", "--no-legend", "--no-pager"];
+        let ran = self.run(Command::new(argv.map(str::to_owned).to_vec()), hands).await?;
+        let names =
+            ran.stdout.lines().filter_map(|line| line.split_whitespace().next()?.strip_suffix(".service"));
+        Ok(names.collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    pub(super) async fn has_service(&self, hands: &dyn Hands) -> Result<Value, CallError> {
+        let unit = unit_name(&self.name("the name of a unit")?);
+        let argv = ["systemctl", "show", "--property=LoadState", "--", &unit];
+        let ran = self.run(Command::new(argv.map(str::to_owned).to_vec()), hands).await?;
+        Ok((ran.status == 0 && ran.stdout.trim_end() != "LoadState=not-found").into())
     }
 
     pub(super) async fn packages(&self, show: Show, minion: &dyn Minion) -> Result<Value, CallError> {
@@ -136,6 +148,13 @@ impl Call<'_> {
         })
     }
 
+    /// The only word.
+    pub(super) fn name(&self, what: &str) -> Result<String, CallError> {
+        self.takes(1, &[])?;
+        let name = self.words.positional.first().map(text).filter(|name| !name.is_empty());
+        name.ok_or_else(|| self.usage(format!("`{}` needs {what}", self.function)))
+    }
+
     /// All words, at least one.
     pub(super) fn names(&self) -> Result<Vec<String>, CallError> {
         self.takes(usize::MAX, &[])?;
@@ -143,29 +162,6 @@ impl Call<'_> {
             return Err(self.usage(format!("`{}` needs a name", self.function)));
         }
         Ok(self.words.positional.iter().map(text).collect())
-    }
-
-    pub(super) fn addresses(&self, minion: &dyn Minion) -> Result<Value, CallError> {
-        self.takes(1, &["interface", "cidr"])?;
-        let range = match self.words.named.get("cidr").map(text).map(|text| text.parse::<IpNet>()) {
-            None => None,
-            Some(Ok(range)) => Some(range),
-            Some(Err(_)) => return Err(self.usage("`cidr=` is a range such as `10.0.0.0/8`")),
-        };
-        let interface = self.words.positional.first().or(self.words.named.get("interface")).map(text);
-        let grains = minion.grains().map_err(|source| CallError::Machine { what: "grains", source })?;
-        let interfaces = grains["ip4_interfaces"].as_object().into_iter().flatten();
-        let mut addresses: Vec<&str> = interfaces
-            .filter(|(name, _)| interface.as_ref().is_none_or(|interface| interface == *name))
-            .flat_map(|(_, addresses)| addresses.as_array().into_iter().flatten())
-            .filter_map(Value::as_str)
-            .filter(|address| {
-                range
-                    .is_none_or(|range| address.parse().is_ok_and(|ip: std::net::IpAddr| range.contains(&ip)))
-            })
-            .collect();
-        addresses.sort_unstable();
-        Ok(json!(addresses))
     }
 
     pub(super) async fn disk_usage(&self, hands: &dyn Hands) -> Result<Value, CallError> {

@@ -26,10 +26,26 @@ pub(super) enum Does {
     Ping,
     Version,
     Echo,
+    /// The words as they are read: all, or only those with a name.
+    Arguments {
+        only_named: bool,
+    },
+    Truth(bool),
+    Fibonacci,
+    Sleep,
+    Status,
+    /// All kinds of modules, or one.
+    Sync(Option<&'static str>),
+    Refresh,
     Command(Told),
     Service(Verb),
     Packages(Show),
-    Addresses,
+    Addresses {
+        ipv6: bool,
+    },
+    Interfaces(Link),
+    Services,
+    HasService,
     DiskUsage,
     /// Functions, and state functions.
     Sys {
@@ -70,6 +86,16 @@ pub(super) enum Verb {
     Disable,
 }
 
+/// What is told of interfaces.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Link {
+    All,
+    /// The IPv4 address of one.
+    Address,
+    /// The hardware address of one.
+    Hardware,
+}
+
 /// What is asked about functions.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ask {
@@ -80,6 +106,8 @@ pub(super) enum Ask {
 
 const FILES: &str = "NAME[,NAME...] [test=True]";
 const COMMAND: &str = "COMMAND [cwd=PATH] [env={NAME: VALUE}] [runas=USER] [shell=PATH] [timeout=SECONDS]";
+
+const SYNC: &str = "[saltenv=ENVIRONMENT]";
 
 const fn function(name: &'static str, words: &'static str, about: &'static str, does: Does) -> Function {
     Function { name, words, about, does }
@@ -118,13 +146,34 @@ pub const FUNCTIONS: &[Function] = &[
     function("service.restart", "NAME", "restarts a unit", Does::Service(Verb::Restart)),
     function("service.enable", "NAME", "lets a unit start at boot", Does::Service(Verb::Enable)),
     function("service.disable", "NAME", "keeps a unit from starting at boot", Does::Service(Verb::Disable)),
+    function("service.available", "NAME", "says whether there is such a unit", Does::HasService),
+    function("service.get_all", "", "names the services of the machine", Does::Services),
     function("pkg.list_pkgs", "", "shows all packages with their versions", Does::Packages(Show::All)),
     function("pkg.version", "NAME...", "shows the versions of packages", Does::Packages(Show::Some)),
     function(
         "network.ip_addrs",
         "[INTERFACE] [cidr=RANGE]",
         "shows the IPv4 addresses of the machine",
-        Does::Addresses,
+        Does::Addresses { ipv6: false },
+    ),
+    function(
+        "network.ip_addrs6",
+        "[INTERFACE] [cidr=RANGE]",
+        "shows the IPv6 addresses of the machine",
+        Does::Addresses { ipv6: true },
+    ),
+    function("network.interfaces", "", "shows the interfaces of the machine", Does::Interfaces(Link::All)),
+    function(
+        "network.interface_ip",
+        "INTERFACE",
+        "shows the IPv4 address of an interface",
+        Does::Interfaces(Link::Address),
+    ),
+    function(
+        "network.hw_addr",
+        "INTERFACE",
+        "shows the hardware address of an interface",
+        Does::Interfaces(Link::Hardware),
     ),
     function("disk.usage", "", "shows how full the file systems are", Does::DiskUsage),
     function(
@@ -163,7 +212,42 @@ pub const FUNCTIONS: &[Function] = &[
         "says what the functions of states do",
         Does::Sys { states: true, ask: Ask::Doc },
     ),
+    function("saltutil.sync_all", SYNC, "syncs modules, of which there are none", Does::Sync(None)),
+    function("saltutil.sync_modules", SYNC, "the same for functions", Does::Sync(Some("modules"))),
+    function("saltutil.sync_states", SYNC, "the same for states", Does::Sync(Some("states"))),
+    function("saltutil.sync_grains", SYNC, "the same for facts", Does::Sync(Some("grains"))),
+    function("saltutil.refresh_pillar", "", "reads settings anew, as each call does", Does::Refresh),
+    function("saltutil.refresh_grains", "", "collects facts anew, as each call does", Does::Refresh),
+    function("mine.update", "", "tells facts to the others, as the agent always does", Does::Refresh),
+    function(
+        "test.arg",
+        "[WORD...] [NAME=VALUE...]",
+        "shows its words as they are read",
+        Does::Arguments { only_named: false },
+    ),
+    function(
+        "test.kwarg",
+        "[NAME=VALUE...]",
+        "shows its words with a name as they are read",
+        Does::Arguments { only_named: true },
+    ),
+    function("test.true", "", "is true", Does::Truth(true)),
+    function("test.false", "", "is false", Does::Truth(false)),
+    function("test.fib", "NUMBER", "shows a number of Fibonacci and the seconds it took", Does::Fibonacci),
+    function("test.sleep", "SECONDS", "waits", Does::Sleep),
+    function("test.retcode", "[STATUS]", "ends with a status", Does::Status),
     function("test.echo", "TEXT", "shows a text", Does::Echo),
     function("test.ping", "", "says that the machine answers", Does::Ping),
     function("test.version", "", "shows the version of this program", Does::Version),
+];
+
+const FACTS: &str = "facts are told by the machine itself, and nobody sets them";
+
+/// Functions that one may expect and that are not offered, with the reason.
+pub(super) const REFUSED: [(&str, &str); 5] = [
+    ("grains.append", FACTS),
+    ("grains.delkey", FACTS),
+    ("grains.delval", FACTS),
+    ("grains.set", FACTS),
+    ("grains.setval", FACTS),
 ];

@@ -46,23 +46,43 @@ pub(super) fn display(id: &str, returned: &Map<String, Value>, detail: StateOutp
         (false, true) => Paint::yellow,
         (false, false) => Paint::green,
     };
-    let mut page = Page { out: String::new(), paint };
+    let entries: String = states.iter().map(|(key, state)| entry(key, state, detail, paint)).collect();
+    head(id, colour, paint) + &entries + &summary(id, states.iter().map(|(_, entry)| *entry), paint)
+}
+
+/// The line above all states.
+pub(super) fn head(id: &str, colour: Colour, paint: Paint) -> String {
+    let mut page = Page::new(paint);
     page.line(colour, &format!("{id}:"));
-    for (key, entry) in &states {
-        let failed = entry["result"] == Value::Bool(false);
-        let full = match detail {
-            StateOutput::Full => true,
-            StateOutput::Terse => false,
-            StateOutput::Mixed => failed,
-            StateOutput::Changes => failed || is_changed(entry),
-        };
-        if full { page.full(key, entry) } else { page.terse(key, entry) }
-    }
-    page.summary(id, states.iter().map(|(_, entry)| *entry));
     page.out
 }
 
-type Colour = fn(Paint, &str) -> String;
+/// One state, as much as is wished.
+pub(super) fn entry(key: &str, entry: &Value, detail: StateOutput, paint: Paint) -> String {
+    let failed = entry["result"] == Value::Bool(false);
+    let full = match detail {
+        StateOutput::Full => true,
+        StateOutput::Terse => false,
+        StateOutput::Mixed => failed,
+        StateOutput::Changes => failed || is_changed(entry),
+    };
+    let mut page = Page::new(paint);
+    if full {
+        page.full(key, entry, detail)
+    } else {
+        page.terse(key, entry)
+    }
+    page.out
+}
+
+/// What stands below all states.
+pub(super) fn summary<'a>(id: &str, entries: impl Iterator<Item = &'a Value>, paint: Paint) -> String {
+    let mut page = Page::new(paint);
+    page.summary(id, entries);
+    page.out
+}
+
+pub(super) type Colour = fn(Paint, &str) -> String;
 
 fn colour_of(entry: &Value) -> Colour {
     match &entry["result"] {
@@ -88,11 +108,24 @@ fn parts(key: &str) -> [&str; 4] {
     [module, id, name, function]
 }
 
+/// The states of several minions, where applying them was what the state did.
+fn of_minions(entry: &Value) -> Option<&Map<String, Value>> {
+    let changes = &entry["changes"];
+    changes["ret"].as_object().filter(|_| changes["out"] == "highstate")
+}
+
 fn is_changed(entry: &Value) -> bool {
+    if let Some(minions) = of_minions(entry) {
+        return minions.values().filter_map(Value::as_object).flat_map(Map::values).any(is_changed);
+    }
     entry["changes"].as_object().is_some_and(|changes| !changes.is_empty())
 }
 
 impl Page {
+    fn new(paint: Paint) -> Self {
+        Self { out: String::new(), paint }
+    }
+
     /// Each line by itself, so that one that is cut or searched for keeps its colour.
     fn line(&mut self, colour: Colour, text: &str) {
         for line in text.split('\n') {
@@ -101,7 +134,7 @@ impl Page {
         }
     }
 
-    fn full(&mut self, key: &str, entry: &Value) {
+    fn full(&mut self, key: &str, entry: &Value, detail: StateOutput) {
         let [module, id, name, function] = parts(key);
         let comment = python::plain(&entry["comment"]).trim_end().replace('\n', "\n              ");
         let mut lines = vec![
@@ -118,8 +151,27 @@ impl Page {
         lines.push(format!("    Duration: {} ms", python::plain(&entry["duration"])));
         lines.push("     Changes:   ".to_owned());
         self.line(colour_of(entry), &lines.join("\n"));
-        if is_changed(entry) {
+        if let Some(minions) = of_minions(entry) {
+            self.minions(minions, detail);
+        } else if is_changed(entry) {
             self.out.push_str(&nested::display(&entry["changes"], 14, self.paint));
+        }
+    }
+
+    /// A minion that has no states to tell of said why in a text.
+    fn minions(&mut self, minions: &Map<String, Value>, detail: StateOutput) {
+        for (id, told) in minions {
+            let printed = match told {
+                Value::Object(states) => display(id, states, detail, self.paint),
+                other => nested::display(
+                    &Value::Object(Map::from_iter([(id.clone(), other.clone())])),
+                    0,
+                    self.paint,
+                ),
+            };
+            for line in printed.lines() {
+                self.out.push_str(&format!("{:14}{line}\n", ""));
+            }
         }
     }
 

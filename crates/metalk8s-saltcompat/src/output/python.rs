@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A single value as `str()` writes it.
-pub(super) fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => repr(other),
@@ -11,7 +11,7 @@ pub(super) fn plain(value: &Value) -> String {
 }
 
 /// Any value as `repr()` writes it.
-pub(super) fn repr(value: &Value) -> String {
+pub(crate) fn repr(value: &Value) -> String {
     match value {
         Value::Null => "None".to_owned(),
         Value::Bool(true) => "True".to_owned(),

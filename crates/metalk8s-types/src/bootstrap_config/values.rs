@@ -129,7 +129,7 @@ pub(super) fn host_name(reader: &mut Reader, node: &Node, key: &str) -> Option<S
 }
 
 /// Whether the text can name a machine and its Node.
-pub(super) fn is_host_name(text: &str) -> bool {
+pub fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         (1..=63).contains(&label.len())

@@ -1,0 +1,131 @@
+//! The words of `state.orchestrate`, and the settings of orchestrations.
+
+use metalk8s_diagnostics::{Problem, Problems, explain};
+use metalk8s_types::is_host_name;
+use serde_json::{Map, Value};
+
+use super::shown;
+use crate::{Words, nearest::accepted};
+
+/// A procedure over many nodes that is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Orchestrate {
+    /// Its name, such as `metalk8s.orchestrate.deploy_node`.
+    pub name: String,
+    /// The environment it is of, where one is named.
+    pub saltenv: Option<String>,
+    /// Its settings, a map.
+    pub pillar: Value,
+    /// Whether it is only shown what would be done.
+    pub test: bool,
+}
+
+/// The settings of `metalk8s.orchestrate.deploy_node`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployNode {
+    /// The Node that is deployed.
+    pub node_name: String,
+    /// Whether its pods stay where they are.
+    pub skip_draining: bool,
+}
+
+const NAMED: [&str; 4] = ["mods", "saltenv", "pillar", "test"];
+const PILLAR: &str = "a map such as `{\"orchestrate\": {\"node_name\": \"node-1\"}}`";
+const KEYS: [&str; 2] = ["node_name", "skip_draining"];
+const NODE_NAME: &str = "the name of a Node: lower-case letters, digits and `-`, in labels of at most 63 \
+                         characters joined by `.`";
+
+impl Orchestrate {
+    pub(super) fn from_words(words: &Words) -> Result<Self, Vec<Problem>> {
+        let mut problems: Vec<Problem> = words
+            .superfluous(1, &NAMED)
+            .into_iter()
+            .map(|word| {
+                let message = format!("an orchestration does not take {word}");
+                Problem::new(explain::WRONG_USAGE, message).accepted("`saltenv=`, `pillar=`, `test=`")
+            })
+            .collect();
+        let mut wrong = |key: &str, found: Option<&Value>, accepted: &str| {
+            let found = found.map_or_else(|| "nothing".to_owned(), |found| format!("`{}`", shown(found)));
+            let problem = Problem::new(explain::WRONG_USAGE, "this value is not accepted");
+            problems.push(problem.found(found).accepted(accepted).key(key));
+        };
+        let named = |name: &str| words.named.get(name).filter(|value| !value.is_null());
+        let name = words.positional.first().or(named("mods"));
+        let name_text = name.and_then(Value::as_str).filter(|name| !name.is_empty());
+        if name_text.is_none() {
+            wrong("NAME", name, "the name of an orchestration such as `metalk8s.orchestrate.deploy_node`");
+        }
+        let saltenv = named("saltenv");
+        if saltenv.is_some_and(|saltenv| !saltenv.is_string()) {
+            wrong("saltenv", saltenv, "an environment such as `metalk8s-2.5.1`");
+        }
+        let pillar = named("pillar");
+        if pillar.is_some_and(|pillar| !pillar.is_object()) {
+            wrong("pillar", pillar, PILLAR);
+        }
+        let test = named("test");
+        if test.is_some_and(|test| !test.is_boolean()) {
+            wrong("test", test, "`True` or `False`");
+        }
+        match name_text {
+            Some(name) if problems.is_empty() => Ok(Self {
+                name: name.to_owned(),
+                saltenv: saltenv.and_then(Value::as_str).map(str::to_owned),
+                pillar: pillar.cloned().unwrap_or_else(|| Map::new().into()),
+                test: words.is_true("test"),
+            }),
+            _ => Err(problems),
+        }
+    }
+}
+
+impl DeployNode {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// All mistakes, each with its key and what is accepted.
+    pub fn from_pillar(pillar: &Value) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let mut wrong = |key: &str, found: Option<&Value>, accepted: &str| {
+            let problem = match found {
+                Some(found) => Problem::new(explain::WRONG_USAGE, "this value is not accepted")
+                    .found(format!("`{}`", shown(found))),
+                None => Problem::new(explain::WRONG_USAGE, "this setting is missing"),
+            };
+            problems.push(problem.accepted(accepted).key(key));
+        };
+        let mut of_pillar = pillar.as_object().into_iter().flatten();
+        if let Some((key, value)) = of_pillar.find(|(key, _)| *key != "orchestrate") {
+            wrong(key, Some(value), "`orchestrate` alone");
+        }
+        let settings = pillar.get("orchestrate");
+        let Some(map) = settings.and_then(Value::as_object) else {
+            wrong("orchestrate", settings, "a map with `node_name`");
+            return Err(Self::refused(problems));
+        };
+        for (key, value) in map.iter().filter(|(key, _)| !KEYS.contains(&key.as_str())) {
+            wrong(&format!("orchestrate.{key}"), Some(value), &accepted(key, KEYS));
+        }
+        let node_name = map.get("node_name");
+        let name = node_name.and_then(Value::as_str).filter(|name| is_host_name(name));
+        if name.is_none() {
+            wrong("orchestrate.node_name", node_name, NODE_NAME);
+        }
+        let skip = map.get("skip_draining").filter(|skip| !skip.is_null());
+        if skip.is_some_and(|skip| !skip.is_boolean()) {
+            wrong("orchestrate.skip_draining", skip, "`True` or `False`");
+        }
+        match name {
+            Some(name) if problems.is_empty() => Ok(Self {
+                node_name: name.to_owned(),
+                skip_draining: skip.and_then(Value::as_bool).unwrap_or_default(),
+            }),
+            _ => Err(Self::refused(problems)),
+        }
+    }
+
+    fn refused(problems: Vec<Problem>) -> Problems {
+        Problems::new("the pillar of `deploy_node` is not accepted", problems)
+    }
+}
