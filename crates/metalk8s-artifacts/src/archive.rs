@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use metalk8s_types::pillar::{ArchiveFacts, ImageFacts};
+use metalk8s_types::pillar::{ArchiveFacts, ArchiveSource, ImageFacts};
 
 use crate::{
     manifest::{self, MANIFEST, Manifest, ManifestError, SIGNATURE},
@@ -114,6 +114,7 @@ impl Archive {
             images: images.collect(),
             packages: self.manifest.packages.get(repository).cloned().unwrap_or_default(),
             components: self.manifest.components.clone(),
+            source: ArchiveSource::Mounted,
         }
     }
 }

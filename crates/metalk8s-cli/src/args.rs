@@ -1,13 +1,15 @@
 //! What can be typed.
 
 mod archive;
+mod fleet;
+mod join;
 mod run;
-pub mod salt;
+mod salt;
 mod salt_call;
-pub mod salt_key;
-pub mod salt_output;
-pub mod salt_run;
-pub mod salt_ssh;
+mod salt_key;
+mod salt_output;
+mod salt_run;
+mod salt_ssh;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -19,8 +21,14 @@ use metalk8s_diagnostics::Output;
 use metalk8s_types::paths;
 
 pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
+pub use fleet::{Agent, Conductor, Job};
+pub use join::{Join, JoinCommand};
 pub use run::{Journals, Run, RunCommand};
+pub use salt::Salt;
 pub use salt_call::{LogLevel, SaltCall};
+pub use salt_key::SaltKey;
+pub use salt_run::SaltRun;
+pub use salt_ssh::SaltSsh;
 
 /// Kubernetes for a company's own machines, from one archive.
 #[derive(Debug, Parser)]
@@ -44,7 +52,15 @@ pub enum Command {
     Explain(Explain),
     Repositories(Repositories),
     ApiserverProxy(ApiserverProxy),
+    Agent(Agent),
+    Job(Job),
+    Join(Join),
+    Conductor(Conductor),
+    Salt(Box<Salt>),
     SaltCall(SaltCall),
+    SaltKey(SaltKey),
+    SaltRun(SaltRun),
+    SaltSsh(SaltSsh),
 }
 
 /// Turn this machine into a Bootstrap node

@@ -1,13 +1,22 @@
 //! One file per command.
 
+pub(crate) mod agent;
 pub(crate) mod apiserver_proxy;
 pub(crate) mod archive;
 pub(crate) mod bootstrap;
+pub(crate) mod conductor;
 pub(crate) mod explain;
+pub(crate) mod job;
+pub(crate) mod join;
+mod master;
 mod procedure;
 pub(crate) mod repositories;
 pub(crate) mod run;
+pub(crate) mod salt;
 pub(crate) mod salt_call;
+pub(crate) mod salt_key;
+pub(crate) mod salt_run;
+pub(crate) mod salt_ssh;
 
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -34,9 +34,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
-    // What works on one state after the other gains nothing from threads, and would pay for their start.
+    // What works on one state after the other, or waits most of the time, gains nothing from threads, and would
+    // pay for their start and their stacks.
     let mut runtime = match args.command {
-        Command::SaltCall(_) => tokio::runtime::Builder::new_current_thread(),
+        Command::SaltCall(_) | Command::Agent(_) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     runtime.enable_all().build()?.block_on(async {
@@ -47,16 +48,27 @@ fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
             Command::Explain(command) => commands::explain::run(&command, printer),
             Command::Repositories(command) => commands::repositories::run(command).await,
             Command::ApiserverProxy(command) => commands::apiserver_proxy::run(command).await,
+            Command::Agent(command) => commands::agent::run(command).await,
+            Command::Job(command) => commands::job::run(command).await,
+            Command::Join(command) => commands::join::run(command, printer).await,
+            Command::Conductor(command) => commands::conductor::run(command).await,
+            Command::Salt(command) => commands::salt::run(*command, printer).await,
+            Command::SaltRun(command) => commands::salt_run::run(command, printer).await,
+            Command::SaltKey(command) => commands::salt_key::run(command, printer).await,
+            Command::SaltSsh(command) => commands::salt_ssh::run(command, printer).await,
             Command::SaltCall(command) => commands::salt_call::run(command, printer).await,
         }
     })
 }
 
+/// Other names of the program, each of which is a subcommand too.
+const FRONT_DOORS: [&str; 5] = ["salt", "salt-call", "salt-key", "salt-run", "salt-ssh"];
+
 /// Called by another name than `metalk8s`, such as `salt-call`, the name is the subcommand.
 fn front_door(mut words: Vec<OsString>) -> Vec<OsString> {
     let name = words.first().and_then(|word| Path::new(word).file_name()).map(ToOwned::to_owned);
     if let Some(name) = name
-        && name == "salt-call"
+        && FRONT_DOORS.iter().any(|door| name == *door)
     {
         words.splice(..1, [OsString::from("metalk8s"), name]);
     }

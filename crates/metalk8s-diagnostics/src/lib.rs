@@ -16,6 +16,7 @@ mod problem;
 mod progress;
 mod render;
 mod secret;
+mod sentence;
 
 pub use codes::Code;
 pub use colour::{Paint, colours_wanted};
@@ -28,3 +29,4 @@ pub use problem::{Problem, Problems};
 pub use progress::{Progress, ProgressMode, RunningStep};
 pub use render::render;
 pub use secret::Secret;
+pub use sentence::sentence;

@@ -5,7 +5,7 @@ mod step;
 
 use std::{
     borrow::Borrow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
 };
 
@@ -194,6 +194,25 @@ impl Graph {
     pub fn append(&mut self, other: Self) {
         for step in other.steps {
             self.push(step);
+        }
+    }
+
+    /// Takes all steps of another graph, which come after all steps of this one. Their names must be new.
+    pub fn then(&mut self, later: Self) {
+        let inside: BTreeSet<&StateId> = later.steps.iter().map(|step| &step.id).collect();
+        let first: Vec<StateId> = later
+            .steps
+            .iter()
+            .filter(|step| !step.requisites.iter().any(|requisite| inside.contains(&requisite.on)))
+            .map(|step| step.id.clone())
+            .collect();
+        let required: BTreeSet<&StateId> =
+            self.steps.iter().flat_map(|step| &step.requisites).map(|requisite| &requisite.on).collect();
+        let last: Vec<StateId> =
+            self.steps.iter().map(|step| &step.id).filter(|id| !required.contains(id)).cloned().collect();
+        self.append(later);
+        for state in &first {
+            self.require_all(state, &last);
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Account {
     home: &'static str,
 }
 
+/// Owns the host.
+pub(crate) const ROOT: Account = Account { name: "root", id: 0, home: "/root" };
 /// Runs etcd.
 pub(crate) const ETCD: Account = Account { name: "etcd", id: 60_602, home: "/var/lib/etcd" };
 /// Runs our own servers.

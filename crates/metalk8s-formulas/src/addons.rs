@@ -10,3 +10,4 @@ pub use manifests::{AddonError, UpstreamManifests};
 pub(crate) use calico::calico;
 pub(crate) use coredns::coredns;
 pub(crate) use kube_proxy::kube_proxy;
+pub(crate) use manifests::{object_state, title};

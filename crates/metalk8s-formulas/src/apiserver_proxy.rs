@@ -19,7 +19,7 @@ use crate::{
 const DIRECTORY: &str = "/var/lib/metalk8s/apiserver-proxy";
 
 /// The balancer as a static pod, and its list of API servers, which it reads again when it changes.
-pub(crate) fn static_pod(pillar: &Pillar) -> Result<Graph, FormulaError> {
+pub fn static_pod(pillar: &Pillar) -> Result<Graph, FormulaError> {
     let mut graph = Graph::default();
     let file = Path::new(DIRECTORY).join("backends");
     let backends: String = pillar.masters.iter().map(|address| endpoint(*address, 6443) + "\n").collect();

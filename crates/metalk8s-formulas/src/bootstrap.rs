@@ -5,7 +5,9 @@ use metalk8s_types::{Grains, Pillar};
 
 use crate::{
     addons::{self, AddonError, UpstreamManifests},
-    apiserver_proxy, containerd, control_plane, etcd, firewall, kubelet, node, pki, repositories, system,
+    agent, apiserver_proxy, containerd, control_plane, etcd, firewall, fleet,
+    hostname::node_name,
+    kubelet, node, pki, repositories, salt_master, system,
 };
 
 /// One part of a procedure: its states are applied before the next part begins.
@@ -57,7 +59,7 @@ pub fn bootstrap(
             title: "Preparing the system",
             name: "system",
             graph: {
-                let mut graph = system::prepared(grains);
+                let mut graph = system::prepared(grains, pillar);
                 graph.append(firewall::openings(pillar));
                 graph
             },
@@ -72,7 +74,11 @@ pub fn bootstrap(
             name: "containerd",
             graph: containerd::running(grains, pillar)?,
         },
-        Stage { title: "Making keys and certificates", name: "pki", graph: pki::bootstrap(grains, pillar) },
+        Stage {
+            title: "Making keys and certificates",
+            name: "pki",
+            graph: pki::keys(node_name(grains), pillar),
+        },
         Stage {
             title: "Starting kubelet and repositories",
             name: "kubelet",
@@ -95,10 +101,29 @@ pub fn bootstrap(
             },
         },
         Stage { title: "Registering the node", name: "node", graph: node::bootstrap(grains, pillar) },
+        Stage {
+            title: "Joining the fleet",
+            name: "fleet",
+            graph: {
+                let mut graph = fleet::bus(node_name(grains), pillar);
+                graph.append(agent::running());
+                graph.append(salt_master::static_pod(pillar)?);
+                graph
+            },
+        },
         Stage { title: "Deploying the network", name: "network", graph: network },
         Stage { title: "Deploying DNS", name: "dns", graph: addons::coredns(grains, pillar)? },
         Stage { title: "Waiting until the node is ready", name: "ready", graph: node::ready(grains) },
     ])
+}
+
+/// All stages as one graph: each stage after the one before.
+pub fn as_one(stages: Vec<Stage>) -> Graph {
+    let mut all = Graph::default();
+    for stage in stages {
+        all.then(stage.graph);
+    }
+    all
 }
 
 /// The full reference of an image that the archive must hold.

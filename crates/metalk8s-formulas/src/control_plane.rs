@@ -8,7 +8,7 @@ use metalk8s_engine::{
     Graph, State, StateId,
     state::{Condition, Image, ImageSource, StaticPod, Wait},
 };
-use metalk8s_types::{Pillar, paths};
+use metalk8s_types::{Pillar, paths, pillar::Authorities};
 
 use crate::{
     accounts::{Account, CONTROLLER_MANAGER, SCHEDULER},
@@ -49,7 +49,11 @@ pub(crate) fn static_pods(
         graph,
         "kube-controller-manager",
         controller_manager(pillar)?,
-        pki_files(&["ca.crt", "ca.key", "sa.key", "controller-manager.crt", "controller-manager.key"])
+        pki_files(&["ca.crt", "sa.key", "controller-manager.crt", "controller-manager.key"])
+            .chain(pki_files(match pillar.authorities {
+                Authorities::Here => &["ca.key"],
+                Authorities::Elsewhere(_) => &[],
+            }))
             .chain([PathBuf::from("/etc/kubernetes/controller-manager.conf")])
             .collect(),
     );
@@ -96,9 +100,13 @@ fn pki_files(names: &'static [&'static str]) -> impl Iterator<Item = PathBuf> {
 
 fn controller_manager(pillar: &Pillar) -> Result<Pod, FormulaError> {
     let pki = |name: &str| format!("{}/{name}", paths::KUBERNETES_PKI);
+    let signs = match pillar.authorities {
+        Authorities::Here => {
+            vec![("cluster-signing-cert-file", pki("ca.crt")), ("cluster-signing-key-file", pki("ca.key"))]
+        }
+        Authorities::Elsewhere(_) => Vec::new(),
+    };
     let own = [
-        ("cluster-signing-cert-file", pki("ca.crt")),
-        ("cluster-signing-key-file", pki("ca.key")),
         ("root-ca-file", pki("ca.crt")),
         ("service-account-private-key-file", pki("sa.key")),
         ("use-service-account-credentials", "true".to_owned()),
@@ -106,7 +114,7 @@ fn controller_manager(pillar: &Pillar) -> Result<Pod, FormulaError> {
         ("allocate-node-cidrs", "false".to_owned()),
         ("cluster-name", "kubernetes".to_owned()),
     ];
-    Ok(elected(pillar, CONTROLLER_MANAGER, "controller-manager", own)?
+    Ok(elected(pillar, CONTROLLER_MANAGER, "controller-manager", signs.into_iter().chain(own))?
         .https_probes(pillar.node.control_plane, 10257, "/healthz", "/healthz")
         .requests("100m", "64Mi"))
 }

@@ -19,7 +19,7 @@ use crate::{
     pod::{HostPath, Pod},
 };
 
-/// The first member of a new cluster; its image comes once `repositories` answer.
+/// The first member of a new cluster, or one that joins; its image comes once `repositories` answer.
 pub(crate) fn static_pod(
     graph: &mut Graph,
     repositories: &StateId,
@@ -41,6 +41,10 @@ pub(crate) fn static_pod(
     let pki = |name: &str| format!("{}/{name}", paths::ETCD_PKI);
     let client = format!("https://{}", endpoint(pillar.node.control_plane, 2379));
     let peer = format!("https://{}", endpoint(pillar.node.control_plane, 2380));
+    let (initial_cluster, initial_state) = match &pillar.initial_cluster {
+        None => (format!("{}={peer}", node_name(grains)), "new"),
+        Some(members) => (members.clone(), "existing"),
+    };
     let arguments = [
         ("name", node_name(grains).to_owned()),
         ("data-dir", "/var/lib/etcd".to_owned()),
@@ -48,8 +52,8 @@ pub(crate) fn static_pod(
         ("advertise-client-urls", client),
         ("listen-peer-urls", peer.clone()),
         ("initial-advertise-peer-urls", peer.clone()),
-        ("initial-cluster", format!("{}={peer}", node_name(grains))),
-        ("initial-cluster-state", "new".to_owned()),
+        ("initial-cluster", initial_cluster),
+        ("initial-cluster-state", initial_state.to_owned()),
         ("listen-metrics-urls", "http://127.0.0.1:2381".to_owned()),
         ("client-cert-auth", "true".to_owned()),
         ("cert-file", pki("server.crt")),

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use metalk8s_engine::{Graph, State, state::Opening};
-use metalk8s_types::Pillar;
+use metalk8s_types::{Pillar, Role};
 
 /// Who may come in through an opening.
 #[derive(Clone, Copy)]
@@ -15,22 +15,23 @@ enum From {
     WorkloadPlane,
 }
 
-/// What listens for other machines on a Bootstrap node: name, protocol, port (constants.md, section 1).
-const OPENINGS: [(&str, &str, u16, From); 6] = [
-    ("repositories", "tcp", 8080, From::ControlPlane),
+/// What listens for other machines: name, the role that brings it, protocol, port (constants.md, section 1).
+const OPENINGS: [(&str, Option<Role>, &str, u16, From); 6] = [
+    ("repositories", Some(Role::Bootstrap), "tcp", 8080, From::ControlPlane),
     // Pods of this node come by the address of the Service `kubernetes`, which leads here.
-    ("kube-apiserver", "tcp", 6443, From::ControlPlaneAndPods),
-    ("etcd clients", "tcp", 2379, From::ControlPlane),
-    ("etcd peers", "tcp", 2380, From::ControlPlane),
-    ("kubelet", "tcp", 10250, From::ControlPlane),
+    ("kube-apiserver", Some(Role::Master), "tcp", 6443, From::ControlPlaneAndPods),
+    ("etcd clients", Some(Role::Etcd), "tcp", 2379, From::ControlPlane),
+    ("etcd peers", Some(Role::Etcd), "tcp", 2380, From::ControlPlane),
+    ("kubelet", None, "tcp", 10250, From::ControlPlane),
     // The port that the kernel's and Calico's VXLAN agree on (RFC 7348).
-    ("VXLAN", "udp", 4789, From::WorkloadPlane),
+    ("VXLAN", None, "udp", 4789, From::WorkloadPlane),
 ];
 
-/// Openings of a Bootstrap node. A host without a firewall needs none, and gets no firewall.
+/// Openings of a node with its roles. A host without a firewall needs none, and gets no firewall.
 pub(crate) fn openings(pillar: &Pillar) -> Graph {
     let mut graph = Graph::default();
-    for (name, protocol, port, from) in OPENINGS {
+    let is_wanted = |role: Option<Role>| role.is_none_or(|role| pillar.roles.contains(&role));
+    for (name, _, protocol, port, from) in OPENINGS.into_iter().filter(|opening| is_wanted(opening.1)) {
         graph.add(
             format!("opening {name}"),
             State::Opening(Opening {

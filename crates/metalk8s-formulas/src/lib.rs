@@ -1,27 +1,37 @@
 //! Which states make a node what its roles say: facts and settings in, graphs of states out.
 //!
-//! Begin with [`bootstrap()`], the ordered stages of a Bootstrap node.
+//! Begin with [`bootstrap()`], the ordered stages of a Bootstrap node, and [`node()`], those of any other.
 //!
 //! Invariants: no `async fn`, no file is opened, no client is known. A formula that gets the same facts and
 //! settings returns the same graph, to the byte.
 
 mod accounts;
 mod addons;
+mod agent;
 mod apiserver_proxy;
 mod bootstrap;
 mod containerd;
 mod control_plane;
 mod etcd;
 mod firewall;
+mod fleet;
 mod hostname;
 mod kubelet;
 mod layout;
+mod member;
 mod node;
 mod pki;
 mod pod;
 mod repositories;
+mod salt_master;
 mod system;
 
 pub use addons::{AddonError, UpstreamManifests};
-pub use bootstrap::{FormulaError, Stage, bootstrap};
-pub use repositories::{archives_declared, archives_mounted};
+pub use agent::running as agent_running;
+pub use apiserver_proxy::static_pod as apiserver_proxy;
+pub use bootstrap::{FormulaError, Stage, as_one, bootstrap};
+pub use fleet::agent as agent_objects;
+pub use member::{WantedCertificate, certificates, node};
+pub use pki::{AuthorityFiles, authorities};
+pub use repositories::{archives_declared, archives_mounted, packages as packages_of_node, repository};
+pub use system::prepared as system;

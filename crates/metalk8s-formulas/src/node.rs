@@ -11,9 +11,6 @@ use serde_json::json;
 
 use crate::hostname::node_name;
 
-/// The roles of the first node (BOOT-20).
-const ROLES: [Role; 4] = [Role::Bootstrap, Role::Etcd, Role::Infra, Role::Master];
-
 /// Keep applications away from the first node until somebody takes them off (BOOT-23).
 pub(crate) fn bootstrap_taints() -> Vec<Taint> {
     [Role::Bootstrap, Role::Infra]
@@ -32,7 +29,7 @@ pub(crate) fn bootstrap(grains: &Grains, pillar: &Pillar) -> Graph {
         State::Wait(Wait { until: Condition::NodeExists(node.clone()), deadline_seconds: 120 }),
     );
     let mut node_labels: BTreeMap<String, String> =
-        ROLES.into_iter().map(|role| (role.key(), String::new())).collect();
+        pillar.roles.iter().map(|role| (role.key(), String::new())).collect();
     node_labels.insert(labels::VERSION.to_owned(), pillar.archive.version.clone());
     let roles = graph.add(
         "roles of the node",

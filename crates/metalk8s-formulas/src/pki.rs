@@ -1,4 +1,4 @@
-//! Authorities, certificates and kubeconfigs of a control-plane node, in kubeadm's layout (area PKI).
+//! Authorities, certificates and kubeconfigs of a node, in kubeadm's layout (area PKI).
 
 use std::{
     collections::BTreeMap,
@@ -9,14 +9,14 @@ use std::{
 use metalk8s_engine::{
     Graph, State, StateId,
     state::{
-        Authority, Certificate, Command, Directory, KeyPair, Kubeconfig, RandomKey, Readers, Subject, Usage,
+        Authority, Certificate, Command, Directory, File, KeyPair, Kubeconfig, RandomKey, Readers, Signer,
+        Subject, Usage,
     },
 };
-use metalk8s_types::{Grains, Pillar, paths};
+use metalk8s_types::{Pillar, Role, fleet, paths, pillar::Authorities};
 
 use crate::{
     accounts::{APISERVER, CONTROLLER_MANAGER, ETCD, SCHEDULER, SERVER},
-    hostname::node_name,
     layout::{APISERVER_PROXY, AUTHORITY_DAYS, CLUSTER_DOMAIN, LEAF_DAYS, endpoint, kubernetes_service},
 };
 
@@ -29,8 +29,14 @@ const ROOT_KUBECONFIG: &str = "/root/.kube/config";
 /// Keys of the repositories' server and of the authority that signs it.
 pub(crate) const REPOSITORIES_PKI: &str = "/etc/metalk8s/pki/repositories";
 
+/// What our signers are called before the common name of their authority (KEP-1513).
+const SIGNERS: &str = "metalk8s.scality.com/";
+
+/// The common name of the repositories' authority.
+pub(crate) const REPOSITORIES_CA: &str = "metalk8s-repositories-ca";
+
 /// One authority per realm (PKI-03).
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Realm {
     Kubernetes,
     Etcd,
@@ -39,6 +45,26 @@ enum Realm {
 }
 
 impl Realm {
+    const ALL: [Self; 4] = [Self::Kubernetes, Self::Etcd, Self::FrontProxy, Self::Repositories];
+
+    /// Who signs with its key.
+    fn signer(self, pillar: &Pillar) -> Signer {
+        match pillar.authorities {
+            Authorities::Here => Signer::Here(self.key()),
+            Authorities::Elsewhere(_) => Signer::Api(format!("{SIGNERS}{}", self.common_name())),
+        }
+    }
+
+    /// Whether a node with these roles checks anybody by it.
+    fn is_needed(self, pillar: &Pillar) -> bool {
+        let has = |role| pillar.roles.contains(&role);
+        match self {
+            Self::Kubernetes | Self::Repositories => true,
+            Self::Etcd => has(Role::Etcd) || has(Role::Master),
+            Self::FrontProxy => has(Role::Master),
+        }
+    }
+
     fn certificate(self) -> PathBuf {
         self.stem().with_extension("crt")
     }
@@ -77,9 +103,32 @@ impl Realm {
             Self::Kubernetes => "kubernetes",
             Self::Etcd => "etcd-ca",
             Self::FrontProxy => "front-proxy-ca",
-            Self::Repositories => "metalk8s-repositories-ca",
+            Self::Repositories => REPOSITORIES_CA,
         }
     }
+}
+
+/// The files of an authority on the node that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorityFiles {
+    /// Its common name.
+    pub common_name: &'static str,
+    /// The name by which it signs CertificateSigningRequests.
+    pub signer: String,
+    /// Its certificate, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
+
+/// All authorities of a cluster.
+pub fn authorities() -> [AuthorityFiles; 4] {
+    Realm::ALL.map(|realm| AuthorityFiles {
+        common_name: realm.common_name(),
+        signer: format!("{SIGNERS}{}", realm.common_name()),
+        certificate: realm.certificate(),
+        key: realm.key(),
+    })
 }
 
 /// A certificate of this node, before it has paths.
@@ -94,24 +143,22 @@ struct Leaf<'a> {
     readers: Readers,
 }
 
-/// All keys of a node that holds the authorities and runs etcd and the control plane.
-pub(crate) fn bootstrap(grains: &Grains, pillar: &Pillar) -> Graph {
+/// All keys of a node with these roles.
+pub(crate) fn keys(node: &str, pillar: &Pillar) -> Graph {
     let mut graph = Graph::default();
-    let authorities: Vec<_> = [Realm::Kubernetes, Realm::Etcd, Realm::FrontProxy, Realm::Repositories]
+    let authorities: Vec<_> = Realm::ALL
         .into_iter()
-        .map(|realm| (realm.common_name(), add_authority(&mut graph, realm)))
+        .filter_map(|realm| Some((realm, add_authority(&mut graph, realm, pillar)?)))
         .collect();
     let of = |realm: Realm| -> &StateId {
-        authorities
-            .iter()
-            .find_map(|(name, id)| (*name == realm.common_name()).then_some(id))
-            .expect("all realms were added above")
+        let found = authorities.iter().find(|(known, _)| *known == realm);
+        &found.expect("whoever needs a certificate needs the authority").1
     };
-    for leaf in leaves(grains, pillar) {
-        let id = add_leaf(&mut graph, &leaf);
+    for leaf in leaves(node, pillar) {
+        let id = add_leaf(&mut graph, &leaf, pillar);
         graph.require(&id, of(leaf.realm));
     }
-    for kubeconfig in kubeconfigs(grains, pillar) {
+    for kubeconfig in kubeconfigs(node, pillar) {
         let is_admin = kubeconfig.path == Path::new(paths::ADMIN_KUBECONFIG);
         let id =
             graph.add(format!("kubeconfig {}", kubeconfig.path.display()), State::Kubeconfig(kubeconfig));
@@ -120,23 +167,26 @@ pub(crate) fn bootstrap(grains: &Grains, pillar: &Pillar) -> Graph {
             add_link_for_root(&mut graph, &id);
         }
     }
-    graph.add(
-        "key pair of service accounts",
-        State::KeyPair(KeyPair {
-            private: Path::new(paths::KUBERNETES_PKI).join("sa.key"),
-            public: Path::new(paths::KUBERNETES_PKI).join("sa.pub"),
-            readers: APISERVER.together_with(CONTROLLER_MANAGER),
-        }),
-    );
-    graph.add(
-        "key of encryption at rest",
-        State::RandomKey(RandomKey { path: PathBuf::from(ENCRYPTION_KEY), bytes: 32 }),
-    );
+    // Other masters get copies: what one has signed or encrypted, all must be able to read.
+    if pillar.authorities == Authorities::Here {
+        graph.add(
+            "key pair of service accounts",
+            State::KeyPair(KeyPair {
+                private: Path::new(paths::KUBERNETES_PKI).join("sa.key"),
+                public: Path::new(paths::KUBERNETES_PKI).join("sa.pub"),
+                readers: APISERVER.together_with(CONTROLLER_MANAGER),
+            }),
+        );
+        graph.add(
+            "key of encryption at rest",
+            State::RandomKey(RandomKey { path: PathBuf::from(ENCRYPTION_KEY), bytes: 32 }),
+        );
+    }
     graph
 }
 
-fn leaves<'a>(grains: &'a Grains, pillar: &Pillar) -> Vec<Leaf<'a>> {
-    let node = node_name(grains);
+/// Certificates by role: of servers, and of clients that are no kubeconfigs.
+fn leaves<'a>(node: &'a str, pillar: &Pillar) -> Vec<Leaf<'a>> {
     let own = pillar.node.control_plane;
     let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let local_names = || vec![node.to_owned(), "localhost".to_owned()];
@@ -156,38 +206,49 @@ fn leaves<'a>(grains: &'a Grains, pillar: &Pillar) -> Vec<Leaf<'a>> {
         addresses: local_addresses(),
         ..client(name, realm, common_name, readers)
     };
-    let mut api_names = local_names();
-    api_names.extend(["", ".default", ".default.svc"].map(|suffix| format!("kubernetes{suffix}")));
-    api_names.push(format!("kubernetes.default.svc.{CLUSTER_DOMAIN}"));
-    let both: &[Usage] = &[Usage::Server, Usage::Client];
-    vec![
-        Leaf {
-            dns_names: api_names,
-            addresses: vec![own, localhost, kubernetes_service(pillar)],
-            ..server("apiserver", Realm::Kubernetes, "kube-apiserver", APISERVER.alone())
-        },
-        server(
-            "controller-manager",
-            Realm::Kubernetes,
-            "kube-controller-manager",
-            CONTROLLER_MANAGER.alone(),
-        ),
-        server("scheduler", Realm::Kubernetes, "kube-scheduler", SCHEDULER.alone()),
-        server("kubelet", Realm::Kubernetes, node, Readers::root()),
-        server("server", Realm::Repositories, "repositories", SERVER.alone()),
-        client(
-            "apiserver-kubelet-client",
-            Realm::Kubernetes,
-            "kube-apiserver-kubelet-client",
-            APISERVER.alone(),
-        ),
-        client("apiserver-etcd-client", Realm::Etcd, "kube-apiserver-etcd-client", APISERVER.alone()),
-        client("front-proxy-client", Realm::FrontProxy, "front-proxy-client", APISERVER.alone()),
+    let has = |role| pillar.roles.contains(&role);
+    let mut leaves = Vec::new();
+    if has(Role::Master) {
+        let mut api_names = local_names();
+        api_names.extend(["", ".default", ".default.svc"].map(|suffix| format!("kubernetes{suffix}")));
+        api_names.push(format!("kubernetes.default.svc.{CLUSTER_DOMAIN}"));
+        leaves.extend([
+            Leaf {
+                dns_names: api_names,
+                addresses: vec![own, localhost, kubernetes_service(pillar)],
+                ..server("apiserver", Realm::Kubernetes, "kube-apiserver", APISERVER.alone())
+            },
+            server(
+                "controller-manager",
+                Realm::Kubernetes,
+                "kube-controller-manager",
+                CONTROLLER_MANAGER.alone(),
+            ),
+            server("scheduler", Realm::Kubernetes, "kube-scheduler", SCHEDULER.alone()),
+        ]);
+    }
+    leaves.push(server("kubelet", Realm::Kubernetes, node, Readers::root()));
+    if has(Role::Bootstrap) {
+        leaves.push(server("server", Realm::Repositories, "repositories", SERVER.alone()));
+    }
+    if has(Role::Master) {
+        let kubelet_client = "kube-apiserver-kubelet-client";
+        leaves.extend([
+            client("apiserver-kubelet-client", Realm::Kubernetes, kubelet_client, APISERVER.alone()),
+            client("apiserver-etcd-client", Realm::Etcd, "kube-apiserver-etcd-client", APISERVER.alone()),
+            client("front-proxy-client", Realm::FrontProxy, "front-proxy-client", APISERVER.alone()),
+        ]);
+    }
+    if has(Role::Etcd) {
         // etcd uses its server certificate as a client too, when its gateway calls itself.
-        Leaf { usages: both, ..server("etcd/server", Realm::Etcd, node, ETCD.alone()) },
-        Leaf { usages: both, ..server("etcd/peer", Realm::Etcd, node, ETCD.alone()) },
-        client("etcd/healthcheck-client", Realm::Etcd, "kube-etcd-healthcheck-client", ETCD.alone()),
-    ]
+        let both: &[Usage] = &[Usage::Server, Usage::Client];
+        leaves.extend([
+            Leaf { usages: both, ..server("etcd/server", Realm::Etcd, node, ETCD.alone()) },
+            Leaf { usages: both, ..server("etcd/peer", Realm::Etcd, node, ETCD.alone()) },
+            client("etcd/healthcheck-client", Realm::Etcd, "kube-etcd-healthcheck-client", ETCD.alone()),
+        ]);
+    }
+    leaves
 }
 
 /// `kubectl` works for root without an option; a configuration of root's own is left alone.
@@ -211,13 +272,13 @@ fn add_link_for_root(graph: &mut Graph, admin: &StateId) {
     graph.require(&link, admin);
 }
 
-fn kubeconfigs(grains: &Grains, pillar: &Pillar) -> Vec<Kubeconfig> {
+fn kubeconfigs(node: &str, pillar: &Pillar) -> Vec<Kubeconfig> {
     let kubeconfig = |path: &str, name: &str, groups: &[&str], readers| Kubeconfig {
         path: path.into(),
         server: format!("https://{APISERVER_PROXY}"),
         cluster: "kubernetes".to_owned(),
         ca_certificate: Realm::Kubernetes.certificate(),
-        ca_key: Realm::Kubernetes.key(),
+        signer: Realm::Kubernetes.signer(pillar),
         subject: Subject {
             common_name: name.to_owned(),
             organizations: groups.iter().map(|group| (*group).to_owned()).collect(),
@@ -225,37 +286,60 @@ fn kubeconfigs(grains: &Grains, pillar: &Pillar) -> Vec<Kubeconfig> {
         days: LEAF_DAYS,
         readers,
     };
-    let node = format!("system:node:{}", node_name(grains));
-    vec![
-        Kubeconfig {
+    let mut kubeconfigs = Vec::new();
+    if pillar.roles.contains(&Role::Master) {
+        kubeconfigs.push(Kubeconfig {
             server: format!("https://{}", endpoint(pillar.node.control_plane, 6443)),
             ..kubeconfig(paths::ADMIN_KUBECONFIG, "kubernetes-admin", &["system:masters"], Readers::root())
-        },
-        kubeconfig("/etc/kubernetes/kubelet.conf", &node, &["system:nodes"], Readers::root()),
-        kubeconfig(
-            "/etc/kubernetes/controller-manager.conf",
-            "system:kube-controller-manager",
-            &[],
-            CONTROLLER_MANAGER.alone(),
-        ),
-        kubeconfig("/etc/kubernetes/scheduler.conf", "system:kube-scheduler", &[], SCHEDULER.alone()),
-    ]
+        });
+    }
+    let kubelet = format!("system:node:{node}");
+    kubeconfigs.push(kubeconfig(
+        "/etc/kubernetes/kubelet.conf",
+        &kubelet,
+        &["system:nodes"],
+        Readers::root(),
+    ));
+    if pillar.roles.contains(&Role::Master) {
+        let manager = "system:kube-controller-manager";
+        kubeconfigs.extend([
+            kubeconfig("/etc/kubernetes/controller-manager.conf", manager, &[], CONTROLLER_MANAGER.alone()),
+            kubeconfig("/etc/kubernetes/scheduler.conf", "system:kube-scheduler", &[], SCHEDULER.alone()),
+        ]);
+    }
+    let agent = fleet::agent_user(node);
+    kubeconfigs.push(kubeconfig(paths::AGENT_KUBECONFIG, &agent, &[fleet::AGENTS], Readers::root()));
+    if pillar.roles.contains(&Role::Bootstrap) {
+        kubeconfigs.push(kubeconfig(paths::CONDUCTOR_KUBECONFIG, fleet::CONDUCTOR, &[], Readers::root()));
+    }
+    kubeconfigs
 }
 
-fn add_authority(graph: &mut Graph, realm: Realm) -> StateId {
-    graph.add(
-        format!("authority {}", realm.common_name()),
-        State::Authority(Authority {
-            certificate: realm.certificate(),
-            key: realm.key(),
-            readers: realm.signers(),
-            common_name: realm.common_name().to_owned(),
-            days: AUTHORITY_DAYS,
+/// The authority of a realm, or, where it is on another node, its certificate.
+fn add_authority(graph: &mut Graph, realm: Realm, pillar: &Pillar) -> Option<StateId> {
+    let name = realm.common_name();
+    match &pillar.authorities {
+        Authorities::Here => Some(graph.add(
+            format!("authority {name}"),
+            State::Authority(Authority {
+                certificate: realm.certificate(),
+                key: realm.key(),
+                readers: realm.signers(),
+                common_name: name.to_owned(),
+                days: AUTHORITY_DAYS,
+            }),
+        )),
+        Authorities::Elsewhere(certificates) => realm.is_needed(pillar).then(|| {
+            let text = certificates.get(name).cloned().unwrap_or_default();
+            graph.add(
+                format!("certificate of the authority {name}"),
+                State::File(File::text(realm.certificate(), text)),
+            )
         }),
-    )
+    }
 }
 
-fn add_leaf(graph: &mut Graph, leaf: &Leaf<'_>) -> StateId {
+fn add_leaf(graph: &mut Graph, leaf: &Leaf<'_>, pillar: &Pillar) -> StateId {
     let stem = leaf.realm.directory().join(leaf.name);
     graph.add(
         format!("certificate {}", leaf.name),
@@ -264,7 +348,7 @@ fn add_leaf(graph: &mut Graph, leaf: &Leaf<'_>) -> StateId {
             key: stem.with_extension("key"),
             readers: leaf.readers.clone(),
             ca_certificate: leaf.realm.certificate(),
-            ca_key: leaf.realm.key(),
+            signer: leaf.realm.signer(pillar),
             subject: Subject { common_name: leaf.common_name.to_owned(), organizations: Vec::new() },
             usages: leaf.usages.to_vec(),
             dns_names: leaf.dns_names.clone(),

@@ -15,6 +15,7 @@ pub(crate) struct Pod {
     command: Vec<String>,
     volumes: Vec<HostPath>,
     user: Account,
+    capabilities: Vec<&'static str>,
     probes: Option<Probes>,
     requests: (String, String),
 }
@@ -69,6 +70,7 @@ impl Pod {
             command: Vec::new(),
             volumes: Vec::new(),
             user,
+            capabilities: Vec::new(),
             probes: None,
             requests: ("50m".to_owned(), "32Mi".to_owned()),
         }
@@ -77,6 +79,12 @@ impl Pod {
     /// The program and its arguments.
     pub(crate) fn command<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
         self.command.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    /// A capability that it keeps.
+    pub(crate) fn capability(mut self, name: &'static str) -> Self {
+        self.capabilities.push(name);
         self
     }
 
@@ -125,6 +133,9 @@ impl Pod {
             "terminationMessagePolicy": "FallbackToLogsOnError",
             "volumeMounts": mounts,
         });
+        if !self.capabilities.is_empty() {
+            container["securityContext"]["capabilities"]["add"] = json!(self.capabilities);
+        }
         if let Some(probes) = &self.probes {
             container["startupProbe"] = probes.probe(&probes.ready, 1, 300);
             container["livenessProbe"] = probes.probe(&probes.live, 10, 8);
@@ -150,7 +161,7 @@ impl Pod {
                 "priorityClassName": "system-node-critical",
                 "securityContext": {
                     "seccompProfile": {"type": "RuntimeDefault"},
-                    "runAsNonRoot": true,
+                    "runAsNonRoot": self.user.id != 0,
                     "runAsUser": self.user.id,
                     "runAsGroup": self.user.id,
                 },

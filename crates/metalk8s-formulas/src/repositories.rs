@@ -6,25 +6,33 @@ use std::{
 };
 
 use metalk8s_engine::{
-    Graph, State,
+    Graph, State, StateId,
     state::{
-        Condition, Contents, File, Image, ImageSource, Mount, Packages, Repository, RepositorySource,
-        StaticPod, Wait,
+        Condition, Contents, Directory, File, Image, ImageSource, Mount, Packages, Repository,
+        RepositorySource, StaticPod, Wait,
     },
 };
-use metalk8s_types::{Grains, Pillar, environment, grains::OsFamily, paths, pillar::ArchiveMount};
+use metalk8s_types::{
+    Grains, Pillar, environment,
+    grains::OsFamily,
+    paths,
+    pillar::{ArchiveMount, ArchiveSource, Authorities},
+};
 use serde_json::json;
 
 use crate::{
     accounts::SERVER,
     bootstrap::{FormulaError, image},
-    layout::endpoint,
-    pki::REPOSITORIES_PKI,
+    layout::{endpoint, header},
+    pki::{REPOSITORIES_CA, REPOSITORIES_PKI},
     pod::{HostPath, Pod},
 };
 
 /// Port of the repositories (constants.md, section 1).
 const PORT: u16 = 8080;
+
+/// The authority of the repositories where apt reads it: its downloads run as a user that may not enter ours.
+const APT_AUTHORITY: &str = "/etc/apt/metalk8s-repositories.crt";
 
 /// What a node installs, in one transaction (BOOT-15, BOOT-16).
 const PACKAGES: [&str; 7] =
@@ -66,13 +74,9 @@ pub fn archives_mounted(archives: &[ArchiveMount]) -> Graph {
 }
 
 /// The packages of this version, installed from the mounted archive alone and held (PKG-12).
-pub(crate) fn packages(grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError> {
-    let mut graph = Graph::default();
+pub fn packages(grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError> {
+    let (mut graph, repository) = add_repository(grains, pillar);
     let name = environment(&pillar.archive.version);
-    let key = pillar.archive.root.join("keys/packages.asc");
-    let source = local_source(grains, &pillar.archive.root);
-    let repository =
-        graph.add("package repository", State::Repository(Repository { name: name.clone(), source, key }));
     let packages = PACKAGES
         .iter()
         .map(|package| match pillar.archive.packages.get(*package) {
@@ -90,19 +94,90 @@ pub(crate) fn packages(grains: &Grains, pillar: &Pillar) -> Result<Graph, Formul
     Ok(graph)
 }
 
-/// Where the host's package manager finds our packages inside an archive on this host.
-fn local_source(grains: &Grains, root: &Path) -> RepositorySource {
+/// The package repository of this version is known to the host.
+pub fn repository(grains: &Grains, pillar: &Pillar) -> Graph {
+    add_repository(grains, pillar).0
+}
+
+fn add_repository(grains: &Grains, pillar: &Pillar) -> (Graph, StateId) {
+    let mut graph = Graph::default();
+    let name = environment(&pillar.archive.version);
+    let (key, base) = match &pillar.archive.source {
+        ArchiveSource::Mounted => {
+            let root = &pillar.archive.root;
+            (root.join("keys/packages.asc"), format!("file://{}/packages", root.display()))
+        }
+        ArchiveSource::Served { packages_key: _ } => {
+            let key = PathBuf::from(format!("{REPOSITORIES_PKI}/packages-{}.asc", pillar.archive.version));
+            (key, format!("https://{}/{name}", server_address(pillar)))
+        }
+    };
+    let served = add_served(&mut graph, pillar, &key);
+    let source = source(grains, pillar, &base);
+    let repository =
+        graph.add("package repository", State::Repository(Repository { name: name.clone(), source, key }));
+    graph.require_all(&repository, &served);
+    (graph, repository)
+}
+
+/// What a host needs before it can fetch packages from the repositories: their key, the authority that it
+/// knows their server by, and no proxy in between.
+fn add_served(graph: &mut Graph, pillar: &Pillar, key: &Path) -> Vec<StateId> {
+    let ArchiveSource::Served { packages_key } = &pillar.archive.source else { return Vec::new() };
+    let Authorities::Elsewhere(authorities) = &pillar.authorities else { return Vec::new() };
+    let certificate = authorities.get(REPOSITORIES_CA).cloned().unwrap_or_default();
+    let hosts: String = pillar
+        .repositories
+        .iter()
+        .map(|address| {
+            format!(
+                "Acquire::https::{address}::CaInfo \"{ca}\";\nAcquire::https::Proxy::{address} \"DIRECT\";\n",
+                ca = APT_AUTHORITY
+            )
+        })
+        .collect();
+    let folder = graph.add(
+        "directory of the repositories' keys",
+        State::Directory(Directory::new(REPOSITORIES_PKI, 0o755)),
+    );
+    let files = [
+        ("key of the packages", File::text(key, packages_key)),
+        ("authority of the repositories", File::text(authority(), certificate.clone())),
+        ("authority of the repositories for apt", File::text(APT_AUTHORITY, certificate)),
+        (
+            "apt knows the repositories",
+            File::text("/etc/apt/apt.conf.d/90metalk8s", format!("{}{hosts}", header().replace('#', "//"))),
+        ),
+    ];
+    let ids = files.map(|(id, file)| graph.add(id, State::File(file)));
+    for id in &ids {
+        graph.require(id, &folder);
+    }
+    ids.into()
+}
+
+/// Where the host's package manager finds our packages, below `base`.
+fn source(grains: &Grains, pillar: &Pillar, base: &str) -> RepositorySource {
+    let url = format!("{base}/{}", grains.package_repository());
     match grains.os.family {
         OsFamily::RedHat => {
-            let major = grains.os.version.split('.').next().unwrap_or_default();
-            RepositorySource::Dnf { base_url: format!("file://{}/packages/redhat/{major}", root.display()) }
+            let ca = match pillar.archive.source {
+                ArchiveSource::Mounted => None,
+                ArchiveSource::Served { .. } => Some(authority()),
+            };
+            RepositorySource::Dnf { base_url: url, ca }
         }
         OsFamily::Debian | OsFamily::Other => RepositorySource::Apt {
-            uri: format!("file://{}/packages/debian/{}", root.display(), grains.os.codename),
+            uri: url,
             suite: grains.os.codename.clone(),
             components: vec!["main".to_owned()],
         },
     }
+}
+
+/// Address and port of the repositories that are asked first.
+fn server_address(pillar: &Pillar) -> String {
+    endpoint(pillar.repositories.first().copied().unwrap_or(pillar.node.control_plane), PORT)
 }
 
 /// The repositories' server as a static pod. Its own image and that of the pause container come straight
@@ -156,7 +231,7 @@ fn authority() -> PathBuf {
 pub(crate) fn ready(pillar: &Pillar) -> State {
     State::Wait(Wait {
         until: Condition::Http {
-            url: format!("https://{}/healthz", endpoint(pillar.node.control_plane, PORT)),
+            url: format!("https://{}/healthz", server_address(pillar)),
             ca: Some(authority()),
             client: None,
         },

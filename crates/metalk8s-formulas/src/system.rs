@@ -4,14 +4,17 @@ use std::path::PathBuf;
 
 use metalk8s_engine::{
     Graph, State,
-    state::{Directory, KernelModule, Service, Swap, Sysctl},
+    state::{Directory, KernelModule, Swap, Sysctl},
 };
-use metalk8s_types::{Grains, paths};
+use metalk8s_types::{Grains, Pillar, Role, paths};
 
 use crate::{
     accounts::{APISERVER, CONTROLLER_MANAGER, ETCD, SCHEDULER, SERVER},
     pki::REPOSITORIES_PKI,
 };
+
+/// Where Salt had its configuration, and our kubeconfigs of the same use are.
+const SALT_DIR: &str = "/etc/salt";
 
 /// Kernel parameters that Kubernetes and Calico need.
 const SYSCTLS: [(&str, &str); 5] = [
@@ -23,7 +26,8 @@ const SYSCTLS: [(&str, &str); 5] = [
 ];
 
 /// Everything the host must be before the first package of ours comes.
-pub(crate) fn prepared(grains: &Grains) -> Graph {
+pub fn prepared(grains: &Grains, pillar: &Pillar) -> Graph {
+    let has = |role| pillar.roles.contains(&role);
     let mut graph = Graph::default();
     let modules: Vec<_> = ["overlay", "br_netfilter", "nf_conntrack"]
         .into_iter()
@@ -54,19 +58,23 @@ pub(crate) fn prepared(grains: &Grains) -> Graph {
     if !grains.container {
         graph.add("no swap", State::Swap(Swap { enabled: false }));
     }
-    // BOOT-12: a foreign agent would fight with ours over the same files.
-    graph.add("no foreign salt-minion", State::Service(Service::stopped("salt-minion.service")));
-    let etcd = ETCD.add_to(&mut graph);
-    for account in [SERVER, APISERVER, CONTROLLER_MANAGER, SCHEDULER] {
-        account.add_to(&mut graph);
+    if has(Role::Etcd) {
+        let etcd = ETCD.add_to(&mut graph);
+        let data = graph.add("data of etcd", State::Directory(ETCD.directory("/var/lib/etcd")));
+        graph.require(&data, &etcd);
     }
-    let data = graph.add("data of etcd", State::Directory(ETCD.directory("/var/lib/etcd")));
-    graph.require(&data, &etcd);
+    SERVER.add_to(&mut graph);
+    if has(Role::Master) {
+        for account in [APISERVER, CONTROLLER_MANAGER, SCHEDULER] {
+            account.add_to(&mut graph);
+        }
+    }
     for (path, mode) in [
         (paths::CONFIG_DIR, 0o755),
         (paths::PKI_DIR, 0o700),
         (REPOSITORIES_PKI, 0o755),
         ("/etc/metalk8s/crypt", 0o700),
+        (SALT_DIR, 0o755),
         (paths::STATE_DIR, 0o755),
         (paths::LOG_DIR, 0o755),
         ("/etc/kubernetes", 0o755),

@@ -12,9 +12,11 @@ use metalk8s_engine::{
 };
 use metalk8s_formulas::{FormulaError, UpstreamManifests, bootstrap};
 use metalk8s_types::{
-    Grains, Pillar,
+    Grains, Pillar, Role,
     grains::{Address, Cgroup, Disk, OperatingSystem, OsFamily},
-    pillar::{ArchiveFacts, ArchiveMount, ImageFacts, Networks, NodeAddresses, Proxies},
+    pillar::{
+        ArchiveFacts, ArchiveMount, ArchiveSource, Authorities, ImageFacts, Networks, NodeAddresses, Proxies,
+    },
 };
 use serde_json::json;
 
@@ -53,6 +55,7 @@ fn pillar() -> Pillar {
         "kube-controller-manager",
         "kube-scheduler",
         "kube-proxy",
+        "salt-master",
         "coredns",
         "calico-node",
         "calico-kube-controllers",
@@ -82,6 +85,7 @@ fn pillar() -> Pillar {
             images: images.iter().map(image).collect(),
             packages: packages.iter().map(|name| ((*name).to_owned(), "1.2.3-1".to_owned())).collect(),
             components: BTreeMap::new(),
+            source: ArchiveSource::Mounted,
         },
         archives: vec![ArchiveMount {
             archive: "/archives/metalk8s.iso".into(),
@@ -90,7 +94,11 @@ fn pillar() -> Pillar {
             signature: "c2lnbmF0dXJl\n".into(),
         }],
         masters: vec!["10.200.1.2".parse().unwrap()],
+        etcd: vec!["10.200.1.2".parse().unwrap()],
         repositories: vec!["10.200.1.2".parse().unwrap()],
+        roles: [Role::Bootstrap, Role::Etcd, Role::Infra, Role::Master].into(),
+        authorities: Authorities::Here,
+        initial_cluster: None,
     }
 }
 
@@ -190,10 +198,11 @@ fn static_pods(states: &[State]) -> Vec<&StaticPod> {
 }
 
 #[test]
-fn no_static_pod_runs_as_root() {
+fn no_static_pod_but_the_salt_master_runs_as_root() {
     let states = states();
     let found: BTreeMap<_, _> = static_pods(&states)
         .into_iter()
+        .filter(|pod| pod.manifest["metadata"]["name"] != "salt-master")
         .map(|pod| {
             let name = pod.manifest["metadata"]["name"].as_str().unwrap();
             assert_eq!(pod.manifest["spec"]["securityContext"]["runAsNonRoot"], true, "{name}");
@@ -212,6 +221,22 @@ fn no_static_pod_runs_as_root() {
         ("repositories", "metalk8s"),
     ];
     assert_eq!(found, expected.map(|(pod, user)| (pod, user.to_owned())).into());
+}
+
+#[test]
+fn root_in_the_salt_master_can_read_and_nothing_else() {
+    let states = states();
+    let pods = static_pods(&states);
+    let pod = pods.iter().find(|pod| pod.manifest["metadata"]["name"] == "salt-master").unwrap();
+    let spec = &pod.manifest["spec"];
+    for container in spec["containers"].as_array().unwrap() {
+        let security = &container["securityContext"];
+        assert_eq!(security["capabilities"], json!({"drop": ["ALL"], "add": ["DAC_READ_SEARCH"]}));
+        assert_eq!(security["allowPrivilegeEscalation"], false);
+        assert_eq!(security["readOnlyRootFilesystem"], true);
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        assert!(mounts.iter().all(|mount| mount["readOnly"] == true), "{mounts:?}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use metalk8s_engine::{
     Change, Hands, State, StateError,
     state::{Condition, Wait},
 };
+use metalk8s_pki::Usage;
 
 use crate::{
     accounts, command, doing::Doing, extracted, files, firewall, hosts, image, kernel_module, keys, mount,
@@ -41,6 +42,14 @@ pub struct Host {
     programs: Programs,
     /// Held while a file that several states share is read, changed and written.
     edits: Mutex<()>,
+    signatures: Option<Box<dyn Signatures>>,
+}
+
+/// Whoever gets certificates signed by authorities that are not on this host.
+#[async_trait]
+pub trait Signatures: std::fmt::Debug + Send + Sync {
+    /// Asks `signer` to sign the request (PKCS #10, PEM) for these usages, and returns the certificate in PEM.
+    async fn sign(&self, signer: &str, request_pem: &str, usages: &[Usage]) -> Result<String, StateError>;
 }
 
 /// Where programs are found.
@@ -79,7 +88,20 @@ impl Host {
     }
 
     fn with(root: Root, programs: Programs) -> Self {
-        Self { root, programs, edits: Mutex::new(()) }
+        Self { root, programs, edits: Mutex::new(()), signatures: None }
+    }
+
+    /// The same host, which gets certificates signed there whose authority is elsewhere.
+    #[must_use]
+    pub fn with_signatures(mut self, signatures: impl Signatures + 'static) -> Self {
+        self.signatures = Some(Box::new(signatures));
+        self
+    }
+
+    pub(crate) fn signatures(&self) -> Result<&dyn Signatures, StateError> {
+        self.signatures.as_deref().ok_or_else(|| {
+            StateError::new("the authority is on another node, and nobody is known here who could ask it")
+        })
     }
 
     pub(crate) fn programs(&self) -> &Programs {
@@ -256,8 +278,8 @@ impl Hands for Host {
             State::KeyPair(wish) => keys::key_pair::apply(self, wish)?,
             State::RandomKey(wish) => keys::random::apply(self, wish)?,
             State::Authority(wish) => keys::authority::apply(self, wish)?,
-            State::Certificate(wish) => keys::certificate::apply(self, wish)?,
-            State::Kubeconfig(wish) => keys::kubeconfig::apply(self, wish)?,
+            State::Certificate(wish) => keys::certificate::apply(self, wish).await?,
+            State::Kubeconfig(wish) => keys::kubeconfig::apply(self, wish).await?,
             State::Wait(wish) => wait::apply(self, wish).await?,
             State::Trial(wish) => wish.apply(change)?,
             State::Object(_) | State::NodeMetadata(_) => return Err(not_ours()),

@@ -15,9 +15,9 @@ use std::path::Path;
 use jiff::Timestamp;
 use metalk8s_engine::{
     Change, ChangeKind, StateError,
-    state::{Readers, Subject, Usage},
+    state::{Readers, Signer, Subject, Usage},
 };
-use metalk8s_pki::{AuthorityMaterial, Request};
+use metalk8s_pki::{AuthorityMaterial, Issued, NewRequest, Request};
 
 use crate::{
     Host,
@@ -45,8 +45,30 @@ fn write(host: &Host, path: &Path, text: &str, numbers: Numbers) -> Result<(), S
         .doing(|| format!("could not write `{}`", path.display()))
 }
 
+/// Makes a key with a certificate for it, signed by whoever the wish names; `what` is what they are for.
+async fn made(
+    host: &Host,
+    ca_certificate: &Path,
+    signer: &Signer,
+    request: &Request,
+    what: &str,
+) -> Result<Issued, StateError> {
+    let doing = || format!("could not make {what}");
+    match signer {
+        Signer::Here(key) => {
+            metalk8s_pki::issue(&authority_of(host, ca_certificate, key)?, request, now()).doing(doing)
+        }
+        Signer::Api(signer) => {
+            let NewRequest { request_pem, key_pem } =
+                metalk8s_pki::certificate_request(request).doing(doing)?;
+            let certificate_pem = host.signatures()?.sign(signer, &request_pem, &request.usages).await?;
+            Ok(Issued { certificate_pem, key_pem })
+        }
+    }
+}
+
 /// The authority that signs, which must be there.
-fn signer(host: &Host, certificate: &Path, key: &Path) -> Result<AuthorityMaterial, StateError> {
+fn authority_of(host: &Host, certificate: &Path, key: &Path) -> Result<AuthorityMaterial, StateError> {
     let read = |path: &Path| {
         host.read_text(path)?.ok_or_else(|| {
             StateError::new(format!("the authority's file `{}` does not exist", path.display()))

@@ -37,4 +37,4 @@ mod testing;
 mod wait;
 
 pub use grains::GrainsError;
-pub use host::Host;
+pub use host::{Host, Signatures};

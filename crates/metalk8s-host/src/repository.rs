@@ -77,12 +77,15 @@ fn text(host: &Host, wish: &Repository) -> Result<Option<String>, StateError> {
                 folded(&key)
             )))
         }
-        RepositorySource::Dnf { base_url } => {
+        RepositorySource::Dnf { base_url, ca } => {
             let key = wish.key.display().to_string();
-            one_line(&wish.name, [base_url, &key])?;
+            let ca = ca.as_ref().map(|path| format!("sslcacert={}", path.display())).unwrap_or_default();
+            one_line(&wish.name, [base_url, &key, &ca])?;
+            // The repositories are on the control plane, where no proxy leads.
+            let ca = if ca.is_empty() { ca } else { format!("{ca}\nproxy=_none_\n") };
             Ok(Some(format!(
                 "[{name}]\nname={name}\nbaseurl={base_url}\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\n\
-                 gpgkey=file://{key}\nskip_if_unavailable=1\n",
+                 gpgkey=file://{key}\nskip_if_unavailable=1\n{ca}",
                 name = wish.name
             )))
         }
@@ -150,7 +153,7 @@ mod tests {
     async fn a_repository_of_dnf_checks_packages_and_metadata() {
         let lab = Lab::new();
         lab.file("/srv/key.asc", KEY);
-        let source = RepositorySource::Dnf { base_url: "file:///srv/a".to_owned() };
+        let source = RepositorySource::Dnf { base_url: "file:///srv/a".to_owned(), ca: None };
         lab.settles(&State::Repository(Repository { source, ..apt("") })).await;
         let text = lab.text("/etc/yum.repos.d/metalk8s-0.1.0.repo");
         assert!(text.contains("\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=file:///srv/key.asc\n"), "{text}");

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
@@ -18,6 +19,9 @@ use tokio::sync::Mutex;
 
 use crate::call::{CALL_TIMEOUT, CallError, call, if_found};
 
+/// The longest silence in a watch: the API server sends a bookmark every minute (k8s.io/apiserver, cacher).
+const WATCH_SILENCE: Duration = Duration::from_secs(100);
+
 /// Makes connections from a kubeconfig that may come, change or go at any time.
 pub(crate) struct Connector {
     kubeconfig: PathBuf,
@@ -27,6 +31,8 @@ pub(crate) struct Connector {
 /// A connection, and what was learnt over it.
 pub(crate) struct Connection {
     pub(crate) client: Client,
+    /// For answers that go on for minutes.
+    pub(crate) watching: Client,
     pub(crate) server: String,
     kinds: Mutex<HashMap<String, Arc<Vec<Kind>>>>,
 }
@@ -63,6 +69,13 @@ impl Connector {
         Ok(connection)
     }
 
+    /// Whether the kubeconfig is still the one that the connection was made from.
+    pub(crate) async fn is_current(&self, connection: &Arc<Connection>) -> bool {
+        let Ok(stamp) = stamp(&self.kubeconfig).await else { return true };
+        let current = self.current.lock().await;
+        current.as_ref().is_some_and(|(known, held)| *known == stamp && Arc::ptr_eq(held, connection))
+    }
+
     /// Makes the next call connect anew.
     pub(crate) async fn forget(&self) {
         *self.current.lock().await = None;
@@ -96,8 +109,10 @@ async fn connect(path: &Path) -> Result<Connection, CallError> {
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     // Fails when a provider is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::try_from(config).map_err(|_| bad())?;
-    Ok(Connection { client, server, kinds: Mutex::default() })
+    let client = Client::try_from(config.clone()).map_err(|_| bad())?;
+    config.read_timeout = Some(WATCH_SILENCE);
+    let watching = Client::try_from(config).map_err(|_| bad())?;
+    Ok(Connection { client, watching, server, kinds: Mutex::default() })
 }
 
 impl Connection {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use metalk8s_formulas::Stage;
 use metalk8s_types::Pillar;
 
-pub use inputs::{PrepareError, prepare};
+pub use inputs::{PrepareError, decide, prepare};
 
 /// The name of its runs in journals.
 pub const RUN: &str = "bootstrap";

@@ -7,13 +7,18 @@
 
 pub mod archives;
 pub mod bootstrap;
+pub mod conductor;
 mod configuration;
+pub mod dispatch;
+pub mod join;
 mod lock;
 mod observer;
 mod pillar;
 pub mod precheck;
+mod requests;
 mod run_journal;
 pub mod runs;
+pub mod ssh;
 pub mod stages;
 #[cfg(test)]
 mod testing;
@@ -22,5 +27,6 @@ mod verified;
 pub use configuration::{ConfigurationError, ConfigurationFile};
 pub use lock::{LockError, RunLock, lock};
 pub use pillar::PillarError;
+pub use requests::Requests;
 pub use run_journal::{OpenJournalError, RunJournal, journals};
 pub use verified::VerifyError;

@@ -11,11 +11,12 @@ use metalk8s_artifacts::{
     archive::{ReadArchiveError, read_product, read_signature},
 };
 use metalk8s_types::{
-    BootstrapConfiguration, Grains, Pillar, environment,
-    grains::OsFamily,
-    paths,
-    pillar::{ArchiveMount, NodeAddresses},
+    BootstrapConfiguration, Grains, Pillar, Role, environment, paths,
+    pillar::{ArchiveMount, Authorities, NodeAddresses},
 };
+
+/// The roles of the first node (BOOT-20).
+pub(crate) const BOOTSTRAP_ROLES: [Role; 4] = [Role::Bootstrap, Role::Etcd, Role::Infra, Role::Master];
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
@@ -59,15 +60,19 @@ pub(crate) fn bootstrap_pillar(
         proxies: configuration.proxies.clone(),
         ca_node: configuration.ca_minion.clone(),
         node: NodeAddresses { control_plane, workload_plane },
-        archive: archive.facts(root, &package_repository(grains)),
+        archive: archive.facts(root, &grains.package_repository()),
         archives,
         masters: vec![control_plane],
+        etcd: vec![control_plane],
         repositories: vec![control_plane],
+        roles: BOOTSTRAP_ROLES.into(),
+        authorities: Authorities::Here,
+        initial_cluster: None,
     })
 }
 
 /// The first range in which this machine has an address decides; there it must have one only (BOOT-32).
-fn address(grains: &Grains, plane: &'static str, ranges: &[IpNet]) -> Result<IpAddr, PillarError> {
+pub(crate) fn address(grains: &Grains, plane: &'static str, ranges: &[IpNet]) -> Result<IpAddr, PillarError> {
     for range in ranges {
         let found: Vec<IpAddr> = grains
             .addresses
@@ -100,14 +105,4 @@ pub(crate) fn mount(archive: PathBuf) -> Result<ArchiveMount, PillarError> {
         archive.clone()
     };
     Ok(ArchiveMount { archive, mountpoint, is_image, signature })
-}
-
-/// The key of the archive's packages for this host, such as `debian/bookworm` or `redhat/9`.
-fn package_repository(grains: &Grains) -> String {
-    match grains.os.family {
-        OsFamily::RedHat => {
-            format!("redhat/{}", grains.os.version.split('.').next().unwrap_or_default())
-        }
-        OsFamily::Debian | OsFamily::Other => format!("debian/{}", grains.os.codename),
-    }
 }

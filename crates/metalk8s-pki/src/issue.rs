@@ -5,12 +5,13 @@ use std::time::SystemTime;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 
 use crate::{
     certificate::{Certificate, public_key_fits},
-    material::{AuthorityMaterial, Issued, KeyPairPem, Request, Usage},
+    material::{AuthorityMaterial, Issued, KeyPairPem, NewRequest, Request, Usage},
+    requested::RequestedCertificate,
 };
 
 /// Certificates are valid from a little before now, for machines whose clocks are behind.
@@ -79,6 +80,30 @@ pub fn authority(common_name: &str, days: u32, now: Timestamp) -> Result<Issued,
 ///
 /// It ends with its authority if that comes first.
 pub fn issue(authority: &AuthorityMaterial, request: &Request, now: Timestamp) -> Result<Issued, IssueError> {
+    let key = KeyPair::generate().map_err(IssueError::Key)?;
+    let certificate_pem = sign(authority, request, &key, now)?;
+    Ok(Issued { certificate_pem, key_pem: key.serialize_pem() })
+}
+
+/// Signs for the key of somebody else's request. What the certificate says comes from `request` alone; the
+/// caller has compared it with what was asked for ([`RequestedCertificate`]).
+///
+/// It ends with its authority if that comes first.
+pub fn sign_request(
+    authority: &AuthorityMaterial,
+    requested: &RequestedCertificate,
+    request: &Request,
+    now: Timestamp,
+) -> Result<String, IssueError> {
+    sign(authority, request, requested.public_key(), now)
+}
+
+fn sign(
+    authority: &AuthorityMaterial,
+    request: &Request,
+    key: &impl PublicKeyData,
+    now: Timestamp,
+) -> Result<String, IssueError> {
     let name = || request.common_name.clone();
     if request.organizations.len() > 1 {
         return Err(IssueError::SeveralOrganizations(name()));
@@ -99,6 +124,29 @@ pub fn issue(authority: &AuthorityMaterial, request: &Request, now: Timestamp) -
     let mut params = params(&request.common_name, &request.organizations, now, end);
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
+    wish(&mut params, request)?;
+    let issuer = Issuer::from_ca_cert_pem(&authority.certificate_pem, signer_key)
+        .map_err(|_| IssueError::AuthorityCertificate)?;
+    let certificate =
+        params.signed_by(key, &issuer).map_err(|source| IssueError::Sign { common_name: name(), source })?;
+    Ok(certificate.pem())
+}
+
+/// Makes a new key and a request for a certificate (PKCS #10), to be signed by an authority elsewhere.
+pub fn certificate_request(request: &Request) -> Result<NewRequest, IssueError> {
+    let key = KeyPair::generate().map_err(IssueError::Key)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = subject(&request.common_name, &request.organizations);
+    wish(&mut params, request)?;
+    let made = params
+        .serialize_request(&key)
+        .and_then(|made| made.pem())
+        .map_err(|source| IssueError::Sign { common_name: request.common_name.clone(), source })?;
+    Ok(NewRequest { request_pem: made, key_pem: key.serialize_pem() })
+}
+
+/// Names and usages of a certificate.
+fn wish(params: &mut CertificateParams, request: &Request) -> Result<(), IssueError> {
     // A key on a curve cannot encipher other keys, so this is the only usage that fits it.
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     for usage in &request.usages {
@@ -108,20 +156,14 @@ pub fn issue(authority: &AuthorityMaterial, request: &Request, now: Timestamp) -
         });
     }
     for dns_name in &request.dns_names {
-        let text = dns_name
-            .as_str()
-            .try_into()
-            .map_err(|_| IssueError::DnsName { common_name: name(), name: dns_name.clone() })?;
+        let text = dns_name.as_str().try_into().map_err(|_| IssueError::DnsName {
+            common_name: request.common_name.clone(),
+            name: dns_name.clone(),
+        })?;
         params.subject_alt_names.push(SanType::DnsName(text));
     }
     params.subject_alt_names.extend(request.addresses.iter().map(|address| SanType::IpAddress(*address)));
-
-    let key = KeyPair::generate().map_err(IssueError::Key)?;
-    let issuer = Issuer::from_ca_cert_pem(&authority.certificate_pem, signer_key)
-        .map_err(|_| IssueError::AuthorityCertificate)?;
-    let certificate =
-        params.signed_by(&key, &issuer).map_err(|source| IssueError::Sign { common_name: name(), source })?;
-    Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+    Ok(())
 }
 
 /// Makes a key pair for signing tokens: ECDSA on P-256, which Kubernetes uses as ES256.
@@ -138,16 +180,20 @@ fn end_of_life(now: Timestamp, days: u32) -> Result<Timestamp, IssueError> {
 
 fn params(common_name: &str, organizations: &[String], now: Timestamp, end: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
+    params.distinguished_name = subject(common_name, organizations);
+    params.serial_number = Some(SerialNumber::from_slice(&rand::random::<[u8; 16]>()));
+    params.not_before = SystemTime::from(now - BACKDATED).into();
+    params.not_after = SystemTime::from(end).into();
+    params
+}
+
+fn subject(common_name: &str, organizations: &[String]) -> DistinguishedName {
     let mut subject = DistinguishedName::new();
     for organization in organizations {
         subject.push(DnType::OrganizationName, organization.as_str());
     }
     subject.push(DnType::CommonName, common_name);
-    params.distinguished_name = subject;
-    params.serial_number = Some(SerialNumber::from_slice(&rand::random::<[u8; 16]>()));
-    params.not_before = SystemTime::from(now - BACKDATED).into();
-    params.not_after = SystemTime::from(end).into();
-    params
+    subject
 }
 
 #[cfg(test)]

@@ -11,8 +11,10 @@ mod check;
 mod issue;
 mod kubeconfig;
 mod material;
+mod requested;
 
 pub use check::{Part, Reason, check_authority, check_certificate, check_key_pair};
-pub use issue::{IssueError, authority, issue, key_pair};
+pub use issue::{IssueError, authority, certificate_request, issue, key_pair, sign_request};
 pub use kubeconfig::{check_kubeconfig, kubeconfig};
-pub use material::{AuthorityMaterial, Issued, KeyPairPem, Request, Usage};
+pub use material::{AuthorityMaterial, Issued, KeyPairPem, NewRequest, Request, Usage};
+pub use requested::{ReadRequestError, RequestedCertificate};

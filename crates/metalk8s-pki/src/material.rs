@@ -29,6 +29,15 @@ pub struct KeyPairPem {
     pub public_pem: String,
 }
 
+/// A request for a certificate, with the key that it is for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewRequest {
+    /// The request, PEM (PKCS #10).
+    pub request_pem: String,
+    /// The private key, PEM (PKCS #8).
+    pub key_pem: String,
+}
+
 /// A certificate that is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
@@ -72,6 +81,12 @@ impl fmt::Debug for AuthorityMaterial {
         f.debug_struct("AuthorityMaterial")
             .field("certificate_pem", &self.certificate_pem)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NewRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewRequest").field("request_pem", &self.request_pem).finish_non_exhaustive()
     }
 }
 

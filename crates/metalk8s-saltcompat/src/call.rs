@@ -202,10 +202,7 @@ impl Call<'_> {
             None => Vec::new(),
         };
         if names.iter().all(String::is_empty) {
-            return Err(self.usage(format!(
-                "`{}` needs the name of an SLS file: there are no top files here",
-                self.function
-            )));
+            return self.built_in(&[formulas::HIGHSTATE.to_owned()], minion, test);
         }
         if names.iter().any(|name| formulas::is_built_in(name)) {
             return self.built_in(&names, minion, test);

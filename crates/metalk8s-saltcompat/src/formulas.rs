@@ -17,10 +17,24 @@ use crate::{ChunkInfo, Compiled, nearest::accepted};
 pub enum Formula {
     /// Every archive of the configuration is mounted.
     ArchivesMounted,
+    /// Everything that the roles of the machine ask for.
+    Highstate,
+    /// The package repository of this version is known to the machine.
+    Repository,
+    /// The local balancer of the API servers, with its list of them.
+    ApiserverProxy,
 }
 
 /// Every formula with its name.
-pub const FORMULAS: [(&str, Formula); 1] = [("metalk8s.archives.mounted", Formula::ArchivesMounted)];
+pub const FORMULAS: [(&str, Formula); 4] = [
+    ("metalk8s.archives.mounted", Formula::ArchivesMounted),
+    (HIGHSTATE, Formula::Highstate),
+    ("metalk8s.repo", Formula::Repository),
+    ("metalk8s.kubernetes.apiserver-proxy", Formula::ApiserverProxy),
+];
+
+/// What `state.highstate` applies.
+pub(crate) const HIGHSTATE: &str = "metalk8s.roles";
 
 /// Whether a name is of a formula, known or not, and not of a file.
 pub(crate) fn is_built_in(name: &str) -> bool {

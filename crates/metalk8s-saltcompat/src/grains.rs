@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use metalk8s_types::{
-    BootstrapConfiguration, Grains,
+    Grains,
     grains::{OperatingSystem, OsFamily},
+    pillar::Networks,
 };
 use serde_json::{Map, Value, json};
 
-/// The grains that Salt's users look for, sorted by name; with a configuration, also the tree `metalk8s` with
+/// The grains that Salt's users look for, sorted by name; with the networks of a cluster, also the tree `metalk8s` with
 /// the addresses of this machine in both planes (CFG-05), where there is exactly one in each (BOOT-32).
 ///
 /// Addresses of the loopback interface are not among ours.
-pub fn grains_tree(grains: &Grains, configuration: Option<&BootstrapConfiguration>) -> Value {
+pub fn grains_tree(grains: &Grains, networks: Option<&Networks>) -> Value {
     let Grains { hostname, os, kernel, cpus, memory_bytes, nameservers, container, .. } = grains;
     let host = hostname.split('.').next().unwrap_or_default();
     let domain = hostname.split_once('.').map_or("", |(_, domain)| domain);
@@ -39,8 +40,8 @@ pub fn grains_tree(grains: &Grains, configuration: Option<&BootstrapConfiguratio
         ("virtual", json!(if *container { "container" } else { "physical" })),
     ]);
     tree.extend(system(os));
-    if let Some(configuration) = configuration {
-        tree.insert("metalk8s", planes(grains, configuration));
+    if let Some(networks) = networks {
+        tree.insert("metalk8s", planes(grains, networks));
     }
     tree.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>().into()
 }
@@ -82,8 +83,7 @@ fn system(os: &OperatingSystem) -> [(&'static str, Value); 8] {
     ]
 }
 
-fn planes(grains: &Grains, configuration: &BootstrapConfiguration) -> Value {
-    let networks = &configuration.networks;
+fn planes(grains: &Grains, networks: &Networks) -> Value {
     let planes =
         [("control_plane_ip", &networks.control_plane), ("workload_plane_ip", &networks.workload_plane)];
     let found = planes.into_iter().filter_map(|(name, ranges)| match grains.addresses_in(ranges)[..] {

@@ -55,7 +55,10 @@ impl Minion for Fake {
     }
 
     fn grains(&self) -> Result<Value, Box<dyn Error + Send + Sync>> {
-        Ok(grains_tree(&self.grains, self.configuration.as_ref()))
+        Ok(grains_tree(
+            &self.grains,
+            self.configuration.as_ref().map(|configuration| &configuration.networks),
+        ))
     }
 
     fn pillar(&self) -> Result<Value, Box<dyn Error + Send + Sync>> {
@@ -63,7 +66,13 @@ impl Minion for Fake {
     }
 
     fn formula(&self, formula: Formula, _test: bool) -> Result<Graph, Box<dyn Error + Send + Sync>> {
-        let Formula::ArchivesMounted = formula;
+        if formula == Formula::Highstate {
+            let mut graph = Graph::default();
+            let file = metalk8s_engine::state::File::text("/etc/role", "node\n");
+            graph.add("what the roles ask for", State::File(file));
+            return Ok(graph);
+        }
+        assert_eq!(formula, Formula::ArchivesMounted);
         let configuration = self.configuration.as_ref().ok_or("there is no configuration")?;
         let mut graph = Graph::default();
         for archive in &configuration.archives {
@@ -421,8 +430,6 @@ fn words_that_would_be_ignored_are_refused() {
         &["grains.get"],
         &["grains.get", "os", "a", "b"],
         &["pillar.items", "pillar={a: 1}"],
-        &["state.apply"],
-        &["state.apply", ""],
         &["state.apply", "web", "db"],
         &["state.apply", "web", "tset=True"],
         &["state.single"],
@@ -505,10 +512,21 @@ fn an_unknown_formula_gets_its_neighbours_and_is_not_looked_for_among_files() {
     let mut fake = fake();
     fake.roots.insert("metalk8s/own.sls".to_owned(), b"a: {file.absent: [{name: /a}]}\n".to_vec());
     let told = mistakes(&fake, &["state.sls", "metalk8s.archive.mounted"]);
-    assert!(told.contains("MK1801") && told.ends_with(&format!("`{ARCHIVES}`")), "{told}");
+    assert!(told.contains("MK1801") && told.contains(&format!(" `{ARCHIVES}`,")), "{told}");
     assert!(mistakes(&fake, &["state.sls", "metalk8s.own"]).contains("no formula `metalk8s.own`"));
     let told = mistakes(&fake, &["state.sls", &format!("web,{ARCHIVES}")]);
     assert!(told.contains("`web` is a file"), "{told}");
+}
+
+#[test]
+fn without_a_name_the_roles_of_the_machine_are_applied() {
+    for line in [&["state.apply"][..], &["state.highstate"], &["state.apply", ""]] {
+        let fake = fake();
+        let Returned::States(states) = fake.call(line).unwrap() else { panic!("{line:?}") };
+        let state = states.values().next().unwrap();
+        assert_eq!((states.len(), &state["__sls__"]), (1, &json!("metalk8s.roles")), "{line:?}");
+        assert_eq!(fake.host.world().files.len(), 1, "{line:?}");
+    }
 }
 
 #[test]

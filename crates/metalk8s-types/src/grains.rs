@@ -96,6 +96,14 @@ pub struct Disk {
 }
 
 impl Grains {
+    /// The key of the packages for this host inside an archive, such as `debian/bookworm` or `redhat/9`.
+    pub fn package_repository(&self) -> String {
+        match self.os.family {
+            OsFamily::RedHat => format!("redhat/{}", self.os.version.split('.').next().unwrap_or_default()),
+            OsFamily::Debian | OsFamily::Other => format!("debian/{}", self.os.codename),
+        }
+    }
+
     /// The addresses of this node in the first of these ranges that has any, sorted. A plane must have exactly
     /// one (BOOT-32).
     pub fn addresses_in(&self, ranges: &[IpNet]) -> Vec<IpAddr> {

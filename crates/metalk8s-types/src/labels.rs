@@ -18,3 +18,15 @@ pub const MANAGED_BY_VALUE: &str = "salt";
 pub const PART_OF: &str = "app.kubernetes.io/part-of";
 /// Value of [`PART_OF`].
 pub const PART_OF_VALUE: &str = "metalk8s";
+/// Where the machine of a Node is reached over SSH; the annotations below belong to it (EXP-02, EXP-03).
+pub const SSH_HOST: &str = "metalk8s.scality.com/ssh-host";
+/// The port, a number in text; 22 where it is missing.
+pub const SSH_PORT: &str = "metalk8s.scality.com/ssh-port";
+/// The user; root where it is missing.
+pub const SSH_USER: &str = "metalk8s.scality.com/ssh-user";
+/// The private key, a path on the Bootstrap node.
+pub const SSH_KEY_PATH: &str = "metalk8s.scality.com/ssh-key-path";
+/// Whether the user becomes root by sudo(8): `true` or `false`.
+pub const SSH_SUDO: &str = "metalk8s.scality.com/ssh-sudo";
+/// The fingerprint of the machine's host key, written at the first connection and compared at the next.
+pub const SSH_HOST_KEY: &str = "metalk8s.scality.com/ssh-host-key";

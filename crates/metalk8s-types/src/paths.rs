@@ -14,10 +14,18 @@ pub const KUBERNETES_PKI: &str = "/etc/kubernetes/pki";
 pub const ETCD_PKI: &str = "/etc/kubernetes/pki/etcd";
 /// The administrator's kubeconfig.
 pub const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
+/// The kubeconfig of a node's agent.
+pub const AGENT_KUBECONFIG: &str = "/etc/metalk8s/agent.conf";
+/// The conductor's kubeconfig, where Salt's master had its own (constants.md, section 3).
+pub const CONDUCTOR_KUBECONFIG: &str = "/etc/salt/master-kubeconfig.conf";
 /// Manifests of static pods.
 pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// What the product keeps.
 pub const STATE_DIR: &str = "/var/lib/metalk8s";
+/// Jobs that the agent remembers.
+pub const AGENT_JOBS: &str = "/var/lib/metalk8s/agent/jobs";
+/// Programs of other versions, each in the folder of its environment.
+pub const PROGRAMS: &str = "/var/lib/metalk8s/programs";
 /// Journals of runs.
 pub const RUNS: &str = "/var/lib/metalk8s/runs";
 /// The lock that a run holds as long as it changes this machine.

@@ -1,9 +1,17 @@
 //! Settings handed to a node: the BootstrapConfiguration and the archive, read, checked and resolved.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+#[cfg(doc)]
+use crate::Grains;
+use crate::{Role, environment, paths};
 
 /// Everything a formula may know besides the facts of the node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,8 +30,130 @@ pub struct Pillar {
     pub archives: Vec<ArchiveMount>,
     /// Control-plane addresses of all masters.
     pub masters: Vec<IpAddr>,
+    /// Control-plane addresses of all members of etcd.
+    pub etcd: Vec<IpAddr>,
     /// Control-plane addresses of the nodes that serve repositories.
     pub repositories: Vec<IpAddr>,
+    /// The roles of this node.
+    pub roles: BTreeSet<Role>,
+    /// Where certificates come from.
+    pub authorities: Authorities,
+    /// `--initial-cluster` of a member that joined an etcd; `None` on the first one.
+    pub initial_cluster: Option<String>,
+}
+
+/// Where the authorities of the cluster are, as a node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authorities {
+    /// On this node, which signs by itself.
+    Here,
+    /// On another one, asked through the API. Their certificates in PEM, by their common names.
+    Elsewhere(BTreeMap<String, String>),
+}
+
+/// Settings that all nodes share, as the conductor hands them out. The address of a proxy in it may hold a
+/// password.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterPillar {
+    /// Networks of the cluster.
+    pub networks: Networks,
+    /// The proxies of the container runtime.
+    pub proxies: Proxies,
+    /// The node that holds the authorities.
+    pub ca_node: String,
+    /// What each version that can be installed offers, by version.
+    pub versions: BTreeMap<String, VersionFacts>,
+    /// Control-plane addresses of all masters, by node.
+    pub masters: BTreeMap<String, IpAddr>,
+    /// Control-plane addresses of all members of etcd, by node.
+    pub etcd: BTreeMap<String, IpAddr>,
+    /// Control-plane addresses of the nodes that serve repositories, by node.
+    pub repositories: BTreeMap<String, IpAddr>,
+    /// Certificates of the authorities in PEM, by their common names.
+    pub authorities: BTreeMap<String, String>,
+    /// The same settings as people look them up on a node.
+    pub tree: serde_json::Value,
+}
+
+/// What a version offers to any host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionFacts {
+    /// Images by name.
+    pub images: BTreeMap<String, ImageFacts>,
+    /// Exact versions of packages by name, by the key of the host's repository ([`Grains::package_repository`]).
+    pub packages: BTreeMap<String, BTreeMap<String, String>>,
+    /// Versions of the components by name.
+    pub components: BTreeMap<String, String>,
+    /// The SHA-256 of the program `metalk8s` of this version, in hexadecimal digits.
+    pub program: String,
+    /// The key that signs the packages: an armoured OpenPGP public key.
+    pub packages_key: String,
+}
+
+/// A version that nobody can install.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no archive of version {version} is mounted; there is: {known}")]
+pub struct UnknownVersion {
+    version: String,
+    known: String,
+}
+
+impl ClusterPillar {
+    /// What a version offers.
+    ///
+    /// # Errors
+    /// When no archive of it is there.
+    pub fn version(&self, version: &str) -> Result<&VersionFacts, UnknownVersion> {
+        self.versions.get(version).ok_or_else(|| UnknownVersion {
+            version: version.to_owned(),
+            known: self.versions.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// The settings of a node that holds no archive and no authority. Its packages are those of the repository
+    /// with this key ([`Grains::package_repository`]).
+    ///
+    /// # Errors
+    /// When no archive of the version is there.
+    pub fn of_node(&self, node: &NodeWish, package_repository: &str) -> Result<Pillar, UnknownVersion> {
+        let NodeWish { version, roles, addresses, initial_cluster } = node;
+        let facts = self.version(version)?;
+        Ok(Pillar {
+            networks: self.networks.clone(),
+            proxies: self.proxies.clone(),
+            ca_node: self.ca_node.clone(),
+            node: *addresses,
+            archive: ArchiveFacts {
+                version: version.clone(),
+                root: Path::new(paths::ARCHIVES).join(environment(version)),
+                images: facts.images.clone(),
+                packages: facts.packages.get(package_repository).cloned().unwrap_or_default(),
+                components: facts.components.clone(),
+                source: ArchiveSource::Served { packages_key: facts.packages_key.clone() },
+            },
+            archives: Vec::new(),
+            masters: self.masters.values().copied().collect(),
+            etcd: self.etcd.values().copied().collect(),
+            repositories: self.repositories.values().copied().collect(),
+            roles: roles.clone(),
+            authorities: Authorities::Elsewhere(self.authorities.clone()),
+            initial_cluster: initial_cluster.clone(),
+        })
+    }
+}
+
+/// What a node shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeWish {
+    /// The version.
+    pub version: String,
+    /// Its roles.
+    pub roles: BTreeSet<Role>,
+    /// Its addresses in both planes.
+    pub addresses: NodeAddresses,
+    /// `--initial-cluster` of its etcd, where it joined one.
+    pub initial_cluster: Option<String>,
 }
 
 /// Networks of the cluster.
@@ -74,6 +204,21 @@ pub struct ArchiveFacts {
     pub packages: BTreeMap<String, String>,
     /// Versions of the components by name, such as `kubernetes` to `1.35.4`.
     pub components: BTreeMap<String, String>,
+    /// Who hands its packages out.
+    pub source: ArchiveSource,
+}
+
+/// Who hands out the packages of an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveSource {
+    /// It is mounted on this node.
+    Mounted,
+    /// The repositories of other nodes.
+    Served {
+        /// The key that signs the packages: an armoured OpenPGP public key.
+        packages_key: String,
+    },
 }
 
 /// One image of the archive.

@@ -9,6 +9,7 @@ use metalk8s_types::paths;
 const EXAMPLES: &str = "\
 Functions:
   state.apply NAME         apply NAME.sls or NAME/init.sls of the file roots; also state.sls, state.test
+  state.highstate          make this machine what its roles ask for; so does state.apply without a name
   state.single FUN NAME    apply one state, its arguments written as NAME=VALUE
   state.show_sls NAME      show what a file says, and change nothing
   grains.get PATH          facts of this machine; also grains.item, grains.items, grains.ls

@@ -9,8 +9,8 @@ use metalk8s_engine::ApplyOptions;
 use metalk8s_saltcompat::call;
 
 use crate::args::{LogLevel, SaltCall};
-use here::Here;
-use roots::Folders;
+pub(crate) use here::Here;
+pub(crate) use roots::Folders;
 
 /// Salt's name for the machine itself, where there is no master.
 const LOCAL: &str = "local";

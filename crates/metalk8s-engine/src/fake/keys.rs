@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Entry, World};
 use crate::{
     Change, ChangeKind, State, StateError,
-    state::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Readers},
+    state::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Readers, Signer},
 };
 
 impl World {
@@ -22,8 +22,12 @@ impl World {
     }
 
     fn wanted_keys(&self, state: &State) -> Result<Vec<(PathBuf, Entry)>, StateError> {
-        let signed = |ca: &Path, key: &Path| {
-            if self.files.contains_key(ca) && self.files.contains_key(key) {
+        let signed = |ca: &Path, signer: &Signer| {
+            let can_sign = match signer {
+                Signer::Here(key) => self.files.contains_key(key),
+                Signer::Api(_) => true,
+            };
+            if self.files.contains_key(ca) && can_sign {
                 Ok(())
             } else {
                 Err(StateError::new(format!("could not read the authority `{}`", ca.display())))
@@ -43,8 +47,8 @@ impl World {
                 ]
             }
             State::Certificate(wanted) => {
-                let Certificate { certificate, key, readers, ca_certificate, ca_key, .. } = wanted;
-                signed(ca_certificate, ca_key)?;
+                let Certificate { certificate, key, readers, ca_certificate, signer, .. } = wanted;
+                signed(ca_certificate, signer)?;
                 let Certificate { subject, usages, dns_names, addresses, .. } = wanted;
                 let text = format!("certificate {subject:?} {usages:?} {dns_names:?} {addresses:?}");
                 vec![open(certificate, &text), secret(key, "private key", readers)]
@@ -54,12 +58,12 @@ impl World {
                 server,
                 cluster,
                 ca_certificate,
-                ca_key,
+                signer,
                 subject,
                 days: _,
                 readers,
             }) => {
-                signed(ca_certificate, ca_key)?;
+                signed(ca_certificate, signer)?;
                 vec![secret(path, &format!("kubeconfig {server} {cluster} {subject:?}"), readers)]
             }
             _ => Vec::new(),

@@ -49,7 +49,7 @@ pub struct Authority {
     pub days: u32,
 }
 
-/// A certificate signed by an authority whose key is on this host, with a key made here.
+/// A certificate with a key made on this host.
 ///
 /// It is made again when two thirds of its life are over, when its subject, names or authority differ, or
 /// when key and certificate do not fit.
@@ -63,8 +63,8 @@ pub struct Certificate {
     pub readers: Readers,
     /// The authority's certificate.
     pub ca_certificate: PathBuf,
-    /// The authority's key.
-    pub ca_key: PathBuf,
+    /// Who signs it.
+    pub signer: Signer,
     /// Whom it names.
     pub subject: Subject,
     /// What it may be used for.
@@ -75,6 +75,16 @@ pub struct Certificate {
     pub addresses: Vec<IpAddr>,
     /// Days it is valid for.
     pub days: u32,
+}
+
+/// Who signs a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signer {
+    /// This host, with the authority's key in this file.
+    Here(PathBuf),
+    /// Whoever answers the CertificateSigningRequests (certificates.k8s.io/v1) of this signer's name.
+    Api(String),
 }
 
 /// Whom a certificate names; Kubernetes reads it as user and groups.
@@ -109,8 +119,8 @@ pub struct Kubeconfig {
     pub cluster: String,
     /// The authority's certificate, which is embedded and checks the server.
     pub ca_certificate: PathBuf,
-    /// The authority's key, which signs the client's certificate.
-    pub ca_key: PathBuf,
+    /// Who signs the client's certificate.
+    pub signer: Signer,
     /// Who the client is.
     pub subject: Subject,
     /// Days the client's certificate is valid for.

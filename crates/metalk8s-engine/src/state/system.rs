@@ -43,6 +43,8 @@ pub enum RepositorySource {
     Dnf {
         /// `file:///srv/...` or `https://...`.
         base_url: String,
+        /// The authority that must have signed the server's certificate; `None`: any that the host trusts.
+        ca: Option<PathBuf>,
     },
 }
 

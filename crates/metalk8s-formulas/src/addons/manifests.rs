@@ -97,7 +97,7 @@ impl Addon {
 }
 
 /// What an object is called in plans: `DaemonSet kube-system/calico-node`.
-pub(super) fn title(object: &Value) -> String {
+pub(crate) fn title(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let metadata = &object["metadata"];
     match metadata["namespace"].as_str() {
@@ -107,7 +107,7 @@ pub(super) fn title(object: &Value) -> String {
 }
 
 /// A state that applies an object which is ours outright.
-pub(super) fn object_state(manifest: Value, manager: &str) -> State {
+pub(crate) fn object_state(manifest: Value, manager: &str) -> State {
     State::Object(Object { manifest, manager: manager.to_owned(), force: true })
 }
 

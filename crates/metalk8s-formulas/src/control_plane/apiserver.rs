@@ -6,14 +6,14 @@ use metalk8s_engine::{
     Graph, State, StateId,
     state::{Contents, File},
 };
-use metalk8s_types::{Pillar, paths};
+use metalk8s_types::{Pillar, Role, paths};
 use serde_json::json;
 
 use super::pki_files;
 use crate::{
     accounts::APISERVER,
     bootstrap::{FormulaError, image},
-    layout::{CLUSTER_DOMAIN, yaml},
+    layout::{CLUSTER_DOMAIN, endpoint, yaml},
     pki::ENCRYPTION_KEY,
     pod::{HostPath, Pod},
 };
@@ -83,7 +83,7 @@ pub(super) fn pod(pillar: &Pillar) -> Result<Pod, FormulaError> {
         ("tls-cert-file", pki("apiserver.crt")),
         ("tls-private-key-file", pki("apiserver.key")),
         ("tls-min-version", "VersionTLS12".to_owned()),
-        ("etcd-servers", "https://127.0.0.1:2379".to_owned()),
+        ("etcd-servers", etcd_servers(pillar)),
         ("etcd-cafile", pki("etcd/ca.crt")),
         ("etcd-certfile", pki("apiserver-etcd-client.crt")),
         ("etcd-keyfile", pki("apiserver-etcd-client.key")),
@@ -120,6 +120,15 @@ pub(super) fn pod(pillar: &Pillar) -> Result<Pod, FormulaError> {
         .host_path(HostPath::directory("audit-logs", AUDIT_LOGS))
         .https_probes(own, 6443, "/livez", "/readyz")
         .requests("250m", "256Mi"))
+}
+
+/// The member on this node, or all of them where there is none.
+fn etcd_servers(pillar: &Pillar) -> String {
+    if pillar.roles.contains(&Role::Etcd) {
+        return "https://127.0.0.1:2379".to_owned();
+    }
+    let members = pillar.etcd.iter().map(|address| format!("https://{}", endpoint(*address, 2379)));
+    members.collect::<Vec<_>>().join(",")
 }
 
 /// Secrets are encrypted in etcd (NFR-09); what was written before that can still be read.

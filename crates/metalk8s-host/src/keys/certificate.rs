@@ -1,10 +1,10 @@
-//! Certificates signed by an authority of this host.
+//! Certificates with keys of this host.
 
 use metalk8s_engine::{Change, ChangeKind, StateError, state::Certificate};
 use metalk8s_pki::{Reason, Request, check_certificate};
 
-use super::{PUBLIC, now, other_readers, own, pem, private, request, signer, write};
-use crate::{Host, doing::Doing, files::owner::Numbers};
+use super::{PUBLIC, made, now, other_readers, own, pem, private, request, write};
+use crate::{Host, files::owner::Numbers};
 
 pub(crate) fn check(host: &Host, wish: &Certificate) -> Result<Option<Change>, StateError> {
     let path = wish.certificate.display();
@@ -19,14 +19,13 @@ pub(crate) fn check(host: &Host, wish: &Certificate) -> Result<Option<Change>, S
     other_readers(host, &wish.key, &wish.readers)
 }
 
-pub(crate) fn apply(host: &Host, wish: &Certificate) -> Result<(), StateError> {
+pub(crate) async fn apply(host: &Host, wish: &Certificate) -> Result<(), StateError> {
     if renewal(host, wish)?.is_none() {
         return own(host, &wish.key, &wish.readers);
     }
     let numbers = private(&wish.readers).numbers(host)?;
-    let authority = signer(host, &wish.ca_certificate, &wish.ca_key)?;
-    let issued = metalk8s_pki::issue(&authority, &full_request(wish), now())
-        .doing(|| format!("could not make the certificate `{}`", wish.certificate.display()))?;
+    let what = format!("the certificate `{}`", wish.certificate.display());
+    let issued = made(host, &wish.ca_certificate, &wish.signer, &full_request(wish), &what).await?;
     // Killed in between, the two do not fit, which the next check sees.
     write(host, &wish.key, &issued.key_pem, numbers)?;
     write(host, &wish.certificate, &issued.certificate_pem, Numbers::root(PUBLIC))

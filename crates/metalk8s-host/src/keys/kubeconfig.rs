@@ -6,8 +6,8 @@ use metalk8s_engine::{
 };
 use metalk8s_pki::{Reason, Request, check_kubeconfig, kubeconfig};
 
-use super::{now, other_readers, own, pem, private, request, signer, write};
-use crate::{Host, doing::Doing};
+use super::{made, now, other_readers, own, pem, private, request, write};
+use crate::Host;
 
 pub(crate) fn check(host: &Host, wish: &Kubeconfig) -> Result<Option<Change>, StateError> {
     let path = wish.path.display();
@@ -22,19 +22,18 @@ pub(crate) fn check(host: &Host, wish: &Kubeconfig) -> Result<Option<Change>, St
     other_readers(host, &wish.path, &wish.readers)
 }
 
-pub(crate) fn apply(host: &Host, wish: &Kubeconfig) -> Result<(), StateError> {
+pub(crate) async fn apply(host: &Host, wish: &Kubeconfig) -> Result<(), StateError> {
     if renewal(host, wish)?.is_none() {
         return own(host, &wish.path, &wish.readers);
     }
     let numbers = private(&wish.readers).numbers(host)?;
-    let authority = signer(host, &wish.ca_certificate, &wish.ca_key)?;
-    let issued = metalk8s_pki::issue(&authority, &client(wish), now())
-        .doing(|| format!("could not make the kubeconfig `{}`", wish.path.display()))?;
+    let what = format!("the kubeconfig `{}`", wish.path.display());
+    let issued = made(host, &wish.ca_certificate, &wish.signer, &client(wish), &what).await?;
     let text = kubeconfig(
         &wish.server,
         &wish.cluster,
         &wish.subject.common_name,
-        &authority.certificate_pem,
+        &pem(host, &wish.ca_certificate)?,
         &issued.certificate_pem,
         &issued.key_pem,
     );

@@ -24,7 +24,7 @@ fn certificate(name: &str, readers: Readers) -> State {
         key: "/pki/server.key".into(),
         readers,
         ca_certificate: "/pki/ca.crt".into(),
-        ca_key: "/pki/ca.key".into(),
+        signer: Signer::Here("/pki/ca.key".into()),
         subject: Subject { common_name: "kube-apiserver".to_owned(), organizations: Vec::new() },
         usages: vec![Usage::Server],
         dns_names: vec![name.to_owned()],
@@ -39,7 +39,7 @@ fn kubeconfig(server: &str, readers: Readers) -> State {
         server: server.to_owned(),
         cluster: "metalk8s".to_owned(),
         ca_certificate: "/pki/ca.crt".into(),
-        ca_key: "/pki/ca.key".into(),
+        signer: Signer::Here("/pki/ca.key".into()),
         subject: Subject {
             common_name: "kubernetes-admin".to_owned(),
             organizations: vec!["system:masters".to_owned()],

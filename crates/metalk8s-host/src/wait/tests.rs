@@ -2,7 +2,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use metalk8s_engine::{
     State,
-    state::{Authority, Certificate, Readers, Subject, Usage},
+    state::{Authority, Certificate, Readers, Signer, Subject, Usage},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
@@ -87,7 +87,7 @@ fn certificate(name: &str, usage: Usage) -> State {
         key: format!("/{name}.key").into(),
         readers: Readers::root(),
         ca_certificate: "/ca.crt".into(),
-        ca_key: "/ca.key".into(),
+        signer: Signer::Here("/ca.key".into()),
         subject: Subject { common_name: name.to_owned(), organizations: Vec::new() },
         usages: vec![usage],
         dns_names: Vec::new(),

@@ -14,7 +14,7 @@ use crate::lab::Lab;
 mod again;
 mod images;
 mod listening;
-mod pod;
+pub(super) mod pod;
 mod power;
 mod reach;
 mod secrets;
@@ -48,7 +48,7 @@ const CHECKS: &[Check] = &[
     Check { name: "a Secret is encrypted in etcd", run: secrets::are_encrypted },
     Check { name: "the audit log tells who made a Secret, and not what is in it", run: secrets::are_audited },
     Check {
-        name: "each static pod runs as the user it should, and none as root",
+        name: "each static pod runs as the user it should, and none but salt-master as root",
         run: users::run_the_static_pods,
     },
     Check {
@@ -82,7 +82,7 @@ fn pods_run(stage: &Stage) -> Result<()> {
 }
 
 /// The machines refuse and count what is sent elsewhere, from each boot on; see `outside.nft`.
-fn nothing_leaves(stage: &Stage) -> Result<()> {
+pub(super) fn nothing_leaves(stage: &Stage) -> Result<()> {
     for machine in &stage.lab.machines {
         let text = machine.run_checked("nft --json list counters table inet metalk8s-lab")?;
         let listed: Value = serde_json::from_str(&text)?;

@@ -9,12 +9,12 @@ use metalk8s_artifacts::{
 };
 use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, Progress, explain};
 use metalk8s_formulas::{FormulaError, UpstreamManifests, bootstrap};
-use metalk8s_types::{Grains, VERSION, paths};
+use metalk8s_types::{BootstrapConfiguration, Grains, VERSION, paths};
 
 use super::{Bootstrap, BootstrapOptions, RUN};
 use crate::{
     configuration::{ConfigurationError, ConfigurationFile},
-    pillar::{PillarError, bootstrap_pillar},
+    pillar::{BOOTSTRAP_ROLES, PillarError, bootstrap_pillar},
     precheck::{Observed, Severity, precheck, refuse},
     run_journal::was_begun,
     verified::{NOTE, VerifyError, verify_once},
@@ -113,7 +113,7 @@ pub async fn prepare(
 
     let step = progress.step("Checking this machine");
     let already_begun = was_begun(Path::new(paths::RUNS), RUN);
-    let observed = Observed::collect(&configuration, VERSION, already_begun).await;
+    let observed = Observed::collect(&configuration, VERSION, BOOTSTRAP_ROLES.into(), already_begun).await;
     let findings = precheck(grains, &configuration, &observed);
     refuse(&findings).map_err(PrepareError::Machine)?;
     step.done();
@@ -122,17 +122,34 @@ pub async fn prepare(
     }
 
     let step = progress.step("Verifying the archive");
+    let bootstrap = decide_with(options, &configuration, grains)?;
+    let archives = &bootstrap.pillar.archives;
+    // The image file is read several times faster than the files of the mounted tree, and is what stays.
+    let mounted = archives.iter().find(|mount| mount.mountpoint == options.archive && mount.is_image);
+    let source = mounted.map_or(&options.archive, |mount| &mount.archive);
+    tokio::task::block_in_place(|| verify_once(source, Path::new(NOTE), !options.dry_run, &step))?;
+    step.done();
+    Ok(bootstrap)
+}
+
+/// Decides every stage again on a machine that is a Bootstrap node: neither it nor the archive is checked.
+///
+/// # Errors
+/// When something cannot be read or does not fit together.
+pub fn decide(options: &BootstrapOptions, grains: &Grains) -> Result<Bootstrap, PrepareError> {
+    decide_with(options, &ConfigurationFile::read(&options.config)?.configuration, grains)
+}
+
+fn decide_with(
+    options: &BootstrapOptions,
+    configuration: &BootstrapConfiguration,
+    grains: &Grains,
+) -> Result<Bootstrap, PrepareError> {
     let archive = read_archive(&options.archive).map_err(PrepareError::Archive)?;
     if archive.product.version != VERSION {
         return Err(PrepareError::Version { path: options.archive.clone(), found: archive.product.version });
     }
-    let pillar = bootstrap_pillar(&configuration, grains, &archive, &options.archive)?;
-    // The image file is read several times faster than the files of the mounted tree, and is what stays.
-    let mounted = pillar.archives.iter().find(|mount| mount.mountpoint == options.archive && mount.is_image);
-    let source = mounted.map_or(&options.archive, |mount| &mount.archive);
-    tokio::task::block_in_place(|| verify_once(source, Path::new(NOTE), !options.dry_run, &step))?;
-    step.done();
-
+    let pillar = bootstrap_pillar(configuration, grains, &archive, &options.archive)?;
     let upstream = upstream_manifests(&archive)?;
     let stages = bootstrap(grains, &pillar, &upstream)?;
     Ok(Bootstrap { pillar, stages })

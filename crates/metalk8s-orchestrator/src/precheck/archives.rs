@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use metalk8s_diagnostics::explain;
+use metalk8s_types::Role;
 
 use super::{ArchiveSeen, Finding, Observed, UnseenArchive};
 
@@ -36,8 +37,9 @@ pub(super) fn check(observed: &Observed, findings: &mut Vec<Finding>) {
             }
         }
     }
+    let holds_archives = observed.roles.contains(&Role::Bootstrap);
     // An archive that cannot be read may be the one; it is told above.
-    if !is_any_unreadable && !versions.contains_key(observed.version.as_str()) {
+    if holds_archives && !is_any_unreadable && !versions.contains_key(observed.version.as_str()) {
         let message = format!(
             "no archive of the configuration is version {}, which this bootstrap installs",
             observed.version

@@ -28,7 +28,7 @@ pub enum Severity {
 
 impl Finding {
     /// Something that stops the bootstrap; the hint is what the code's explanation advises.
-    pub(super) fn error(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn error(code: Code, message: impl Into<String>) -> Self {
         let advice = explain(code.as_str()).map_or("", |explanation| explanation.todo);
         Self { code, severity: Severity::Error, message: message.into(), hint: advice.to_owned() }
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use metalk8s_diagnostics::explain;
-use metalk8s_types::{BootstrapConfiguration, Grains, grains::OsFamily};
+use metalk8s_types::{BootstrapConfiguration, Grains, Role, grains::OsFamily};
 
 use super::{Finding, Observed};
 
@@ -47,7 +47,7 @@ pub(super) fn check(
     findings.extend(processors(grains.cpus));
     findings.extend(memory(grains.memory_bytes));
     disk(grains, observed, findings);
-    name(&grains.hostname, &configuration.ca_minion, findings);
+    name(&grains.hostname, &configuration.ca_minion, observed, findings);
     findings.extend(clock(observed.now, observed.time_synchronised));
 }
 
@@ -129,7 +129,7 @@ fn disk(grains: &Grains, observed: &Observed, findings: &mut Vec<Finding>) {
     }
 }
 
-fn name(hostname: &str, ca_minion: &str, findings: &mut Vec<Finding>) {
+fn name(hostname: &str, wanted: &str, observed: &Observed, findings: &mut Vec<Finding>) {
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_label = (1..=63).contains(&hostname.len())
         && hostname.bytes().all(good)
@@ -142,13 +142,21 @@ fn name(hostname: &str, ca_minion: &str, findings: &mut Vec<Finding>) {
         let message = "the host name is `localhost`, which every machine has";
         findings.push(Finding::error(explain::BAD_HOSTNAME, message));
     }
-    if hostname != ca_minion {
-        let message =
-            format!("`ca.minion` is `{ca_minion}`, but this machine is `{}`", hostname.escape_debug());
+    if hostname == wanted {
+        return;
+    }
+    let is_called = hostname.escape_debug();
+    findings.push(if observed.roles.contains(&Role::Bootstrap) {
+        let message = format!("`ca.minion` is `{wanted}`, but this machine is `{is_called}`");
         let hint =
             "Write this machine's host name as `ca.minion`, or run the bootstrap on the machine it names.";
-        findings.push(Finding::error(explain::CONFIG_BAD_VALUE, message).hint(hint));
-    }
+        Finding::error(explain::CONFIG_BAD_VALUE, message).hint(hint)
+    } else {
+        let message = format!("its Node is called `{wanted}`, but the machine is `{is_called}`");
+        let hint =
+            format!("Call the machine so (`hostnamectl set-hostname {wanted}`), or name the Node after it.");
+        Finding::error(explain::BAD_HOSTNAME, message).hint(hint)
+    });
 }
 
 fn clock(now: Timestamp, synchronised: Option<bool>) -> Option<Finding> {

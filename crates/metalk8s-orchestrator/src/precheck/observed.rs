@@ -5,12 +5,12 @@ mod listeners;
 mod routes;
 mod units;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 use metalk8s_artifacts::archive::read_product;
-use metalk8s_types::BootstrapConfiguration;
+use metalk8s_types::{BootstrapConfiguration, Role};
 
 /// Everything the checks ask for that no grain tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Observed {
     pub already_begun: bool,
     /// The version that is to be installed.
     pub version: String,
+    /// The roles that the machine shall have.
+    pub roles: BTreeSet<Role>,
     /// Ports that somebody listens on.
     pub listeners: Vec<Listener>,
     /// Units known for conflicts that are installed.
@@ -91,12 +93,18 @@ impl Observed {
     ///
     /// `already_begun` says whether an earlier run of the bootstrap went beyond the checks, which its journal
     /// tells; `version` is the one that is to be installed.
-    pub async fn collect(configuration: &BootstrapConfiguration, version: &str, already_begun: bool) -> Self {
+    pub async fn collect(
+        configuration: &BootstrapConfiguration,
+        version: &str,
+        roles: BTreeSet<Role>,
+        already_begun: bool,
+    ) -> Self {
         let (units, systemd) = units::collect().await;
         Self {
             root: rustix::process::geteuid().is_root(),
             already_begun,
             version: version.to_owned(),
+            roles,
             listeners: listeners::collect(),
             units,
             systemd,
@@ -146,7 +154,7 @@ mod tests {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let configuration = crate::precheck::testing::configuration();
-        let observed = Observed::collect(&configuration, "1.0.0", false).await;
+        let observed = Observed::collect(&configuration, "1.0.0", [Role::Master].into(), false).await;
         let listener = observed.listeners.iter().find(|listener| listener.port == port).unwrap();
         assert!(listener.address.is_loopback());
         assert!(listener.process.is_some());

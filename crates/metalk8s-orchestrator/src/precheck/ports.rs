@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use metalk8s_diagnostics::explain;
-use metalk8s_types::{BootstrapConfiguration, Grains};
+use metalk8s_types::{BootstrapConfiguration, Grains, Role};
 
 use super::{Finding, Observed, network::address, observed::Listener};
 
@@ -15,31 +15,31 @@ enum Bind {
     Loopback,
 }
 
-/// A port, where it is opened, by what, and whether the bootstrap fails without it.
-struct Port(u16, Bind, &'static str, bool);
+/// A port, where it is opened, by what, whether the node fails without it, and the role that brings it.
+struct Port(u16, Bind, &'static str, bool, Option<Role>);
 
 const PORTS: [Port; 21] = [
-    Port(2379, Bind::ControlPlane, "etcd", true),
-    Port(2379, Bind::Loopback, "etcd", true),
-    Port(2380, Bind::ControlPlane, "etcd", true),
-    Port(2381, Bind::Loopback, "etcd", true),
-    Port(6443, Bind::ControlPlane, "kube-apiserver", true),
-    Port(7080, Bind::Loopback, "apiserver-proxy", true),
-    Port(7443, Bind::Loopback, "apiserver-proxy", true),
-    Port(8080, Bind::ControlPlane, "repositories", true),
-    Port(9099, Bind::Loopback, "calico-node", true),
-    Port(10248, Bind::Loopback, "kubelet", true),
-    Port(10249, Bind::All, "kube-proxy", true),
-    Port(10250, Bind::ControlPlane, "kubelet", true),
-    Port(10256, Bind::All, "kube-proxy", true),
-    Port(10257, Bind::ControlPlane, "kube-controller-manager", true),
-    Port(10259, Bind::ControlPlane, "kube-scheduler", true),
-    Port(80, Bind::All, "the workload-plane Ingress", false),
-    Port(443, Bind::All, "the workload-plane Ingress", false),
-    Port(4507, Bind::ControlPlane, "salt-api", false),
-    Port(8443, Bind::ControlPlane, "the control-plane Ingress", false),
-    Port(9100, Bind::All, "node-exporter", false),
-    Port(9101, Bind::Loopback, "calico-node", false),
+    Port(2379, Bind::ControlPlane, "etcd", true, Some(Role::Etcd)),
+    Port(2379, Bind::Loopback, "etcd", true, Some(Role::Etcd)),
+    Port(2380, Bind::ControlPlane, "etcd", true, Some(Role::Etcd)),
+    Port(2381, Bind::Loopback, "etcd", true, Some(Role::Etcd)),
+    Port(6443, Bind::ControlPlane, "kube-apiserver", true, Some(Role::Master)),
+    Port(7080, Bind::Loopback, "apiserver-proxy", true, None),
+    Port(7443, Bind::Loopback, "apiserver-proxy", true, None),
+    Port(8080, Bind::ControlPlane, "repositories", true, Some(Role::Bootstrap)),
+    Port(9099, Bind::Loopback, "calico-node", true, None),
+    Port(10248, Bind::Loopback, "kubelet", true, None),
+    Port(10249, Bind::All, "kube-proxy", true, None),
+    Port(10250, Bind::ControlPlane, "kubelet", true, None),
+    Port(10256, Bind::All, "kube-proxy", true, None),
+    Port(10257, Bind::ControlPlane, "kube-controller-manager", true, Some(Role::Master)),
+    Port(10259, Bind::ControlPlane, "kube-scheduler", true, Some(Role::Master)),
+    Port(80, Bind::All, "the workload-plane Ingress", false, None),
+    Port(443, Bind::All, "the workload-plane Ingress", false, None),
+    Port(4507, Bind::ControlPlane, "salt-api", false, Some(Role::Bootstrap)),
+    Port(8443, Bind::ControlPlane, "the control-plane Ingress", false, Some(Role::Master)),
+    Port(9100, Bind::All, "node-exporter", false, None),
+    Port(9101, Bind::Loopback, "calico-node", false, None),
 ];
 
 /// Names under which the kernel knows our own parts; it keeps 15 characters of each.
@@ -67,7 +67,8 @@ pub(super) fn check(
 ) {
     let control_plane = address(grains, &configuration.networks.control_plane).ok().flatten();
     let mut told: Vec<u16> = Vec::new();
-    for Port(port, bind, part, is_needed) in &PORTS {
+    let is_brought = |role: &Option<Role>| role.is_none_or(|role| observed.roles.contains(&role));
+    for Port(port, bind, part, is_needed, _) in PORTS.iter().filter(|port| is_brought(&port.4)) {
         let taken = observed.listeners.iter().find(|listener| {
             listener.port == *port
                 && collide(*bind, control_plane, listener.address)

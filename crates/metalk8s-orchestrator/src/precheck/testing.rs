@@ -51,6 +51,7 @@ pub(super) fn observed() -> Observed {
         root: true,
         already_begun: false,
         version: "1.0.0".into(),
+        roles: crate::pillar::BOOTSTRAP_ROLES.into(),
         listeners: Vec::new(),
         units: Vec::new(),
         systemd: true,

@@ -117,6 +117,7 @@ const fn function(name: &'static str, words: &'static str, about: &'static str, 
 pub const FUNCTIONS: &[Function] = &[
     function("state.apply", FILES, "applies SLS files", Does::Apply),
     function("state.sls", FILES, "the same as state.apply", Does::Apply),
+    function("state.highstate", "[test=True]", "makes the machine what its roles ask for", Does::Apply),
     function("state.test", "NAME[,NAME...]", "shows what SLS files would change", Does::Test),
     function(
         "state.single",

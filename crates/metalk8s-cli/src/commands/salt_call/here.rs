@@ -10,15 +10,21 @@ use std::{
 
 use async_trait::async_trait;
 use metalk8s_diagnostics::DiagnoseExt;
-use metalk8s_engine::{Graph, Hands};
+use metalk8s_engine::{Chain, Change, Graph, Hands, State, StateError};
+use metalk8s_formulas::as_one;
 use metalk8s_host::Host;
+use metalk8s_kube::{Cluster, Fleet};
 use metalk8s_orchestrator::{
-    ConfigurationError, ConfigurationFile, RunLock,
+    ConfigurationError, ConfigurationFile, Requests, RunLock,
     archives::{self, ArchivesOptions},
+    bootstrap::{self, BootstrapOptions},
     lock,
 };
 use metalk8s_saltcompat::{FileRoots, Formula, Minion, grains_tree, pillar_tree};
-use metalk8s_types::{BootstrapConfiguration, paths};
+use metalk8s_types::{
+    BootstrapConfiguration, Grains, Pillar, VERSION, environment, paths,
+    pillar::{ClusterPillar, NodeWish},
+};
 use serde_json::{Value, json};
 
 use super::roots::Folders;
@@ -26,19 +32,78 @@ use crate::commands::procedure::must_be_root;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// This machine, with its file roots and its configuration.
+/// This machine, with its file roots and its settings.
 pub(crate) struct Here {
     host: Host,
+    cluster: Cluster,
     roots: Folders,
     config: PathBuf,
+    /// What the API tells a node that has no configuration of its own.
+    member: Option<Member>,
     /// Held to the end of the program, once a formula is going to be applied.
     lock: Mutex<Option<RunLock>>,
+}
+
+/// What a node of a fleet is told.
+struct Member {
+    settings: ClusterPillar,
+    wish: NodeWish,
 }
 
 impl Here {
     pub(crate) fn new(roots: Folders, config_dir: PathBuf) -> Self {
         let name = Path::new(paths::BOOTSTRAP_CONFIG).file_name().unwrap_or_default();
-        Self { host: Host::new(), roots, config: config_dir.join(name), lock: Mutex::default() }
+        Self {
+            host: Host::new(),
+            cluster: Cluster::lazy(paths::ADMIN_KUBECONFIG),
+            roots,
+            config: config_dir.join(name),
+            member: None,
+            lock: Mutex::default(),
+        }
+    }
+
+    /// This machine as the node of a fleet, with the settings that the API has for it.
+    pub(crate) async fn in_fleet(roots: Folders, kubeconfig: &Path, node: &str) -> Result<Self, BoxError> {
+        let mut here = Self::new(roots, paths::CONFIG_DIR.into());
+        if here.config.exists() {
+            return Ok(here);
+        }
+        let fleet = Fleet::lazy(kubeconfig);
+        let agent = fleet.agent(node).await?.ok_or_else(|| format!("`{node}` is no node of the fleet"))?;
+        let settings = fleet.settings().await?.ok_or("the conductor has not written any settings yet")?;
+        here.member = Some(Member { settings, wish: agent.spec.wish() });
+        here.host = here.host.with_signatures(Requests::new(fleet, node));
+        Ok(here)
+    }
+
+    fn chain(&self) -> Chain<'_> {
+        Chain::new(vec![&self.host, &self.cluster])
+    }
+
+    /// The settings that formulas read.
+    fn settings(&self, grains: &Grains) -> Result<Pillar, BoxError> {
+        match &self.member {
+            Some(Member { settings, wish }) => Ok(settings.of_node(wish, &grains.package_repository())?),
+            None => Ok(bootstrap::decide(&self.options(), grains)?.pillar),
+        }
+    }
+
+    /// All that the roles of this machine ask for.
+    fn highstate(&self, grains: &Grains) -> Result<Graph, BoxError> {
+        let stages = match &self.member {
+            Some(_) => metalk8s_formulas::node(grains, &self.settings(grains)?)?,
+            None => bootstrap::decide(&self.options(), grains).diagnose()?.stages,
+        };
+        Ok(as_one(stages))
+    }
+
+    fn options(&self) -> BootstrapOptions {
+        BootstrapOptions {
+            archive: Path::new(paths::ARCHIVES).join(environment(VERSION)),
+            config: self.config.clone(),
+            dry_run: true,
+        }
     }
 
     /// The BootstrapConfiguration; `None` on a machine that has none.
@@ -64,7 +129,7 @@ impl Here {
 #[async_trait]
 impl Minion for Here {
     fn hands(&self) -> &dyn Hands {
-        &self.host
+        self
     }
 
     fn roots(&self) -> &dyn FileRoots {
@@ -78,10 +143,18 @@ impl Minion for Here {
             tracing::warn!(error = %err, "there is no grain `metalk8s`; `salt-call pillar.items` tells more");
             None
         });
-        Ok(grains_tree(&grains, configuration.as_ref()))
+        let networks = match (&self.member, &configuration) {
+            (Some(member), _) => Some(&member.settings.networks),
+            (None, Some(configuration)) => Some(&configuration.networks),
+            (None, None) => None,
+        };
+        Ok(grains_tree(&grains, networks))
     }
 
     fn pillar(&self) -> Result<Value, BoxError> {
+        if let Some(member) = &self.member {
+            return Ok(member.settings.tree.clone());
+        }
         Ok(self.configuration()?.map_or_else(|| json!({}), |configuration| pillar_tree(&configuration)))
     }
 
@@ -93,14 +166,41 @@ impl Minion for Here {
         if !test {
             self.take_lock()?;
         }
+        let grains = || self.host.collect_grains();
         match formula {
             Formula::ArchivesMounted => {
                 Ok(archives::mounted(&ArchivesOptions::new(&self.config, Vec::new(), test)).diagnose()?)
             }
+            Formula::Highstate => self.highstate(&grains()?),
+            Formula::Repository => {
+                let grains = grains()?;
+                Ok(metalk8s_formulas::repository(&grains, &self.settings(&grains)?))
+            }
+            Formula::ApiserverProxy => Ok(metalk8s_formulas::apiserver_proxy(&self.settings(&grains()?)?)?),
         }
     }
 
     fn environments(&self) -> Vec<String> {
         archives::installed(Path::new(paths::ARCHIVES))
+    }
+}
+
+/// The hands of the machine, and those in its cluster.
+#[async_trait]
+impl Hands for Here {
+    fn takes(&self, state: &State) -> bool {
+        self.chain().takes(state)
+    }
+
+    async fn check(&self, state: &State) -> Result<Option<Change>, StateError> {
+        self.chain().check(state).await
+    }
+
+    async fn apply(&self, state: &State, change: &Change) -> Result<Change, StateError> {
+        self.chain().apply(state, change).await
+    }
+
+    async fn react(&self, state: &State) -> Result<Option<Change>, StateError> {
+        self.chain().react(state).await
     }
 }

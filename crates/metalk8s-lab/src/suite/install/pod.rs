@@ -22,26 +22,30 @@ const SCRIPT: &str = "set -e; cat /etc/resolv.conf; \
     timeout 20 bash -c 'true < /dev/tcp/kube-dns.kube-system/53'";
 
 pub(super) fn resolves_and_connects(stage: &Stage) -> Result<()> {
-    let machine = stage.lab.bootstrap()?;
+    resolves_and_connects_on(stage.lab.bootstrap()?, None)
+}
+
+/// The same in a pod on this node, or on any.
+pub(in crate::suite) fn resolves_and_connects_on(machine: &Machine, node: Option<&str>) -> Result<()> {
     let gone = "delete pod suite-pod --namespace default --ignore-not-found --grace-period 0 --force --wait";
     kubectl(machine, gone)?;
-    let result = look(machine);
+    let result = look(machine, node);
     // The error of the look is the one to be told.
     let cleaned = kubectl(machine, gone);
     result.and(cleaned.map(drop))
 }
 
-fn look(machine: &Machine) -> Result<()> {
+fn look(machine: &Machine, node: Option<&str>) -> Result<()> {
     let service = kubectl_json(machine, "get service kubernetes --namespace default")?;
     let address = service["spec"]["clusterIP"].as_str().context("the Service `kubernetes` has no address")?;
     let version = crate::install::version_of_archive(machine)?;
     let image = format!("{}/metalk8s-{version}/metalk8s-utils:{version}", metalk8s_types::REGISTRY);
-    let tolerations = json!({"spec": {"tolerations": [{"operator": "Exists"}]}});
+    let wishes = json!({"spec": {"tolerations": [{"operator": "Exists"}], "nodeName": node}});
     kubectl(
         machine,
         &format!(
             "run {NAME} --namespace default --restart Never --image {image} --overrides {} --command -- bash -c {}",
-            quoted(&tolerations.to_string()),
+            quoted(&wishes.to_string()),
             quoted(SCRIPT)
         ),
     )?;

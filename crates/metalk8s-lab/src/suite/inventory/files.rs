@@ -16,6 +16,8 @@ const PASSING: &[&str] = &[
     "/root/.kube/cache",
     // The lab's program for archives keeps a list of its mounts there.
     "/root/.mtab.fuseiso",
+    // Debian keeps copies of dpkg's database there, made by a timer at midnight.
+    "/var/backups",
     "/var/lib/containerd",
     "/var/lib/etcd",
     "/var/lib/kubelet",
@@ -38,6 +40,8 @@ const OWN_CONTENTS: &[&str] = &[
     "/etc/metalk8s/crypt/",
     "/etc/metalk8s/pki/",
     "/etc/kubernetes/encryption.conf",
+    "/etc/metalk8s/agent.conf",
+    "/etc/salt/",
     "/etc/shadow",
     "/etc/shadow-",
     "/etc/ld.so.cache",

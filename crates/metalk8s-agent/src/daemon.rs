@@ -1,0 +1,235 @@
+//! The daemon: follows its own object, starts and ends processes, tells what became of jobs.
+
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
+
+use jiff::Timestamp;
+use metalk8s_diagnostics::sentence;
+use metalk8s_kube::{
+    Fleet,
+    fleet::{FleetError, Seen},
+};
+use metalk8s_types::{
+    VERSION,
+    fleet::{Agent, JobState},
+};
+use serde_json::{Map, Value, json};
+use tokio::{process::Child, task::JoinSet};
+
+use crate::{
+    decide::{Action, concluded, decide},
+    report::report,
+    spool::{Process, Remembered, Spool, SpoolError},
+    worker::start,
+};
+
+/// How often an agent with running jobs looks at processes that an earlier one has started.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long it waits before it tells again what the API did not take.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// What an agent needs to know.
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// The name of its node.
+    pub node: String,
+    /// How it reaches the API.
+    pub kubeconfig: PathBuf,
+    /// Where it remembers jobs.
+    pub spool: PathBuf,
+    /// The words that start the process of a job; the name of the job comes after them.
+    pub command: Vec<OsString>,
+    /// Facts of the node under Salt's names.
+    pub grains: Value,
+}
+
+/// Why an agent ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The disk.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+/// Serves until `shutdown` ends. Jobs that are being carried out go on without it.
+///
+/// # Errors
+/// When the disk is of no use.
+pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let mut daemon = Daemon {
+        spool: Spool::open(&config.spool)?,
+        fleet: Fleet::lazy(&config.kubeconfig),
+        started: Timestamp::now(),
+        agent: None,
+        begun: BTreeMap::new(),
+        children: JoinSet::new(),
+        has_introduced_itself: false,
+        config,
+    };
+    let mut events = daemon.fleet.follow_agents(Some(&daemon.config.node));
+    let mut shutdown = std::pin::pin!(shutdown);
+    tracing::info!(node = daemon.config.node, version = VERSION, "the agent begins");
+    loop {
+        let again = daemon.act().await?;
+        tokio::select! {
+            () = &mut shutdown => {
+                tracing::info!("the agent ends");
+                return Ok(());
+            }
+            Some(seen) = events.recv() => daemon.see(seen),
+            Some(_) = daemon.children.join_next() => {}
+            () = tokio::time::sleep(again.unwrap_or(LOOK)), if again.is_some() => {}
+        }
+    }
+}
+
+struct Daemon {
+    config: AgentConfig,
+    spool: Spool,
+    fleet: Fleet,
+    started: Timestamp,
+    /// What the API said last.
+    agent: Option<Agent>,
+    /// When jobs were begun by this process.
+    begun: BTreeMap<String, Timestamp>,
+    /// Ends with each process that this one has started.
+    children: JoinSet<()>,
+    has_introduced_itself: bool,
+}
+
+impl Daemon {
+    fn see(&mut self, seen: Seen<Agent>) {
+        match seen {
+            Seen::There(agent) => self.agent = Some(*agent),
+            // It may come again; what is being done is ended.
+            Seen::Gone(_) => self.agent = None,
+            Seen::Complete => {}
+            Seen::Blind(why) => tracing::warn!(error = why, "the API cannot be seen, trying again"),
+        }
+    }
+
+    /// Does what is to be done now, and says when to look again even if nothing happens.
+    async fn act(&mut self) -> Result<Option<Duration>, SpoolError> {
+        let Some(agent) = &self.agent else { return Ok(None) };
+        let wished = agent.spec.jobs.clone();
+        let knows = agent.status.clone().unwrap_or_default().jobs;
+        let mut remembered = self.spool.all()?;
+        for action in decide(&wished, &remembered, Timestamp::now()) {
+            match action {
+                Action::Begin(name) => {
+                    let job = wished.get(&name).or(remembered.get(&name).map(|memory| &memory.job));
+                    if let Some(job) = job {
+                        tracing::info!(job = name, function = job.function, "beginning a job");
+                        self.spool.begin(&name, job)?;
+                        self.begin(&name)?;
+                    }
+                }
+                Action::Conclude(name, status) => {
+                    tracing::warn!(job = name, why = status.error, "a job ends without a result");
+                    if let Some(job) = wished.get(&name) {
+                        self.spool.begin(&name, job)?;
+                    }
+                    self.spool.ended(&name, &status)?;
+                }
+                Action::Stop(name) => {
+                    if let Some(process) = remembered.get(&name).and_then(|memory| memory.process) {
+                        tracing::warn!(job = name, pid = process.pid, "ending a cancelled job");
+                        stop(process).await;
+                    }
+                }
+            }
+        }
+        remembered = self.spool.all()?;
+        let is_wished = |name: &str| wished.contains_key(name);
+        let report = report(&knows, &remembered, &self.begun, is_wished, Timestamp::now());
+        let told = self.tell(report.jobs).await;
+        for name in &report.forget {
+            self.spool.forget(name)?;
+            self.begun.remove(name);
+        }
+        let is_busy = remembered.values().any(|memory| memory.outcome.is_none());
+        Ok(match told {
+            Err(error) => {
+                tracing::warn!(
+                    error = sentence(&error),
+                    "the API does not know yet what became of jobs, trying again"
+                );
+                Some(AGAIN)
+            }
+            Ok(()) => is_busy.then_some(LOOK),
+        })
+    }
+
+    fn begin(&mut self, name: &str) -> Result<(), SpoolError> {
+        let mut child = match start(&self.config.command, name) {
+            Ok(child) => child,
+            Err(error) => {
+                tracing::error!(job = name, %error, "the process of a job could not be started");
+                return Ok(());
+            }
+        };
+        self.begun.insert(name.to_owned(), Timestamp::now());
+        if let Some(process) = child.id().and_then(Process::of) {
+            self.spool.is_run_by(name, process)?;
+        }
+        let (spool, name) = (self.spool.clone(), name.to_owned());
+        self.children.spawn(async move { reap(&mut child, &spool, &name).await });
+        Ok(())
+    }
+
+    /// Tells the API what it does not know.
+    async fn tell(&mut self, jobs: Map<String, Value>) -> Result<(), FleetError> {
+        let mut status = Map::new();
+        if !self.has_introduced_itself {
+            status.insert("version".into(), VERSION.into());
+            status.insert("started".into(), json!(self.started));
+            status.insert("grains".into(), self.config.grains.clone());
+        }
+        if !jobs.is_empty() {
+            status.insert("jobs".into(), jobs.into());
+        }
+        if status.is_empty() {
+            return Ok(());
+        }
+        let agent = self.fleet.tell_status(&self.config.node, &status.into()).await?;
+        self.has_introduced_itself = true;
+        self.agent = Some(agent);
+        Ok(())
+    }
+}
+
+/// Waits for the end of a job's process. One that ended without a word is not tried again: it would end so again.
+async fn reap(child: &mut Child, spool: &Spool, name: &str) {
+    let ended = match child.wait().await {
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
+    };
+    let concluded = match spool.get(name) {
+        Ok(Some(Remembered { job, outcome: None, .. })) => {
+            let why = format!("its process ended without a result: {ended}");
+            tracing::warn!(job = name, why, "a job was interrupted");
+            spool.ended(name, &concluded(&job, JobState::Interrupted, &why, Timestamp::now()))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = concluded {
+        tracing::error!(job = name, %error, "what became of a job could not be written down");
+    }
+}
+
+/// Ends a job's process with all that it started: asked first, then not.
+async fn stop(process: Process) {
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::KILL] {
+        let pid = i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw);
+        let Some(pid) = pid.filter(|_| process.is_alive()) else { return };
+        if let Err(error) = rustix::process::kill_process_group(pid, signal) {
+            tracing::warn!(pid = process.pid, %error, "a process could not be ended");
+        }
+        for _ in 0..50 {
+            if !process.is_alive() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What the API is told: the difference between what it knows and what is remembered, bounded.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use metalk8s_types::fleet::{JobState, JobStatus};
+use serde_json::{Map, Value, json};
+
+use crate::spool::Remembered;
+
+/// How many jobs are told of.
+const JOBS: usize = 40;
+/// How long a job is remembered after its end.
+const AGE: SignedDuration = SignedDuration::from_hours(24);
+/// How many bytes all results together may have: an object of etcd has 1.5 MiB at most.
+const RESULTS: usize = 512 << 10;
+/// How many bytes one result may have.
+const RESULT: usize = 192 << 10;
+
+/// What is to be told and forgotten.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Report {
+    /// `status.jobs` as a merge patch; empty where the API knows all.
+    pub(crate) jobs: Map<String, Value>,
+    /// Jobs that need not be remembered any more.
+    pub(crate) forget: Vec<String>,
+}
+
+/// The report for what the API `knows`. Jobs that are still wished for are not forgotten: they would be begun
+/// again.
+pub(crate) fn report(
+    knows: &BTreeMap<String, JobStatus>,
+    remembered: &BTreeMap<String, Remembered>,
+    begun: &BTreeMap<String, Timestamp>,
+    is_wished: impl Fn(&str) -> bool,
+    now: Timestamp,
+) -> Report {
+    let mut report = Report::default();
+    let mut kept: BTreeMap<&str, JobStatus> = BTreeMap::new();
+    let mut size = 0;
+    // The newest first: names are moments.
+    for (name, memory) in remembered.iter().rev() {
+        let status = match &memory.outcome {
+            Some(outcome) => bounded(outcome),
+            None => running(&memory.job.function, begun.get(name).copied().unwrap_or(now)),
+        };
+        let is_old = status.finished.is_some_and(|end| now.duration_since(end) > AGE);
+        let bytes = status.result.as_ref().map_or(0, String::len);
+        let has_room = kept.len() < JOBS && size + bytes <= RESULTS;
+        if status.state.is_final() && (is_old || !has_room) {
+            if !is_wished(name) {
+                report.forget.push(name.clone());
+            }
+            continue;
+        }
+        size += bytes;
+        kept.insert(name, status);
+    }
+    for (name, status) in &kept {
+        let known = knows.get(*name);
+        let same = known.is_some_and(|known| match status.state {
+            JobState::Running => known.state == JobState::Running,
+            _ => known == status,
+        });
+        if !same {
+            report.jobs.insert((*name).to_owned(), json!(status));
+        }
+    }
+    for name in knows.keys().filter(|name| !kept.contains_key(name.as_str())) {
+        report.jobs.insert(name.clone(), Value::Null);
+    }
+    report
+}
+
+fn running(function: &str, started: Timestamp) -> JobStatus {
+    JobStatus {
+        state: JobState::Running,
+        function: function.to_owned(),
+        started,
+        finished: None,
+        retcode: None,
+        result: None,
+        outputter: None,
+        error: None,
+    }
+}
+
+/// A result that is too large stays on the node.
+fn bounded(status: &JobStatus) -> JobStatus {
+    match &status.result {
+        Some(result) if result.len() > RESULT => JobStatus {
+            result: None,
+            error: Some(format!(
+                "the result has {} bytes, more than the {RESULT} that are handed on; it is on the node",
+                result.len()
+            )),
+            ..status.clone()
+        },
+        _ => status.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::testing::job;
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:00:00Z".parse().unwrap()
+    }
+
+    fn done(bytes: usize) -> Remembered {
+        let outcome = JobStatus {
+            state: JobState::Done,
+            finished: Some(now()),
+            retcode: Some(0),
+            result: Some("x".repeat(bytes)),
+            ..running("test.ping", now())
+        };
+        Remembered { job: job(), outcome: Some(outcome), process: None }
+    }
+
+    fn told(report: &Report) -> BTreeMap<String, JobStatus> {
+        let told = report.jobs.iter().filter(|(_, status)| !status.is_null());
+        told.map(|(name, status)| (name.clone(), serde_json::from_value(status.clone()).unwrap())).collect()
+    }
+
+    #[test]
+    fn what_the_api_knows_already_is_not_told_again() {
+        let remembered = BTreeMap::from([("1".to_owned(), done(1))]);
+        let first = report(&BTreeMap::new(), &remembered, &BTreeMap::new(), |_| true, now());
+        assert_eq!(told(&first)["1"].state, JobState::Done);
+        let second = report(&told(&first), &remembered, &BTreeMap::new(), |_| true, now());
+        assert_eq!(second, Report::default());
+    }
+
+    #[test]
+    fn the_oldest_make_room_and_what_is_wished_is_remembered() {
+        let remembered: BTreeMap<_, _> = (10..70).map(|number| (number.to_string(), done(1))).collect();
+        let report = report(&BTreeMap::new(), &remembered, &BTreeMap::new(), |name| name == "10", now());
+        let told = told(&report);
+        assert_eq!(told.len(), JOBS);
+        assert!(told.contains_key("69") && !told.contains_key("29"));
+        assert_eq!(report.forget.len(), 60 - JOBS - 1);
+        assert!(!report.forget.contains(&"10".to_owned()));
+    }
+
+    #[test]
+    fn results_are_bounded_one_by_one_and_together() {
+        let remembered: BTreeMap<_, _> = (0..5).map(|number| (number.to_string(), done(RESULT))).collect();
+        let report = report(&BTreeMap::new(), &remembered, &BTreeMap::new(), |_| false, now());
+        let size: usize =
+            told(&report).values().filter_map(|status| Some(status.result.as_ref()?.len())).sum();
+        assert!(size <= RESULTS, "{size}");
+        let large = BTreeMap::from([("1".to_owned(), done(RESULT + 1))]);
+        let status = &told(&super::report(&BTreeMap::new(), &large, &BTreeMap::new(), |_| true, now()))["1"];
+        assert_eq!(status.result, None);
+        assert!(status.error.as_ref().unwrap().contains("bytes"));
+    }
+
+    #[test]
+    fn a_day_after_its_end_a_job_is_forgotten() {
+        let remembered = BTreeMap::from([("1".to_owned(), done(1))]);
+        let knows = told(&report(&BTreeMap::new(), &remembered, &BTreeMap::new(), |_| false, now()));
+        let later = now() + AGE + SignedDuration::from_secs(1);
+        let report = report(&knows, &remembered, &BTreeMap::new(), |_| false, later);
+        assert_eq!(report.forget, ["1"]);
+        assert_eq!(report.jobs["1"], Value::Null);
+    }
+}

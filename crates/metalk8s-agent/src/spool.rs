@@ -1,0 +1,237 @@
+//! What the agent remembers of jobs over its own end: one file for the job, one for what became of it.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    io::Write,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use metalk8s_types::fleet::{Job, JobStatus};
+use serde::{Serialize, de::DeserializeOwned};
+
+const JOB: &str = "job.json";
+const OUTCOME: &str = "outcome.json";
+const PROCESS: &str = "process";
+
+/// Jobs on the disk, each in a folder of its name.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    folder: PathBuf,
+}
+
+/// Why the disk was of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// A file or folder.
+    #[error("could not use `{path}`")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What is written in it.
+    #[error("`{path}` is damaged")]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Not what jobs are called.
+    #[error("`{0}` is not the name of a job")]
+    Name(String),
+}
+
+/// What is remembered of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Remembered {
+    pub(crate) job: Job,
+    /// What became of it, as far as anybody has said.
+    pub(crate) outcome: Option<JobStatus>,
+    /// The process that carries it out, while it lives.
+    pub(crate) process: Option<Process>,
+}
+
+/// A process that cannot be mistaken for a later one of the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    /// Ticks after the boot at which it was started: field 22 of proc_pid_stat(5).
+    pub(crate) started: u64,
+}
+
+impl Process {
+    /// The process of this number, if it lives.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in brackets may hold anything, also brackets and blanks.
+        let (_, rest) = stat.rsplit_once(')')?;
+        let mut fields = rest.split_ascii_whitespace();
+        let is_zombie = fields.next()? == "Z";
+        let started = fields.nth(18)?.parse().ok()?;
+        (!is_zombie).then_some(Self { pid, started })
+    }
+
+    /// Whether it lives still.
+    pub(crate) fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+}
+
+impl Spool {
+    /// Jobs below this folder, which is made where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, SpoolError> {
+        let folder = folder.into();
+        // Results may tell of what only root should know.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(|source| SpoolError::File { path: folder.clone(), source })?;
+        Ok(Self { folder })
+    }
+
+    /// Everything that is remembered, by name. What is damaged is told in the log and left out.
+    pub(crate) fn all(&self) -> Result<BTreeMap<String, Remembered>, SpoolError> {
+        let failed = |source| SpoolError::File { path: self.folder.clone(), source };
+        let mut found = BTreeMap::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            match self.get(&name) {
+                Ok(Some(remembered)) => drop(found.insert(name, remembered)),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(job = name, %error, "a job on the disk cannot be read"),
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Result<Option<Remembered>, SpoolError> {
+        let folder = self.folder_of(name)?;
+        let Some(job) = read(&folder.join(JOB))? else { return Ok(None) };
+        let process = fs::read_to_string(folder.join(PROCESS)).ok().and_then(|text| {
+            let (pid, started) = text.trim().split_once(' ')?;
+            let process = Process { pid: pid.parse().ok()?, started: started.parse().ok()? };
+            process.is_alive().then_some(process)
+        });
+        Ok(Some(Remembered { job, outcome: read(&folder.join(OUTCOME))?, process }))
+    }
+
+    /// Remembers a job that is about to be begun.
+    pub(crate) fn begin(&self, name: &str, job: &Job) -> Result<(), SpoolError> {
+        let folder = self.folder_of(name)?;
+        fs::create_dir_all(&folder).map_err(|source| SpoolError::File { path: folder.clone(), source })?;
+        write(&folder, JOB, job)
+    }
+
+    /// Remembers who carries it out.
+    pub(crate) fn is_run_by(&self, name: &str, process: Process) -> Result<(), SpoolError> {
+        let folder = self.folder_of(name)?;
+        let path = folder.join(PROCESS);
+        fs::write(&path, format!("{} {}\n", process.pid, process.started))
+            .map_err(|source| SpoolError::File { path, source })
+    }
+
+    /// Remembers what became of it.
+    pub(crate) fn ended(&self, name: &str, outcome: &JobStatus) -> Result<(), SpoolError> {
+        write(&self.folder_of(name)?, OUTCOME, outcome)
+    }
+
+    /// Forgets it.
+    pub(crate) fn forget(&self, name: &str) -> Result<(), SpoolError> {
+        let folder = self.folder_of(name)?;
+        match fs::remove_dir_all(&folder) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(SpoolError::File { path: folder, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn folder_of(&self, name: &str) -> Result<PathBuf, SpoolError> {
+        let is_name = (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_name {
+            Ok(self.folder.join(name))
+        } else {
+            Err(SpoolError::Name(name.chars().take(80).collect()))
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SpoolError> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| SpoolError::Damaged { path: path.to_owned(), source }),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SpoolError::File { path: path.to_owned(), source }),
+    }
+}
+
+/// The file is whole or not there, also after a power cut.
+fn write(folder: &Path, name: &str, what: &impl Serialize) -> Result<(), SpoolError> {
+    let path = folder.join(name);
+    let bytes = serde_json::to_vec(what).expect("jobs and outcomes are made of what JSON has");
+    let written = || -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(&bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    written().map_err(|source| SpoolError::File { path: path.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::testing::job;
+
+    #[test]
+    fn a_job_is_remembered_with_what_became_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path().join("jobs")).unwrap();
+        assert_eq!(spool.get("20260101000000000000").unwrap(), None);
+        spool.begin("20260101000000000000", &job()).unwrap();
+        let own = Process::of(std::process::id()).unwrap();
+        spool.is_run_by("20260101000000000000", own).unwrap();
+        let remembered = spool.all().unwrap().remove("20260101000000000000").unwrap();
+        assert_eq!(remembered, Remembered { job: job(), outcome: None, process: Some(own) });
+        spool.forget("20260101000000000000").unwrap();
+        assert!(spool.all().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_process_that_ended_is_not_taken_for_another_of_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        spool.begin("1", &job()).unwrap();
+        let own = Process::of(std::process::id()).unwrap();
+        spool.is_run_by("1", Process { started: own.started - 1, ..own }).unwrap();
+        assert_eq!(spool.get("1").unwrap().unwrap().process, None);
+    }
+
+    #[test]
+    fn a_name_is_no_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path().join("jobs")).unwrap();
+        for name in ["../etc", "", "a/b", ".", "a b"] {
+            assert!(matches!(spool.begin(name, &job()), Err(SpoolError::Name(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_does_not_hide_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        spool.begin("1", &job()).unwrap();
+        spool.begin("2", &job()).unwrap();
+        fs::write(folder.path().join("1/job.json"), "{").unwrap();
+        assert_eq!(spool.all().unwrap().into_keys().collect::<Vec<_>>(), ["2"]);
+    }
+}

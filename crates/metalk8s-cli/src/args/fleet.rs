@@ -1,0 +1,58 @@
+//! The daemons of the fleet, and what they start.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use metalk8s_types::paths;
+
+/// Be the agent of this node: take jobs from the API and report
+///
+/// Runs as metalk8s-agent.service on every node. Jobs are carried out by processes of their own, which go on
+/// when the agent is restarted.
+#[derive(Debug, Args)]
+pub struct Agent {
+    /// How the API is reached
+    #[arg(long, value_name = "FILE", default_value = paths::AGENT_KUBECONFIG)]
+    pub kubeconfig: PathBuf,
+    /// The name of the node; by default the host name
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+    /// Where jobs are remembered
+    #[arg(long, value_name = "DIRECTORY", default_value = paths::AGENT_JOBS)]
+    pub jobs: PathBuf,
+}
+
+/// Carry out one job of the agent
+///
+/// The agent calls this; the outcome is left beside the job.
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub struct Job {
+    /// How the API is reached
+    #[arg(long, value_name = "FILE", default_value = paths::AGENT_KUBECONFIG)]
+    pub kubeconfig: PathBuf,
+    /// The name of the node
+    #[arg(long, value_name = "NAME")]
+    pub node: String,
+    /// Where jobs are remembered
+    #[arg(long, value_name = "DIRECTORY", default_value = paths::AGENT_JOBS)]
+    pub jobs: PathBuf,
+    /// The name of the job
+    pub name: String,
+}
+
+/// Be the conductor: carry out runs, sign certificates, hand out settings
+///
+/// Runs in the pod salt-master on the Bootstrap node. Of several, the one that holds the lease works.
+#[derive(Debug, Args)]
+pub struct Conductor {
+    /// How the API is reached
+    #[arg(long, value_name = "FILE", default_value = paths::CONDUCTOR_KUBECONFIG)]
+    pub kubeconfig: PathBuf,
+    /// The BootstrapConfiguration
+    #[arg(long, value_name = "FILE", default_value = paths::BOOTSTRAP_CONFIG)]
+    pub config: PathBuf,
+    /// The folder in which archives are mounted
+    #[arg(long, value_name = "DIRECTORY", default_value = paths::ARCHIVES)]
+    pub archives: PathBuf,
+}

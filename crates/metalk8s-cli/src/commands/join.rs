@@ -1,0 +1,60 @@
+//! `metalk8s join`.
+
+use std::io::Read;
+
+use anyhow::Context;
+use metalk8s_diagnostics::{Exit, LogFormat, Printer, logging};
+use metalk8s_host::Host;
+use metalk8s_orchestrator::{
+    join::{self, Invitation},
+    lock,
+};
+use metalk8s_types::paths;
+use serde::de::DeserializeOwned;
+
+use super::procedure::must_be_root;
+use crate::args::{Join, JoinCommand};
+
+/// The largest input that is read, in bytes.
+const LIMIT: u64 = 16 << 20;
+
+/// Does one of the steps.
+pub(crate) async fn run(args: Join, printer: &mut Printer) -> anyhow::Result<Exit> {
+    must_be_root()?;
+    logging::command(None, LogFormat::Text, 0)?;
+    let grains = || Host::new().collect_grains().context("could not look at this machine");
+    match args.command {
+        JoinCommand::Examine => {
+            printer.json(&join::examine(&input::<Invitation>()?, &grains()?).await)?;
+        }
+        JoinCommand::Prepare => {
+            let _lock = lock(std::path::Path::new(paths::RUN_LOCK), join::RUN)?;
+            printer.json(&join::prepare(&input::<Invitation>()?, &grains()?).await.map_err(explained)?)?;
+        }
+        JoinCommand::Finish => {
+            let _lock = lock(std::path::Path::new(paths::RUN_LOCK), join::RUN)?;
+            join::finish(&input()?).await.map_err(explained)?;
+            printer.json(&serde_json::json!({}))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn input<T: DeserializeOwned>() -> anyhow::Result<T> {
+    let mut bytes = Vec::new();
+    std::io::stdin().take(LIMIT).read_to_end(&mut bytes).context("could not read the input")?;
+    serde_json::from_slice(&bytes).context("the input is not what the conductor sends")
+}
+
+/// With the states that failed, which the error itself only counts.
+fn explained(error: join::JoinError) -> anyhow::Error {
+    use metalk8s_orchestrator::stages::{RunError, failures};
+    let lines = match &error {
+        join::JoinError::Run(RunError::Stage { report, .. }) => failures(report),
+        _ => Vec::new(),
+    };
+    match lines.is_empty() {
+        true => error.into(),
+        false => anyhow::anyhow!(lines.join("\n")).context(error),
+    }
+}

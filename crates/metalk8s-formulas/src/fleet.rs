@@ -1,0 +1,193 @@
+//! What the bus is made of in the API: its kinds, and who may do what with them.
+
+use metalk8s_engine::{
+    Graph, State,
+    state::{Condition, Wait},
+};
+use metalk8s_types::{
+    Pillar,
+    fleet::{AGENTS, CONDUCTOR, GROUP, NAMESPACE, SETTINGS, agent_user, definitions},
+    labels,
+    pillar::NodeWish,
+};
+use serde_json::{Value, json};
+
+use crate::addons::{object_state, title};
+
+const MANAGER: &str = "metalk8s-fleet";
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// The kinds, the namespace, and what agents and conductor may do; and the agent of this node.
+pub(crate) fn bus(node: &str, pillar: &Pillar) -> Graph {
+    let mut graph = Graph::default();
+    let mut definitions_served = Vec::new();
+    for definition in definitions() {
+        let name = definition["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let applied = add(&mut graph, definition);
+        let served = graph.add(
+            format!("{name} is served"),
+            State::Wait(Wait { until: Condition::CrdEstablished(name), deadline_seconds: 60 }),
+        );
+        graph.require(&served, &applied);
+        definitions_served.push(served);
+    }
+    let namespace = add(
+        &mut graph,
+        json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": NAMESPACE,
+                // No pod is ever in it.
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
+        }),
+    );
+    for object in rights() {
+        let id = add(&mut graph, object);
+        graph.require(&id, &namespace);
+    }
+    let wish = NodeWish {
+        version: pillar.archive.version.clone(),
+        roles: pillar.roles.clone(),
+        addresses: pillar.node,
+        initial_cluster: pillar.initial_cluster.clone(),
+    };
+    for object in agent(node, &wish) {
+        let id = add(&mut graph, object);
+        graph.require(&id, &namespace);
+        graph.require_all(&id, &definitions_served);
+    }
+    graph
+}
+
+/// The objects by which a node belongs to the fleet: its agent, and the agent's rights on it.
+pub fn agent(node: &str, wish: &NodeWish) -> [Value; 3] {
+    let role = format!("agent-{node}");
+    let NodeWish { version, roles, addresses, initial_cluster } = wish;
+    let mut spec = json!({"version": version, "roles": roles, "addresses": addresses});
+    if let Some(members) = initial_cluster {
+        spec["initialCluster"] = members.as_str().into();
+    }
+    [
+        json!({
+            "apiVersion": format!("{GROUP}/v1alpha1"),
+            "kind": "Agent",
+            "metadata": {"name": node, "namespace": NAMESPACE},
+            "spec": spec,
+        }),
+        // Reading a list is allowed where it is asked for this one name (KEP-4601 is about more than names).
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "Role",
+            "metadata": {"name": role, "namespace": NAMESPACE},
+            "rules": [
+                rule(&[GROUP], &["agents"], &["get", "list", "watch"], &[node]),
+                rule(&[GROUP], &["agents/status"], &["get", "patch"], &[node]),
+            ],
+        }),
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "RoleBinding",
+            "metadata": {"name": role, "namespace": NAMESPACE},
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": role},
+            "subjects": [{"apiGroup": RBAC, "kind": "User", "name": agent_user(node)}],
+        }),
+    ]
+}
+
+/// Rights of all agents together, and of the conductor.
+fn rights() -> Vec<Value> {
+    let cluster_role = |name: &str, rules: Value| json!({"apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
+    let subject = |kind: &str, name: &str| json!([{"apiGroup": RBAC, "kind": kind, "name": name}]);
+    let cluster_binding = |role: &str, subjects: Value| {
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": role},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+            "subjects": subjects,
+        })
+    };
+    let certificates = "certificates.k8s.io";
+    vec![
+        // What is asked for is in the request, and whoever asked is written into it by the API server.
+        cluster_role(
+            AGENTS,
+            json!([rule(&[certificates], &["certificatesigningrequests"], &["create"], &[])]),
+        ),
+        cluster_binding(AGENTS, subject("Group", AGENTS)),
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "Role",
+            "metadata": {"name": "agents-settings", "namespace": NAMESPACE},
+            "rules": [rule(&[""], &["secrets"], &["get"], &[SETTINGS])],
+        }),
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "RoleBinding",
+            "metadata": {"name": "agents-settings", "namespace": NAMESPACE},
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "agents-settings"},
+            "subjects": subject("Group", AGENTS),
+        }),
+        cluster_role(CONDUCTOR, conductor_rules()),
+        cluster_binding(CONDUCTOR, subject("User", CONDUCTOR)),
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "Role",
+            "metadata": {"name": "conductor", "namespace": NAMESPACE},
+            "rules": [
+                rule(&[GROUP], &["*"], &["*"], &[]),
+                rule(&["coordination.k8s.io"], &["leases"], &["get", "list", "watch", "create", "update", "patch"], &[]),
+                rule(&[""], &["secrets"], &["get", "create", "patch", "update"], &[]),
+                rule(&[RBAC], &["roles", "rolebindings"], &["get", "list", "create", "patch", "update", "delete"], &[]),
+            ],
+        }),
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "RoleBinding",
+            "metadata": {"name": "conductor", "namespace": NAMESPACE},
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "conductor"},
+            "subjects": subject("User", CONDUCTOR),
+        }),
+    ]
+}
+
+/// What the conductor may do everywhere: with nodes, with what runs on them, and with certificates.
+fn conductor_rules() -> Value {
+    let certificates = "certificates.k8s.io";
+    json!([
+        rule(&[""], &["nodes"], &["get", "list", "watch", "patch", "delete"], &[]),
+        rule(&[""], &["pods"], &["get", "list", "watch", "delete"], &[]),
+        rule(&[""], &["pods/eviction"], &["create"], &[]),
+        rule(&["apps"], &["daemonsets", "deployments", "statefulsets", "replicasets"], &["get", "list"], &[]),
+        rule(&["policy"], &["poddisruptionbudgets"], &["get", "list"], &[]),
+        rule(
+            &[certificates],
+            &["certificatesigningrequests"],
+            &["get", "list", "watch", "create", "delete"],
+            &[],
+        ),
+        rule(
+            &[certificates],
+            &["certificatesigningrequests/approval", "certificatesigningrequests/status"],
+            &["update", "patch"],
+            &[],
+        ),
+        rule(&[certificates], &["signers"], &["approve", "sign"], &["metalk8s.scality.com/*"],),
+    ])
+}
+
+fn rule(groups: &[&str], resources: &[&str], verbs: &[&str], names: &[&str]) -> Value {
+    let mut rule = json!({"apiGroups": groups, "resources": resources, "verbs": verbs});
+    if !names.is_empty() {
+        rule["resourceNames"] = json!(names);
+    }
+    rule
+}
+
+fn add(graph: &mut Graph, mut object: Value) -> metalk8s_engine::StateId {
+    object["metadata"]["labels"][labels::MANAGED_BY] = labels::MANAGED_BY_VALUE.into();
+    object["metadata"]["labels"][labels::PART_OF] = labels::PART_OF_VALUE.into();
+    graph.add(title(&object), object_state(object, MANAGER))
+}

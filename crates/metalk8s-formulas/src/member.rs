@@ -1,0 +1,131 @@
+//! The stages of a node that joins a cluster (area EXP).
+
+use std::net::IpAddr;
+
+use metalk8s_engine::{
+    Graph, State, Step,
+    state::{Certificate, Image, ImageSource, Kubeconfig, Signer, Subject, Usage},
+};
+use metalk8s_types::{Grains, Pillar, Role};
+
+use crate::{
+    FormulaError, Stage, agent, apiserver_proxy, bootstrap::image, containerd, control_plane, etcd, firewall,
+    hostname::node_name, kubelet, pki, repositories, system,
+};
+
+/// All stages of a node that holds neither archives nor authorities, in their order.
+pub fn node(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError> {
+    let mut stages = vec![
+        Stage {
+            title: "Preparing the system",
+            name: "system",
+            graph: {
+                let mut graph = system::prepared(grains, pillar);
+                graph.append(firewall::openings(pillar));
+                graph
+            },
+        },
+        Stage {
+            title: "Installing packages",
+            name: "packages",
+            graph: repositories::packages(grains, pillar)?,
+        },
+        Stage {
+            title: "Making keys and certificates",
+            name: "pki",
+            graph: pki::keys(node_name(grains), pillar),
+        },
+        Stage {
+            title: "Starting the container runtime",
+            name: "containerd",
+            graph: containerd::running(grains, pillar)?,
+        },
+    ];
+    if pillar.roles.contains(&Role::Etcd) {
+        let mut graph = Graph::default();
+        let answer = graph.add("repositories answer for etcd", repositories::ready(pillar));
+        etcd::static_pod(&mut graph, &answer, grains, pillar)?;
+        stages.push(Stage { title: "Starting etcd", name: "etcd", graph });
+    }
+    stages.push(Stage {
+        title: "Starting kubelet and agent",
+        name: "kubelet",
+        graph: {
+            let mut graph = images(pillar, &["pause", "metalk8s"])?;
+            graph.append(apiserver_proxy::static_pod(pillar)?);
+            graph.append(kubelet::running(grains, pillar, &[])?);
+            graph.append(agent::running());
+            graph
+        },
+    });
+    if pillar.roles.contains(&Role::Master) {
+        let mut graph = Graph::default();
+        let answer = graph.add("repositories answer for the control plane", repositories::ready(pillar));
+        control_plane::static_pods(&mut graph, &answer, pillar)?;
+        stages.push(Stage { title: "Starting the control plane", name: "control-plane", graph });
+    }
+    Ok(stages)
+}
+
+/// A certificate that a node with certain settings has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WantedCertificate {
+    /// Who signs it.
+    pub signer: Signer,
+    /// Whom it names.
+    pub subject: Subject,
+    /// What it may be used for.
+    pub usages: Vec<Usage>,
+    /// DNS names it is good for.
+    pub dns_names: Vec<String>,
+    /// Addresses it is good for.
+    pub addresses: Vec<IpAddr>,
+    /// Days it is valid for.
+    pub days: u32,
+}
+
+/// Every certificate that a node with these settings asks for: what its agent may have signed, and nothing else.
+pub fn certificates(node: &str, pillar: &Pillar) -> Vec<WantedCertificate> {
+    let wanted = |step: &Step| match &step.state {
+        State::Certificate(Certificate { signer, subject, usages, dns_names, addresses, days, .. }) => {
+            Some(WantedCertificate {
+                signer: signer.clone(),
+                subject: subject.clone(),
+                usages: usages.clone(),
+                dns_names: dns_names.clone(),
+                addresses: addresses.clone(),
+                days: *days,
+            })
+        }
+        State::Kubeconfig(Kubeconfig { signer, subject, days, .. }) => Some(WantedCertificate {
+            signer: signer.clone(),
+            subject: subject.clone(),
+            usages: vec![Usage::Client],
+            dns_names: Vec::new(),
+            addresses: Vec::new(),
+            days: *days,
+        }),
+        _ => None,
+    };
+    pki::keys(node, pillar).steps().iter().filter_map(wanted).collect()
+}
+
+/// Images that must be there before anything runs, pulled one after the other and kept.
+fn images(pillar: &Pillar, names: &[&str]) -> Result<Graph, FormulaError> {
+    let mut graph = Graph::default();
+    let mut before = graph.add("repositories answer", repositories::ready(pillar));
+    for name in names {
+        let pulled = graph.add(
+            format!("image {name} pulled"),
+            State::Image(Image {
+                reference: image(pillar, name)?,
+                digest: pillar.archive.images[*name].digest.clone(),
+                source: ImageSource::Registry,
+                pinned: true,
+            }),
+        );
+        graph.require(&pulled, &before);
+        before = pulled;
+    }
+    Ok(graph)
+}

@@ -1,0 +1,135 @@
+//! From one node to several, with the commands of the manual, and what an agent may and may not do.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use metalk8s_diagnostics::{Diagnosed, Printer};
+use metalk8s_types::{fleet, labels, paths};
+
+use super::{
+    Check, Options, Stage, Suite, Tally,
+    cluster::{kubectl, kubectl_json, said, wait_settled},
+    run_checks,
+};
+use crate::{
+    Lab, LabConfig, Machine, TemporaryLab,
+    install::{self, version_of_archive},
+    machine::quoted,
+    process::Output,
+    wait_until,
+};
+
+mod deploy;
+mod jobs;
+mod refusals;
+mod rights;
+
+/// Run by `metalk8s-lab suite expand`.
+pub const SUITE: Suite =
+    Suite { name: "expand", about: "machines join a cluster, and agents do what they may and no more", run };
+
+/// The machine that joins.
+const NODE: &str = "node1";
+/// How long a deployment may take.
+const DEPLOYMENT: Duration = Duration::from_secs(600);
+
+const CHECKS: &[Check] = &[
+    Check { name: "the agent of the Bootstrap node answers `salt '*' test.ping`", run: jobs::first_answers },
+    Check {
+        name: "a Node object without version or role is refused, and told all at once",
+        run: refusals::mistakes,
+    },
+    Check { name: "a machine that is not there is told as such", run: refusals::unreachable },
+    Check { name: "a key that does not fit is told with user and machine", run: refusals::wrong_key },
+    Check { name: "a clock that is 10 minutes off is refused with the reason", run: refusals::clock },
+    Check {
+        name: "a taken port is refused, and nothing is changed on the machine",
+        run: refusals::taken_port,
+    },
+    Check {
+        name: "a new Node is listed as Unknown, and salt-ssh reaches its machine",
+        run: deploy::described,
+    },
+    Check { name: "a deployment that is killed with its conductor goes on by itself", run: deploy::killed },
+    Check { name: "the node is Ready, and pods on it reach names and Services", run: deploy::works },
+    Check { name: "deploying again changes nothing", run: deploy::again },
+    Check { name: "all agents answer, in every form of output", run: jobs::all_answer },
+    Check { name: "a job goes on when its agent is killed, and is told", run: jobs::survives },
+    Check { name: "an agent reads and writes its own object, and no other", run: rights::of_an_agent },
+    Check { name: "a certificate that a node's roles do not give is denied", run: rights::of_a_request },
+    Check { name: "after a reboot the node comes back by itself", run: deploy::reboot },
+    Check { name: "nothing has tried to leave the lab", run: super::install::nothing_leaves },
+];
+
+fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
+    let config = LabConfig {
+        name: options.lab.beside("expand"),
+        machines: 2,
+        archive: Some(options.archive.clone()),
+        bootstrap: true,
+    };
+    let lab = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
+    install::bootstrap(&lab, &super::quiet()).map_err(Diagnosed::new)?;
+    wait_settled(lab.bootstrap()?)?;
+    Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
+}
+
+/// Runs a command in the container `salt-master`.
+fn in_master(stage: &Stage, command: &str) -> Result<Output> {
+    let bootstrap = stage.lab.bootstrap()?;
+    let call = format!(
+        "kubectl --kubeconfig {} exec -n kube-system -c salt-master salt-master-{} -- bash -c {}",
+        paths::ADMIN_KUBECONFIG,
+        bootstrap.name,
+        quoted(command)
+    );
+    Ok(bootstrap.run_for(&call, DEPLOYMENT)?)
+}
+
+/// Runs the deployment of a node as the manual prints it.
+fn deploy_node(stage: &Stage, node: &str) -> Result<Output> {
+    in_master(stage, &deployment(&version_of_archive(stage.lab.bootstrap()?)?, node))
+}
+
+fn deployment(version: &str, node: &str) -> String {
+    format!(
+        "salt-run state.orchestrate metalk8s.orchestrate.deploy_node saltenv=metalk8s-{version} \
+         pillar='{{\"orchestrate\": {{\"node_name\": \"{node}\"}}}}'"
+    )
+}
+
+/// The manifest of the manual for a worker.
+fn manifest(stage: &Stage, node: &str, host: &str) -> Result<String> {
+    let version = version_of_archive(stage.lab.bootstrap()?)?;
+    Ok(format!(
+        "apiVersion: v1\nkind: Node\nmetadata:\n  name: {node}\n  annotations:\n    {}: {}/salt-bootstrap\n    \
+         {}: {host}\n    {}: 'false'\n  labels:\n    {}: '{version}'\n    node-role.kubernetes.io/node: ''\n",
+        labels::SSH_KEY_PATH,
+        paths::PKI_DIR,
+        labels::SSH_HOST,
+        labels::SSH_SUDO,
+        labels::VERSION,
+    ))
+}
+
+/// Applies a manifest on the Bootstrap node, and returns what kubectl said.
+fn apply(stage: &Stage, manifest: &str) -> Result<String> {
+    let bootstrap = stage.lab.bootstrap()?;
+    bootstrap.write("/root/node.yaml", manifest.as_bytes(), 0o644)?;
+    kubectl(bootstrap, "apply -f /root/node.yaml")
+}
+
+fn node_machine(stage: &Stage) -> Result<&Machine> {
+    stage.lab.machine(NODE).context("the lab has no second machine")
+}
+
+/// A deployment that must fail, with these words in what is printed, and a summary.
+fn must_fail(stage: &Stage, node: &str, words: &[&str]) -> Result<()> {
+    let output = deploy_node(stage, node)?;
+    ensure!(output.code == 1, "a deployment that cannot be done: {}", said(&output));
+    ensure!(output.stdout.contains("Failed:     1"), "no step failed: {}", said(&output));
+    for word in words {
+        ensure!(output.stdout.contains(word), "`{word}` is not in it: {}", said(&output));
+    }
+    Ok(())
+}

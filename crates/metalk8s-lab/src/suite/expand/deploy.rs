@@ -1,0 +1,88 @@
+//! The way of a machine into the cluster.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::super::install::pod;
+use super::{
+    NODE, Stage, apply, deploy_node, deployment, in_master, kubectl, kubectl_json, manifest, node_machine,
+    said, version_of_archive, wait_until,
+};
+
+pub(super) fn described(stage: &Stage) -> Result<()> {
+    let bootstrap = stage.lab.bootstrap()?;
+    kubectl(bootstrap, &format!("delete node {NODE} --ignore-not-found"))?;
+    let told = apply(stage, &manifest(stage, NODE, &node_machine(stage)?.control.to_string())?)?;
+    ensure!(told.trim() == format!("node/{NODE} created"), "kubectl said {told}");
+    let nodes = kubectl(bootstrap, "get nodes")?;
+    let line = nodes.lines().find(|line| line.starts_with(NODE)).context("the node is not listed")?;
+    ensure!(line.contains("Unknown") && line.contains(" node "), "it is listed as {line}");
+    let output = in_master(stage, &format!("salt-ssh --roster kubernetes {NODE} test.ping"))?;
+    ensure!(output.success() && output.stdout == format!("{NODE}:\n    True\n"), "{}", said(&output));
+    let node = kubectl_json(bootstrap, &format!("get node {NODE}"))?;
+    let pinned = &node["metadata"]["annotations"][metalk8s_types::labels::SSH_HOST_KEY];
+    ensure!(pinned.as_str().is_some_and(|key| key.starts_with("SHA256:")), "the host key is {pinned}");
+    Ok(())
+}
+
+/// The deployment is begun, its conductor is killed while roles are applied, and nobody does anything about it.
+pub(super) fn killed(stage: &Stage) -> Result<()> {
+    let bootstrap = stage.lab.bootstrap()?;
+    let command = format!("{} --async", deployment(&version_of_archive(bootstrap)?, NODE));
+    let output = in_master(stage, &command)?;
+    let run = output.stdout.rsplit(' ').next().unwrap_or_default().trim().to_owned();
+    ensure!(run.len() == 20, "no run was begun: {}", said(&output));
+    let status = || kubectl_json(bootstrap, &format!("get run {run} -n metalk8s-fleet"));
+    let step_is = |step: &str, state: &str| -> Result<bool> {
+        let run = status()?;
+        let mut steps = run["status"]["steps"].as_array().into_iter().flatten();
+        Ok(steps.any(|known| known["name"] == step && known["state"] == state))
+    };
+    wait_until("the roles to be applied", Duration::from_secs(120), || match step_is("apply", "Running") {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("not yet".to_owned()),
+        Err(error) => Err(error.to_string()),
+    })?;
+    bootstrap.run_checked("pkill --signal KILL --full '^metalk8s conductor'")?;
+    wait_until("the run to end", Duration::from_secs(300), || {
+        let run = status().map_err(|error| error.to_string())?;
+        match run["status"]["phase"].as_str() {
+            Some("Succeeded") => Ok(()),
+            other => Err(format!("{other:?}: {}", run["status"]["message"])),
+        }
+    })?;
+    Ok(())
+}
+
+pub(super) fn works(stage: &Stage) -> Result<()> {
+    let bootstrap = stage.lab.bootstrap()?;
+    let node = kubectl_json(bootstrap, &format!("get node {NODE}"))?;
+    let conditions = node["status"]["conditions"].as_array().context("it has no conditions")?;
+    let is_ready =
+        conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
+    ensure!(is_ready, "it is not Ready");
+    pod::resolves_and_connects_on(bootstrap, Some(NODE))
+}
+
+pub(super) fn again(stage: &Stage) -> Result<()> {
+    let began = Instant::now();
+    let output = deploy_node(stage, NODE)?;
+    ensure!(output.success(), "{}", said(&output));
+    stage.note(format!("{:.1} s", began.elapsed().as_secs_f64()));
+    ensure!(output.stdout.contains("Summary for bootstrap_master"), "no summary: {}", said(&output));
+    ensure!(!output.stdout.contains("changed="), "something changed: {}", said(&output));
+    Ok(())
+}
+
+pub(super) fn reboot(stage: &Stage) -> Result<()> {
+    let machine = node_machine(stage)?;
+    machine.reboot()?;
+    machine.wait_booted()?;
+    wait_until("the agent to answer", Duration::from_secs(180), || {
+        let output =
+            in_master(stage, &format!("salt {NODE} test.ping")).map_err(|error| error.to_string())?;
+        if output.success() { Ok(()) } else { Err(output.stdout) }
+    })?;
+    super::super::cluster::wait_for_pods(stage.lab.bootstrap()?)
+}

@@ -1,0 +1,67 @@
+//! Jobs and their answers.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{NODE, Stage, in_master, node_machine, said, wait_until};
+
+pub(super) fn first_answers(stage: &Stage) -> Result<()> {
+    let name = &stage.lab.bootstrap()?.name;
+    wait_until("an answer", Duration::from_secs(120), || {
+        let output = in_master(stage, "salt '*' test.ping").map_err(|error| error.to_string())?;
+        if output.success() && output.stdout == format!("{name}:\n    True\n") {
+            Ok(())
+        } else {
+            Err(said(&output))
+        }
+    })?;
+    Ok(())
+}
+
+pub(super) fn all_answer(stage: &Stage) -> Result<()> {
+    let bootstrap = &stage.lab.bootstrap()?.name;
+    let check = |command: &str, expected: &[String]| -> Result<()> {
+        let output = in_master(stage, command)?;
+        ensure!(output.success(), "{command}: {}", said(&output));
+        for text in expected {
+            ensure!(output.stdout.contains(text), "{command}: `{text}` is not in {}", said(&output));
+        }
+        Ok(())
+    };
+    check("salt '*' test.ping", &[format!("{bootstrap}:\n    True\n"), format!("{NODE}:\n    True\n")])?;
+    check("salt -L node1 test.ping --out json", &[format!("{{\n    \"{NODE}\": true\n}}")])?;
+    check("salt 'node*' test.version --out txt", &[format!("{NODE}: 0.1.0")])?;
+    check("salt node1 grains.get metalk8s:control_plane_ip", &[node_machine(stage)?.control.to_string()])?;
+    check("salt-run manage.versions", &["Up to date:".into(), format!("{NODE}:\n            0.1.0")])?;
+    check("salt-run manage.up", &[format!("- {bootstrap}"), format!("- {NODE}")])?;
+    check("salt-key -L", &["Accepted Keys:".into(), NODE.into()])?;
+    check("salt '*' saltutil.sync_all saltenv=metalk8s-0.1.0", &[format!("{NODE}:\n    ----------")])?;
+    check("salt '*' state.sls metalk8s.repo saltenv=metalk8s-0.1.0", &[format!("Summary for {NODE}")])?;
+    let output = in_master(stage, "salt 'other*' test.ping")?;
+    ensure!(output.code == 2 && output.stdout.contains("No minions matched"), "{}", said(&output));
+    let output = in_master(stage, "salt node1 test.pign")?;
+    ensure!(output.code == 1 && output.stdout.contains("test.ping"), "{}", said(&output));
+    Ok(())
+}
+
+pub(super) fn survives(stage: &Stage) -> Result<()> {
+    let machine = node_machine(stage)?;
+    let output = in_master(stage, "salt node1 cmd.run 'sleep 8; date +%s > /run/told; echo done' --async")?;
+    let jid = output.stdout.rsplit(' ').next().unwrap_or_default().trim().to_owned();
+    ensure!(jid.len() == 20, "no job was begun: {}", said(&output));
+    let folder = format!("/var/lib/metalk8s/agent/jobs/{jid}");
+    wait_until("the job to begin", Duration::from_secs(30), || {
+        match machine.run(&format!("test -s {folder}/process")) {
+            Ok(output) if output.success() => Ok(()),
+            _ => Err("it has no process"),
+        }
+    })?;
+    machine.run_checked("systemctl kill --kill-whom=main --signal KILL metalk8s-agent.service")?;
+    wait_until("the result", Duration::from_secs(60), || {
+        let output = in_master(stage, &format!("salt-run jobs.lookup_jid {jid}"))
+            .map_err(|error| error.to_string())?;
+        if output.stdout.contains("done") { Ok(()) } else { Err(said(&output)) }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! What a deployment refuses, and how.
+
+use anyhow::{Result, ensure};
+use metalk8s_types::labels;
+
+use super::{NODE, Stage, apply, kubectl, manifest, must_fail, node_machine};
+
+/// A name that is nobody's.
+const NOBODY: &str = "nobody";
+
+pub(super) fn mistakes(stage: &Stage) -> Result<()> {
+    apply(
+        stage,
+        &format!(
+            "apiVersion: v1\nkind: Node\nmetadata:\n  name: {NOBODY}\n  annotations:\n    {}: many\n    {}: 'yes'\n",
+            labels::SSH_PORT,
+            labels::SSH_SUDO
+        ),
+    )?;
+    must_fail(stage, NOBODY, &[labels::VERSION, "it has no role", labels::SSH_PORT, labels::SSH_SUDO])?;
+    kubectl(stage.lab.bootstrap()?, &format!("delete node {NOBODY}"))?;
+    must_fail(stage, NOBODY, &["there is no Node `nobody`"])
+}
+
+pub(super) fn unreachable(stage: &Stage) -> Result<()> {
+    // An address of the lab's own network that no machine has.
+    let address = stage.lab.networks.control.subnet.hosts().last();
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    apply(stage, &manifest(stage, NOBODY, &address)?)?;
+    must_fail(stage, NOBODY, &["Reaching the machine", &address])?;
+    kubectl(stage.lab.bootstrap()?, &format!("delete node {NOBODY}")).map(drop)
+}
+
+pub(super) fn wrong_key(stage: &Stage) -> Result<()> {
+    let machine = node_machine(stage)?;
+    machine.run_checked("mv /root/.ssh/authorized_keys /root/.ssh/kept")?;
+    apply(stage, &manifest(stage, NODE, &machine.control.to_string())?)?;
+    let told = must_fail(stage, NODE, &["Reaching the machine", "root", &machine.control.to_string()]);
+    machine.run_checked("mv /root/.ssh/kept /root/.ssh/authorized_keys")?;
+    told
+}
+
+/// The clock of a lab's machine is the computer's; what is compared is what the machine is told, so the program
+/// that is sent is asked directly.
+pub(super) fn clock(stage: &Stage) -> Result<()> {
+    let output = super::in_master(stage, &format!("salt-ssh --roster kubernetes {NODE} test.version"))?;
+    ensure!(output.success(), "{}", super::said(&output));
+    let machine = node_machine(stage)?;
+    let folder = machine.run_checked("ls -d /var/lib/metalk8s/programs/metalk8s-*")?;
+    let settings = super::kubectl_json(
+        stage.lab.bootstrap()?,
+        &format!("get secret {} -n {}", super::fleet::SETTINGS, super::fleet::NAMESPACE),
+    )?;
+    let settings = settings["data"][super::fleet::SETTINGS_KEY].as_str().unwrap_or_default().to_owned();
+    let invitation = format!(
+        "printf '{{\"node\":\"{NODE}\",\"version\":\"x\",\"roles\":[\"node\"],\"now\":\"'$(date --utc --date '-10 minutes' \
+         +%Y-%m-%dT%H:%M:%SZ)'\",\"shared\":{{}},\"settings\":'\"$(echo {settings} | base64 -d)\"'}}' | {}/metalk8s join examine",
+        folder.trim()
+    );
+    let output = machine.run(&invitation)?;
+    ensure!(output.success(), "{}", super::said(&output));
+    ensure!(
+        output.stdout.contains("MK1212") && output.stdout.contains("600 s away"),
+        "{}",
+        super::said(&output)
+    );
+    Ok(())
+}
+
+pub(super) fn taken_port(stage: &Stage) -> Result<()> {
+    let machine = node_machine(stage)?;
+    machine.run_checked(
+        "systemd-run --quiet --unit taken --property DynamicUser=no socat TCP-LISTEN:10250,fork SYSTEM:true",
+    )?;
+    let told = must_fail(stage, NODE, &["Examining the machine", "port 10250", "socat", "MK1205"]);
+    machine.run_checked("systemctl stop taken")?;
+    told?;
+    let left = machine.run("test -e /etc/apt/sources.list.d/metalk8s-0.1.0.sources || command -v kubelet")?;
+    ensure!(!left.success(), "something was installed all the same: {}", left.stdout);
+    Ok(())
+}

@@ -1,0 +1,459 @@
+//! `metalk8s.orchestrate.deploy_node`: a machine becomes what its Node object says (EXP-17).
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use jiff::Timestamp;
+use metalk8s_diagnostics::sentence;
+use metalk8s_engine::{Hands, State, journal::RunId, state::Object};
+use metalk8s_formulas::{agent_objects, authorities};
+use metalk8s_kube::{Cluster, Fleet, fleet::NodeFacts};
+use metalk8s_ssh::{Command, Session};
+use metalk8s_types::{
+    Role, environment,
+    fleet::RunSpec,
+    labels, paths,
+    pillar::{ClusterPillar, NodeAddresses, NodeWish},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    ConductorConfig, cluster_pillar,
+    runs::{Done, Planned, Procedure},
+};
+use crate::{
+    dispatch::{Call, job},
+    join::{Accepted, Examined, Invitation, Prepared, SharedFile},
+    ssh,
+};
+
+const STEPS: &[Planned] = &[
+    ("check", "Checking the Node object"),
+    ("connect", "Reaching the machine"),
+    ("examine", "Examining the machine"),
+    ("prepare", "Installing the agent"),
+    ("accept", "Accepting the agent's key"),
+    ("agent", "Waiting for the agent"),
+    ("apply", "Applying the roles"),
+    ("ready", "Waiting until the node is ready"),
+    ("uncordon", "Opening the node for pods"),
+];
+
+/// How long an agent has for a ping.
+const PING: Duration = Duration::from_secs(5);
+/// How long a new agent has until it answers.
+const FIRST_ANSWER: Duration = Duration::from_secs(60);
+/// How long the roles of a node may take.
+const APPLY: Duration = Duration::from_secs(1200);
+/// How long the kubelet has after that.
+const READY: Duration = Duration::from_secs(300);
+
+type Failure = Vec<String>;
+
+/// The deployment of one node. What earlier steps found out is found out again where a run is resumed.
+pub(super) struct DeployNode {
+    fleet: Fleet,
+    config: ConductorConfig,
+    name: String,
+    version: String,
+    node: Option<NodeFacts>,
+    session: Option<Session>,
+    addresses: Option<NodeAddresses>,
+    /// Whether its agent answers, so that nothing has to be done over SSH.
+    is_joined: Option<bool>,
+}
+
+impl DeployNode {
+    pub(super) fn new(fleet: &Fleet, config: &ConductorConfig, spec: &RunSpec) -> Self {
+        Self {
+            fleet: fleet.clone(),
+            config: config.clone(),
+            name: spec.procedure.node.clone(),
+            version: spec.version.clone(),
+            node: None,
+            session: None,
+            addresses: None,
+            is_joined: None,
+        }
+    }
+}
+
+impl Procedure for DeployNode {
+    fn steps(&self) -> &'static [Planned] {
+        STEPS
+    }
+
+    async fn carry_out(&mut self, step: &str) -> Result<Done, Failure> {
+        match step {
+            "check" => self.check().await,
+            "connect" => self.connect().await,
+            "examine" => self.examine().await,
+            "prepare" => self.prepare().await,
+            "accept" => self.accept().await,
+            "agent" => self.agent().await,
+            "apply" => self.apply().await,
+            "ready" => self.ready().await,
+            "uncordon" => self.uncordon().await,
+            other => Err(vec![format!("there is no step `{other}`")]),
+        }
+    }
+}
+
+impl DeployNode {
+    /// The Node object, read again each time: a person may have repaired it.
+    async fn node(&mut self) -> Result<NodeFacts, Failure> {
+        if let Some(node) = &self.node {
+            return Ok(node.clone());
+        }
+        let node = self.fleet.node(&self.name).await.map_err(|error| vec![sentence(&error)])?;
+        let node =
+            node.ok_or_else(|| vec![format!("there is no Node `{}`: apply its manifest first", self.name)])?;
+        Ok(self.node.insert(node).clone())
+    }
+
+    async fn settings(&self) -> Result<ClusterPillar, Failure> {
+        let agents = self.fleet.agents().await.map_err(|error| vec![sentence(&error)])?;
+        let (configuration, archives) = (&self.config.configuration, &self.config.archives);
+        tokio::task::block_in_place(|| cluster_pillar(configuration, archives, &agents))
+            .map_err(|error| vec![sentence(&error)])
+    }
+
+    async fn check(&mut self) -> Result<Done, Failure> {
+        let node = self.node().await?;
+        let settings = self.settings().await?;
+        let mistakes = mistakes(&node, &self.version, &settings);
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let roles: Vec<_> = node.roles.iter().map(|role| role.name()).collect();
+        Ok(Done::nothing(format!("version {}, roles {}", self.version, roles.join(", "))))
+    }
+
+    async fn is_joined(&mut self) -> Result<bool, Failure> {
+        if let Some(is_joined) = self.is_joined {
+            return Ok(is_joined);
+        }
+        let agent = self.fleet.agent(&self.name).await.map_err(|error| vec![sentence(&error)])?;
+        let is_joined = match agent.and_then(|agent| agent.status) {
+            Some(_) => job(&self.fleet, &self.name, &ping()).await.is_ok(),
+            None => false,
+        };
+        Ok(*self.is_joined.insert(is_joined))
+    }
+
+    async fn connect(&mut self) -> Result<Done, Failure> {
+        if self.is_joined().await? {
+            return Ok(Done::nothing("its agent answers"));
+        }
+        let session = self.session().await?;
+        Ok(Done::nothing(format!("logged in as {}", session.endpoint())))
+    }
+
+    async fn session(&mut self) -> Result<&Session, Failure> {
+        if self.session.is_none() {
+            let node = self.node().await?;
+            self.session = Some(ssh::connect(&self.fleet, &node).await.map_err(|error| told(&error))?);
+        }
+        Ok(self.session.as_ref().expect("it was made above"))
+    }
+
+    /// Brings the program of the version to the machine, and calls it there with `input`.
+    async fn call<T: DeserializeOwned>(
+        &mut self,
+        verb: &str,
+        input: &impl Serialize,
+        patience: Duration,
+    ) -> Result<T, Failure> {
+        let (name, version, archives) =
+            (self.name.clone(), self.version.clone(), self.config.archives.clone());
+        let session = self.session().await?;
+        let program = ssh::bring_program(session, &archives, &version).await.map_err(|error| told(&error))?;
+        let input = serde_json::to_vec(input).map_err(|error| vec![error.to_string()])?;
+        let command = Command::new(program, patience).args(["join", verb]).stdin(input);
+        let called = format!("metalk8s join {verb}");
+        ssh::answer_of(session, &name, &command, &called).await.map_err(|error| told(&error))
+    }
+
+    async fn invitation(&mut self) -> Result<Invitation, Failure> {
+        let node = self.node().await?;
+        let shared = if node.roles.contains(&Role::Master) {
+            tokio::task::block_in_place(shared_files)?
+        } else {
+            BTreeMap::new()
+        };
+        Ok(Invitation {
+            node: self.name.clone(),
+            version: self.version.clone(),
+            roles: node.roles,
+            settings: self.settings().await?,
+            now: Timestamp::now(),
+            shared,
+        })
+    }
+
+    async fn examine(&mut self) -> Result<Done, Failure> {
+        if self.is_joined().await? {
+            return Ok(Done::nothing("its agent answers"));
+        }
+        let invitation = Invitation { shared: BTreeMap::new(), ..self.invitation().await? };
+        let examined: Examined = self.call("examine", &invitation, Duration::from_secs(60)).await?;
+        let (errors, warnings) = findings(&examined.findings);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        self.addresses = examined.addresses;
+        Ok(Done {
+            comment: format!("nothing speaks against it, {} warnings", warnings.len()),
+            changes: warnings,
+        })
+    }
+
+    async fn prepare(&mut self) -> Result<Done, Failure> {
+        if self.is_joined().await? {
+            return Ok(Done::nothing("its agent answers"));
+        }
+        let prepared = self.prepared().await?;
+        let comment = format!("{} of {} states changed", prepared.changed, prepared.states);
+        Ok(if prepared.changed == 0 {
+            Done::nothing(comment)
+        } else {
+            Done::change(comment, "packages of a node")
+        })
+    }
+
+    async fn prepared(&mut self) -> Result<Prepared, Failure> {
+        let invitation = self.invitation().await?;
+        self.call("prepare", &invitation, Duration::from_secs(600)).await
+    }
+
+    async fn accept(&mut self) -> Result<Done, Failure> {
+        let node = self.node().await?;
+        if self.is_joined().await? {
+            let agent = self.fleet.agent(&self.name).await.map_err(|error| vec![sentence(&error)])?;
+            let agent = agent.ok_or_else(|| vec![format!("`{}` has left the fleet", self.name)])?;
+            let wish = NodeWish { version: self.version.clone(), roles: node.roles, ..agent.spec.wish() };
+            let changes = self.join_fleet(&wish).await?;
+            return Ok(Done { comment: "its key was accepted before".into(), changes });
+        }
+        if self.addresses.is_none() {
+            let invitation = Invitation { shared: BTreeMap::new(), ..self.invitation().await? };
+            let examined: Examined = self.call("examine", &invitation, Duration::from_secs(60)).await?;
+            self.addresses = examined.addresses;
+        }
+        let addresses = self
+            .addresses
+            .ok_or_else(|| vec![format!("`{}` has no single address in each plane any more", self.name)])?;
+        let wish =
+            NodeWish { version: self.version.clone(), roles: node.roles, addresses, initial_cluster: None };
+        let mut changes = self.join_fleet(&wish).await?;
+        let prepared = self.prepared().await?;
+        let settings = self.settings().await?;
+        let kubernetes = &authorities()[0];
+        let certificate_pem = self.signed(&kubernetes.signer, &prepared.request_pem).await?;
+        let server = settings.masters.values().next().copied();
+        let server = server.ok_or_else(|| vec!["no master is known".to_owned()])?;
+        let accepted = Accepted {
+            node: self.name.clone(),
+            server: format!("https://{}", std::net::SocketAddr::new(server, 6443)),
+            ca_pem: settings.authorities.get(kubernetes.common_name).cloned().unwrap_or_default(),
+            certificate_pem,
+        };
+        let _: Value = self.call("finish", &accepted, Duration::from_secs(60)).await?;
+        changes.push(format!("key of `{}` accepted", self.name));
+        Ok(Done { comment: "its key is accepted".into(), changes })
+    }
+
+    /// Makes the node one of the fleet, with what it shall be.
+    async fn join_fleet(&self, wish: &NodeWish) -> Result<Vec<String>, Failure> {
+        let cluster = Cluster::lazy(&self.config.kubeconfig);
+        let mut changes = Vec::new();
+        for manifest in agent_objects(&self.name, wish) {
+            let state = State::Object(Object { manifest, manager: "metalk8s-fleet".to_owned(), force: true });
+            let failed = |error: metalk8s_engine::StateError| vec![sentence(&error)];
+            if let Some(change) = cluster.check(&state).await.map_err(failed)? {
+                changes.push(cluster.apply(&state, &change).await.map_err(failed)?.summary);
+            }
+        }
+        Ok(changes)
+    }
+
+    /// The certificate for the agent's first request, through the API like all others.
+    async fn signed(&self, signer: &str, request_pem: &str) -> Result<String, Failure> {
+        let name = format!("metalk8s-{}-{}", self.name, RunId::at(Timestamp::now()));
+        let asked =
+            self.fleet.request_certificate(&name, signer, request_pem, &["digital signature", "client auth"]);
+        asked.await.map_err(|error| vec![sentence(&error)])?;
+        let end = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < end {
+            let agent = self.fleet.agent(&self.name).await.map_err(|error| vec![sentence(&error)])?;
+            if let Some(certificate) = agent.and_then(|mut agent| agent.spec.certificates.remove(&name)) {
+                return Ok(certificate);
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Err(vec![format!("the request `{name}` was not signed; `kubectl describe csr {name}` tells why")])
+    }
+
+    async fn agent(&mut self) -> Result<Done, Failure> {
+        let end = Instant::now() + FIRST_ANSWER;
+        loop {
+            match job(&self.fleet, &self.name, &ping()).await {
+                Ok(_) => break,
+                Err(error) if Instant::now() > end => return Err(told(&error)),
+                Err(_) => sleep(Duration::from_millis(200)).await,
+            }
+        }
+        // The new node may be a master, or a member of etcd: all must know it from now on.
+        let settings = self.settings().await?;
+        let known = self.fleet.settings().await.map_err(|error| vec![sentence(&error)])?;
+        if known.as_ref() == Some(&settings) {
+            return Ok(Done::nothing("its agent answers"));
+        }
+        self.fleet.write_settings(&settings).await.map_err(|error| vec![sentence(&error)])?;
+        Ok(Done::change("its agent answers", "settings of the cluster"))
+    }
+
+    async fn apply(&mut self) -> Result<Done, Failure> {
+        let words = [format!("saltenv={}", environment(&self.version))];
+        let call = Call::new("state.highstate", words, APPLY);
+        let (retcode, returned) = job(&self.fleet, &self.name, &call).await.map_err(|error| told(&error))?;
+        let (changes, failures, states) = summary(&returned);
+        if retcode != 0 || !failures.is_empty() {
+            return Err(failures);
+        }
+        Ok(Done { comment: format!("{} of {states} states changed", changes.len()), changes })
+    }
+
+    async fn ready(&mut self) -> Result<Done, Failure> {
+        let began = Instant::now();
+        loop {
+            let node = self.fleet.node(&self.name).await;
+            match node {
+                Ok(Some(node)) if node.is_ready => {
+                    return Ok(Done::nothing(format!("kubelet {}", node.kubelet_version)));
+                }
+                _ if began.elapsed() > READY => {
+                    return Err(vec![format!(
+                        "Node `{}` was not Ready within {} s; `kubectl describe node {}` tells why",
+                        self.name,
+                        READY.as_secs(),
+                        self.name
+                    )]);
+                }
+                _ => sleep(Duration::from_millis(250)).await,
+            }
+        }
+    }
+
+    async fn uncordon(&mut self) -> Result<Done, Failure> {
+        let changed = self.fleet.cordon(&self.name, false).await.map_err(|error| vec![sentence(&error)])?;
+        Ok(if changed { Done::change("pods may come", "uncordoned") } else { Done::nothing("pods may come") })
+    }
+}
+
+fn ping() -> Call {
+    Call { begin_within: PING, ..Call::new("test.ping", [""; 0], PING) }
+}
+
+/// An error with its causes, a line each.
+fn told(error: &dyn std::error::Error) -> Failure {
+    let mut lines = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        lines.push(cause.to_string());
+        next = cause.source();
+    }
+    lines
+}
+
+/// All that is wrong with a Node object. Pure.
+fn mistakes(node: &NodeFacts, version: &str, settings: &ClusterPillar) -> Failure {
+    let mut mistakes = Vec::new();
+    match &node.version {
+        None => mistakes.push(format!("the label `{}` is missing", labels::VERSION)),
+        Some(label) if label != version => mistakes.push(format!(
+            "the label `{}` is `{label}`, and version {version} was asked to be deployed",
+            labels::VERSION
+        )),
+        Some(_) => {}
+    }
+    if let Err(error) = settings.version(version) {
+        mistakes.push(error.to_string());
+    }
+    if node.roles.is_empty() {
+        mistakes
+            .push(format!("it has no role: a label such as `{}` says what a node is for", Role::Node.key()));
+    }
+    if node.roles.contains(&Role::Bootstrap) && node.name != settings.ca_node {
+        mistakes.push(format!("only one node has the role bootstrap, and that is `{}`", settings.ca_node));
+    }
+    if node.name != settings.ca_node
+        && let Err(error) = ssh::endpoint(node)
+    {
+        mistakes.push(error.to_string());
+    }
+    mistakes
+}
+
+/// Errors and warnings of an examination, a line each.
+fn findings(found: &Value) -> (Vec<String>, Vec<String>) {
+    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    for finding in found.as_array().into_iter().flatten() {
+        let text = |key: &str| finding[key].as_str().unwrap_or_default();
+        let line = format!("{} ({})", text("message"), text("code"));
+        match text("severity") {
+            "error" => errors.push(format!("{line}; {}", text("hint"))),
+            _ => warnings.push(line),
+        }
+    }
+    (errors, warnings)
+}
+
+/// What changed and what failed of the return of a state function, and how many states there were.
+fn summary(returned: &Value) -> (Vec<String>, Vec<String>, usize) {
+    let states: Vec<&Value> = returned.as_object().into_iter().flat_map(|map| map.values()).collect();
+    let line = |state: &&Value| {
+        let text = |key: &str| state[key].as_str().unwrap_or_default();
+        format!("{}: {}", text("__id__"), text("comment").lines().next().unwrap_or_default())
+    };
+    let changed = |state: &&&Value| {
+        state["result"] != Value::Bool(false)
+            && state["changes"].as_object().is_some_and(|map| !map.is_empty())
+    };
+    let changes = states.iter().filter(changed).map(line).collect();
+    let failures = states.iter().filter(|state| state["result"] == Value::Bool(false)).map(line).collect();
+    (changes, failures, states.len())
+}
+
+/// What all masters have in common: what one has signed or encrypted, all must be able to read.
+fn shared_files() -> Result<BTreeMap<PathBuf, SharedFile>, Failure> {
+    let files = [
+        (format!("{}/sa.key", paths::KUBERNETES_PKI), 0o600),
+        (format!("{}/sa.pub", paths::KUBERNETES_PKI), 0o644),
+        ("/etc/metalk8s/crypt/apiserver.key".to_owned(), 0o600),
+    ];
+    files
+        .into_iter()
+        .map(|(path, mode)| {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| vec![format!("could not read `{path}`: {error}")])?;
+            Ok((PathBuf::from(path), SharedFile { text, mode }))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_and_changed_states_are_told_apart() {
+        let returned = serde_json::json!({
+            "a": {"__id__": "a", "result": true, "comment": "done", "changes": {"x": 1}},
+            "b": {"__id__": "b", "result": false, "comment": "no\nbecause", "changes": {}},
+            "c": {"__id__": "c", "result": true, "comment": "", "changes": {}},
+        });
+        assert_eq!(summary(&returned), (vec!["a: done".to_owned()], vec!["b: no".to_owned()], 3));
+    }
+}

@@ -1,0 +1,241 @@
+//! Carries out runs: each step is recorded as begun before it is, and as ended before the next one begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use metalk8s_diagnostics::sentence;
+use metalk8s_kube::{Fleet, fleet::Seen};
+use metalk8s_types::fleet::{ProcedureName, Run, RunPhase, RunStatus, RunStep, StepState};
+use tokio::task::JoinSet;
+
+use super::{ConductorConfig, deploy_node};
+
+/// How many lines of changes and errors are kept of a step, and how long each may be.
+const LINES: usize = 40;
+const LINE: usize = 400;
+
+/// One stage of a procedure: its name in records, and what it does.
+pub(super) type Planned = (&'static str, &'static str);
+
+/// What a step did.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// In a line.
+    pub(super) comment: String,
+    /// A line each.
+    pub(super) changes: Vec<String>,
+}
+
+impl Done {
+    /// Nothing was to be done, because of this.
+    pub(super) fn nothing(comment: impl Into<String>) -> Self {
+        Self { comment: comment.into(), changes: Vec::new() }
+    }
+
+    /// This was done.
+    pub(super) fn change(comment: impl Into<String>, change: impl Into<String>) -> Self {
+        Self { comment: comment.into(), changes: vec![change.into()] }
+    }
+}
+
+/// A procedure that is being carried out.
+pub(super) trait Procedure {
+    /// Its steps, decided up front.
+    fn steps(&self) -> &'static [Planned];
+
+    /// Does one step. It may have been begun before.
+    fn carry_out(&mut self, step: &str) -> impl Future<Output = Result<Done, Vec<String>>> + Send;
+}
+
+/// Carries out every run that is asked for, those of different nodes side by side.
+pub(super) async fn carry_out(fleet: &Fleet, config: &ConductorConfig) {
+    let mut events = fleet.follow_runs(None);
+    let mut known: BTreeMap<String, Run> = BTreeMap::new();
+    let mut at_work: BTreeMap<String, String> = BTreeMap::new();
+    let mut tasks: JoinSet<String> = JoinSet::new();
+    let mut is_complete = false;
+    loop {
+        tokio::select! {
+            seen = events.recv() => match seen {
+                Some(Seen::There(run)) => {
+                    let name = run.metadata.name.clone().unwrap_or_default();
+                    known.insert(name, *run);
+                }
+                Some(Seen::Gone(name)) => drop(known.remove(&name)),
+                Some(Seen::Complete) => is_complete = true,
+                Some(Seen::Blind(why)) => tracing::warn!(error = why, "runs cannot be seen, trying again"),
+                None => return,
+            },
+            Some(ended) = tasks.join_next() => {
+                if let Ok(name) = ended {
+                    at_work.retain(|_, run| *run != name);
+                }
+            }
+        }
+        // Until all are known, an older run of the same node may be missing.
+        if !is_complete {
+            continue;
+        }
+        for (name, run) in next(&known, &at_work) {
+            at_work.insert(run.spec.procedure.node.clone(), name.clone());
+            let (fleet, config) = (fleet.clone(), config.clone());
+            tasks.spawn(async move {
+                one(&fleet, &config, &name, run).await;
+                name
+            });
+        }
+    }
+}
+
+/// Runs that may begin now: the oldest of each node at which nobody is at work. Pure.
+fn next(known: &BTreeMap<String, Run>, at_work: &BTreeMap<String, String>) -> Vec<(String, Run)> {
+    let mut busy: BTreeSet<&str> = at_work.keys().map(String::as_str).collect();
+    let mut chosen = Vec::new();
+    for (name, run) in known {
+        let is_over = run.status.as_ref().is_some_and(|status| status.phase.is_final());
+        if !is_over && busy.insert(&run.spec.procedure.node) {
+            chosen.push((name.clone(), run.clone()));
+        }
+    }
+    chosen
+}
+
+async fn one(fleet: &Fleet, config: &ConductorConfig, name: &str, run: Run) {
+    let span = tracing::info_span!("run", run = name, node = run.spec.procedure.node);
+    tracing::Instrument::instrument(
+        async {
+            let ended = match run.spec.procedure.name {
+                ProcedureName::DeployNode => {
+                    let procedure = deploy_node::DeployNode::new(fleet, config, &run.spec);
+                    conduct(fleet, name, run, procedure).await
+                }
+            };
+            if let Err(error) = ended {
+                // The API does not answer: the run is taken up again when it is seen again.
+                tracing::warn!(error, "a run could not be recorded, it waits");
+            }
+        },
+        span,
+    )
+    .await;
+}
+
+async fn conduct(fleet: &Fleet, name: &str, run: Run, mut procedure: impl Procedure) -> Result<(), String> {
+    let mut status = run.status.unwrap_or_default();
+    status.phase = RunPhase::Running;
+    status.started.get_or_insert_with(Timestamp::now);
+    for (step, title) in procedure.steps() {
+        if status.steps.iter().any(|known| known.name == *step && known.state == StepState::Done) {
+            continue;
+        }
+        if is_cancelled(fleet, name).await? {
+            status.phase = RunPhase::Cancelled;
+            status.message = Some(format!("cancelled before: {title}"));
+            return end(fleet, name, status).await;
+        }
+        status.steps.retain(|known| known.name != *step);
+        status.message = Some((*title).to_owned());
+        status.steps.push(RunStep {
+            name: (*step).to_owned(),
+            title: (*title).to_owned(),
+            state: StepState::Running,
+            started: Timestamp::now(),
+            finished: None,
+            comment: String::new(),
+            changes: Vec::new(),
+            error: Vec::new(),
+        });
+        record(fleet, name, &status).await?;
+        tracing::info!(step, "{title}");
+        let done = procedure.carry_out(step).await;
+        let last = status.steps.last_mut().expect("it was pushed above");
+        last.finished = Some(Timestamp::now());
+        match done {
+            Ok(done) => {
+                last.state = StepState::Done;
+                last.comment = done.comment;
+                last.changes = bounded(done.changes);
+                record(fleet, name, &status).await?;
+            }
+            Err(error) => {
+                last.state = StepState::Failed;
+                last.comment = error.first().cloned().unwrap_or_default();
+                last.error = bounded(error);
+                status.phase = RunPhase::Failed;
+                status.message = Some(format!("{title}: {}", last.comment));
+                tracing::error!(step, error = last.comment, "a step failed");
+                return end(fleet, name, status).await;
+            }
+        }
+    }
+    status.phase = RunPhase::Succeeded;
+    status.message = None;
+    end(fleet, name, status).await
+}
+
+async fn end(fleet: &Fleet, name: &str, mut status: RunStatus) -> Result<(), String> {
+    status.finished = Some(Timestamp::now());
+    record(fleet, name, &status).await
+}
+
+/// Records how far a run is; an API server that is just being restarted is waited for.
+async fn record(fleet: &Fleet, name: &str, status: &RunStatus) -> Result<(), String> {
+    let mut attempts = 0;
+    loop {
+        match fleet.record_run(name, status).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_retryable() && attempts < 60 => {
+                attempts += 1;
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(sentence(&error)),
+        }
+    }
+}
+
+async fn is_cancelled(fleet: &Fleet, name: &str) -> Result<bool, String> {
+    match fleet.run(name).await {
+        Ok(run) => Ok(run.is_none_or(|run| run.spec.cancelled)),
+        Err(error) if error.is_retryable() => Ok(false),
+        Err(error) => Err(sentence(&error)),
+    }
+}
+
+fn bounded(lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(LINES);
+    let mut kept: Vec<String> =
+        lines.into_iter().take(LINES).map(|line| line.chars().take(LINE).collect()).collect();
+    if more > 0 {
+        kept.push(format!("and {more} more"));
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use metalk8s_types::fleet::{Procedure, RunSpec};
+
+    use super::*;
+
+    fn run(node: &str, phase: RunPhase) -> Run {
+        let procedure =
+            Procedure { name: ProcedureName::DeployNode, node: node.into(), skip_draining: false };
+        let mut run = Run::new("", RunSpec { procedure, version: "1".into(), cancelled: false });
+        run.status = Some(RunStatus { phase, ..RunStatus::default() });
+        run
+    }
+
+    #[test]
+    fn the_oldest_run_of_each_node_is_next_and_a_busy_node_waits() {
+        let known = BTreeMap::from([
+            ("1".to_owned(), run("a", RunPhase::Failed)),
+            ("2".to_owned(), run("a", RunPhase::Running)),
+            ("3".to_owned(), run("a", RunPhase::Pending)),
+            ("4".to_owned(), run("b", RunPhase::Pending)),
+            ("5".to_owned(), run("c", RunPhase::Pending)),
+        ]);
+        let at_work = BTreeMap::from([("c".to_owned(), "0".to_owned())]);
+        let names: Vec<String> = next(&known, &at_work).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["2", "4"]);
+    }
+}

@@ -1,0 +1,186 @@
+//! Signs what nodes ask for, if their roles give it to them, with the authorities of this machine.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+};
+
+use jiff::Timestamp;
+use metalk8s_diagnostics::sentence;
+use metalk8s_engine::state::{Signer, Usage};
+use metalk8s_formulas::{AuthorityFiles, WantedCertificate, authorities, certificates};
+use metalk8s_kube::{
+    Fleet,
+    fleet::{PendingRequest, RequestOutcome, Seen},
+};
+use metalk8s_pki::{AuthorityMaterial, Request, RequestedCertificate, sign_request};
+use metalk8s_types::{
+    fleet::{AgentSpec, CONDUCTOR, agent_user, node_of_agent},
+    pillar::ClusterPillar,
+};
+
+use super::{ConductorConfig, cluster_pillar};
+
+/// How many signed certificates a node finds in its agent's object: the newest.
+const HANDED_OUT: usize = 24;
+
+/// Decides about every request for one of our signers.
+pub(super) async fn sign(fleet: &Fleet, config: &ConductorConfig) {
+    let mut requests = fleet.follow_requests();
+    // Those that could not be decided about, because the API did not answer in between.
+    let mut open: HashMap<String, PendingRequest> = HashMap::new();
+    // Those that were: what is seen of them later may be older than the decision.
+    let mut decided: HashSet<String> = HashSet::new();
+    loop {
+        let seen = match requests.recv().await {
+            Some(seen) => seen,
+            None => return,
+        };
+        match seen {
+            Seen::There(object) => {
+                let pending = PendingRequest::of(&object);
+                let is_ours = |pending: &PendingRequest| {
+                    authority(&pending.signer).is_some() && !decided.contains(&pending.name)
+                };
+                if let Some(pending) = pending.filter(is_ours) {
+                    open.insert(pending.name.clone(), pending);
+                }
+            }
+            Seen::Gone(name) => {
+                open.remove(&name);
+                decided.remove(&name);
+            }
+            Seen::Complete => {}
+            Seen::Blind(why) => tracing::warn!(error = why, "requests for certificates cannot be seen"),
+        }
+        let names: Vec<String> = open.keys().cloned().collect();
+        for name in names {
+            match answer(fleet, config, &open[&name]).await {
+                Ok(()) => {
+                    open.remove(&name);
+                    decided.insert(name);
+                }
+                Err(error) => {
+                    tracing::warn!(request = name, error, "a request for a certificate waits");
+                }
+            }
+        }
+    }
+}
+
+async fn answer(fleet: &Fleet, config: &ConductorConfig, request: &PendingRequest) -> Result<(), String> {
+    let told = |error: metalk8s_kube::fleet::FleetError| sentence(&error);
+    let requested = RequestedCertificate::parse(&request.request_pem);
+    let node = match node_of_agent(&request.user) {
+        Some(node) => Some(node.to_owned()),
+        // The conductor asks for an agent that has no certificate yet.
+        None if request.user == CONDUCTOR => requested
+            .as_ref()
+            .ok()
+            .and_then(|requested| node_of_agent(requested.common_name()))
+            .map(str::to_owned),
+        None => None,
+    };
+    let agent = match &node {
+        Some(node) => fleet.agent(node).await.map_err(told)?,
+        None => None,
+    };
+    let agents = fleet.agents().await.map_err(told)?;
+    let cluster =
+        tokio::task::block_in_place(|| cluster_pillar(&config.configuration, &config.archives, &agents));
+    let cluster = cluster.map_err(|error| sentence(&error))?;
+    let judged = match (requested, node.as_deref().zip(agent.as_ref())) {
+        (Err(error), _) => Err(sentence(&error)),
+        (Ok(_), None) => Err(format!("`{}` is the agent of no node of the fleet", request.user)),
+        (Ok(requested), Some((node, agent))) => {
+            judge(request, &requested, node, &agent.spec, &cluster).map(|wanted| (requested, wanted))
+        }
+    };
+    let outcome = match judged {
+        Ok((requested, wanted)) => {
+            let certificate = tokio::task::block_in_place(|| signed(&request.signer, &requested, &wanted))?;
+            RequestOutcome::Signed(certificate)
+        }
+        Err(why) => RequestOutcome::Denied(why),
+    };
+    fleet.decide_request(request, &outcome).await.map_err(told)?;
+    match outcome {
+        RequestOutcome::Denied(why) => {
+            tracing::warn!(request = request.name, user = request.user, why, "a certificate was denied");
+        }
+        RequestOutcome::Signed(certificate) => {
+            let wanted = agent.as_ref().map(|agent| hand_out(&agent.spec, &request.name, certificate));
+            if let Some((node, certificates)) = node.as_deref().zip(wanted) {
+                fleet.give_certificates(node, &certificates).await.map_err(told)?;
+            }
+            tracing::info!(request = request.name, user = request.user, "a certificate was signed");
+        }
+    }
+    Ok(())
+}
+
+/// The request as the node's roles give it, or why they do not. Pure.
+fn judge(
+    request: &PendingRequest,
+    requested: &RequestedCertificate,
+    node: &str,
+    spec: &AgentSpec,
+    cluster: &ClusterPillar,
+) -> Result<Request, String> {
+    let pillar = cluster.of_node(&spec.wish(), "").map_err(|error| error.to_string())?;
+    let signer = Signer::Api(request.signer.clone());
+    let wanted: Vec<Request> = certificates(node, &pillar)
+        .into_iter()
+        .filter(|wanted| wanted.signer == signer)
+        .map(as_request)
+        .filter(|wanted| request.user != CONDUCTOR || wanted.common_name == agent_user(node))
+        .collect();
+    wanted.into_iter().find(|wanted| requested.asks_for(wanted)).ok_or_else(|| {
+        format!(
+            "the roles of `{node}` give it no certificate {} by `{}`",
+            requested.summary(),
+            request.signer
+        )
+    })
+}
+
+fn as_request(wanted: WantedCertificate) -> Request {
+    let usage = |usage| match usage {
+        Usage::Server => metalk8s_pki::Usage::Server,
+        Usage::Client => metalk8s_pki::Usage::Client,
+    };
+    Request {
+        common_name: wanted.subject.common_name,
+        organizations: wanted.subject.organizations,
+        usages: wanted.usages.into_iter().map(usage).collect(),
+        dns_names: wanted.dns_names,
+        addresses: wanted.addresses,
+        days: wanted.days,
+    }
+}
+
+fn authority(signer: &str) -> Option<AuthorityFiles> {
+    authorities().into_iter().find(|authority| authority.signer == signer)
+}
+
+fn signed(signer: &str, requested: &RequestedCertificate, wanted: &Request) -> Result<String, String> {
+    let files = authority(signer).ok_or_else(|| format!("nobody signs for `{signer}`"))?;
+    let read = |path: &std::path::Path| {
+        fs::read_to_string(path).map_err(|error| format!("could not read `{}`: {error}", path.display()))
+    };
+    let material =
+        AuthorityMaterial { certificate_pem: read(&files.certificate)?, key_pem: read(&files.key)? };
+    sign_request(&material, requested, wanted, Timestamp::now()).map_err(|error| sentence(&error))
+}
+
+/// What changes in the certificates of an agent's object: this one comes, and the oldest go.
+fn hand_out(spec: &AgentSpec, name: &str, certificate: String) -> BTreeMap<String, Option<String>> {
+    let mut changes = BTreeMap::from([(name.to_owned(), Some(certificate))]);
+    let kept = HANDED_OUT - 1;
+    let surplus = spec.certificates.len().saturating_sub(kept);
+    // Names end with the moment of the request.
+    let mut old: Vec<&String> = spec.certificates.keys().collect();
+    old.sort_by_key(|name| name.rsplit('-').next().map(str::to_owned));
+    changes.extend(old.into_iter().take(surplus).map(|name| (name.clone(), None)));
+    changes
+}

@@ -1,0 +1,229 @@
+//! Jobs for nodes: given to their agents, and what comes back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use metalk8s_engine::journal::RunId;
+use metalk8s_kube::{
+    Fleet,
+    fleet::{FleetError, Follow, Seen},
+};
+use metalk8s_types::fleet::{Agent, Job, JobState, JobStatus};
+use tokio::time::{Instant, timeout_at};
+
+/// How many agents are given a job at the same time.
+const AT_ONCE: usize = 32;
+
+/// A call of a function, before it has a name.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Such as `state.apply`.
+    pub function: String,
+    /// The words after it.
+    pub arguments: Vec<String>,
+    /// Whether it must not be begun twice.
+    pub once: bool,
+    /// How long an agent has to begin it.
+    pub begin_within: Duration,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// A job that was given to nodes, while its answers come.
+pub struct Dispatched {
+    /// Its name.
+    pub id: String,
+    /// Nodes that have not answered yet.
+    pub waiting: BTreeSet<String>,
+    /// Nodes that have begun it.
+    pub running: BTreeSet<String>,
+    /// Nodes that could not be given the job, and why.
+    pub refused: BTreeMap<String, FleetError>,
+    answers: Follow<Agent>,
+}
+
+impl Call {
+    /// A call that is begun within half a minute or not at all.
+    pub fn new<S: Into<String>>(
+        function: impl Into<String>,
+        arguments: impl IntoIterator<Item = S>,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            function: function.into(),
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            once: false,
+            begin_within: Duration::from_secs(30),
+            timeout,
+        }
+    }
+}
+
+/// Gives a job to these nodes.
+pub async fn dispatch(fleet: &Fleet, nodes: &BTreeSet<String>, call: &Call) -> Dispatched {
+    let now = Timestamp::now();
+    let id = RunId::at(now).to_string();
+    let job = Job {
+        function: call.function.clone(),
+        arguments: call.arguments.clone(),
+        once: call.once,
+        expires: now + SignedDuration::try_from(call.begin_within).unwrap_or(SignedDuration::from_mins(1)),
+        timeout_seconds: u32::try_from(call.timeout.as_secs()).unwrap_or(u32::MAX),
+        cancelled: false,
+    };
+    let one = nodes.iter().next().filter(|_| nodes.len() == 1).map(String::as_str);
+    let answers = fleet.follow_agents(one);
+    let given = stream::iter(nodes.iter().cloned())
+        .map(async |node: String| {
+            let jobs = BTreeMap::from([(id.clone(), Some(job.clone()))]);
+            let given = give(fleet, &node, jobs, now).await;
+            (node, given)
+        })
+        .buffer_unordered(AT_ONCE);
+    let given: Vec<(String, Result<(), FleetError>)> = given.collect().await;
+    let mut dispatched = Dispatched {
+        id,
+        waiting: BTreeSet::new(),
+        running: BTreeSet::new(),
+        refused: BTreeMap::new(),
+        answers,
+    };
+    for (node, given) in given {
+        match given {
+            Ok(()) => drop(dispatched.waiting.insert(node)),
+            Err(error) => drop(dispatched.refused.insert(node, error)),
+        }
+    }
+    dispatched
+}
+
+/// Gives the job, and takes away those that are over.
+async fn give(
+    fleet: &Fleet,
+    node: &str,
+    jobs: BTreeMap<String, Option<Job>>,
+    now: Timestamp,
+) -> Result<(), FleetError> {
+    let agent = fleet.give_jobs(node, &jobs).await?;
+    let known = agent.status.unwrap_or_default().jobs;
+    let is_over = |name: &String, job: &Job| {
+        let is_done = known.get(name).is_some_and(|status| status.state.is_final());
+        // Whoever waits for the answer of a job finds it in what the agent tells.
+        (is_done && job.expires < now) || now.duration_since(job.expires) > SignedDuration::from_hours(1)
+    };
+    let old: BTreeMap<String, Option<Job>> = agent
+        .spec
+        .jobs
+        .iter()
+        .filter(|(name, job)| is_over(name, job))
+        .map(|(name, _)| (name.clone(), None))
+        .collect();
+    if !old.is_empty() {
+        fleet.give_jobs(node, &old).await?;
+    }
+    Ok(())
+}
+
+impl Dispatched {
+    /// The next answer that comes before `end`; `None` when there are none left, or it is too late.
+    pub async fn next(&mut self, end: Instant) -> Option<(String, JobStatus)> {
+        while !self.waiting.is_empty() {
+            match timeout_at(end, self.answers.recv()).await {
+                Ok(Some(Seen::There(agent))) => {
+                    let node = agent.metadata.name.clone().unwrap_or_default();
+                    let mut jobs = agent.status.map(|status| status.jobs).unwrap_or_default();
+                    if self.waiting.contains(&node)
+                        && let Some(status) = jobs.remove(&self.id)
+                    {
+                        if status.state.is_final() {
+                            self.waiting.remove(&node);
+                            return Some((node, status));
+                        }
+                        self.running.insert(node);
+                    }
+                }
+                Ok(Some(Seen::Gone(_) | Seen::Complete)) => {}
+                Ok(Some(Seen::Blind(why))) => {
+                    tracing::warn!(error = why, "answers cannot be seen, trying again")
+                }
+                Ok(None) | Err(_) => return None,
+            }
+        }
+        None
+    }
+}
+
+/// Why a job on one node brought no result.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// It could not be given to it.
+    #[error("could not give `{function}` to `{node}`")]
+    Give {
+        /// The node.
+        node: String,
+        /// The function.
+        function: String,
+        /// Why.
+        #[source]
+        source: FleetError,
+    },
+    /// Nobody answered.
+    #[error("the agent of `{node}` did not answer `{function}` (job {job}) within {seconds} s")]
+    NoAnswer {
+        /// The node.
+        node: String,
+        /// The function.
+        function: String,
+        /// The job.
+        job: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// It was not carried out, or not to its end.
+    #[error("`{function}` on `{node}` (job {job}): {why}")]
+    Failed {
+        /// The node.
+        node: String,
+        /// The function.
+        function: String,
+        /// The job.
+        job: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Has one node carry out a call, and waits for what it returns: the status, and the result.
+///
+/// # Errors
+/// When there is no result. That states failed is none: the status tells.
+pub async fn job(fleet: &Fleet, node: &str, call: &Call) -> Result<(u8, serde_json::Value), JobError> {
+    let (name, function) = (node.to_owned(), call.function.clone());
+    let mut dispatched = dispatch(fleet, &BTreeSet::from([name.clone()]), call).await;
+    if let Some(source) = dispatched.refused.remove(node) {
+        return Err(JobError::Give { node: name, function, source });
+    }
+    let patience = call.begin_within + call.timeout + Duration::from_secs(10);
+    let job = dispatched.id.clone();
+    let Some((_, status)) = dispatched.next(Instant::now() + patience).await else {
+        return Err(JobError::NoAnswer { node: name, function, job, seconds: patience.as_secs() });
+    };
+    let failed = |why: String| JobError::Failed {
+        node: name.clone(),
+        function: function.clone(),
+        job: job.clone(),
+        why,
+    };
+    match (status.state, status.result, status.error) {
+        (JobState::Done, Some(result), _) => {
+            let result = serde_json::from_str(&result).map_err(|error| failed(error.to_string()))?;
+            Ok((status.retcode.unwrap_or(0), result))
+        }
+        (_, _, Some(error)) => Err(failed(error)),
+        (state, _, None) => Err(failed(format!("{state:?}"))),
+    }
+}

@@ -1,0 +1,258 @@
+//! Machines reached as their Node objects say, before or without an agent.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use metalk8s_artifacts::archive::{ReadArchiveError, read_archive};
+use metalk8s_kube::{
+    Fleet,
+    fleet::{FleetError, NodeFacts},
+};
+use metalk8s_ssh::{Command, ConnectError, End, Endpoint, Options, RunError, Session, Upload, UploadError};
+use metalk8s_types::{VERSION, environment, labels, paths};
+use serde_json::Value;
+
+/// The program of a version inside its archive.
+const PROGRAM: &str = "bin/metalk8s";
+/// The key that the manual lets people make (BOOT-09).
+const USUAL_KEY: &str = "/etc/metalk8s/pki/salt-bootstrap";
+
+/// Why a machine was of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum SshError {
+    /// Its annotations.
+    #[error("the Node `{node}` does not say how it is reached: {mistakes}")]
+    Annotations {
+        /// The node.
+        node: String,
+        /// What is wrong with them.
+        mistakes: String,
+    },
+    /// It cannot be entered.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Its host key could not be written down.
+    #[error(transparent)]
+    Pin(#[from] FleetError),
+    /// No archive of the version is mounted here.
+    #[error("the archive of version {version} cannot be used")]
+    Archive {
+        /// The version.
+        version: String,
+        /// Why.
+        #[source]
+        source: Option<ReadArchiveError>,
+    },
+    /// The program could not be brought there.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// It could not be run there.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// It ran and failed.
+    #[error("`{command}` on `{node}` ended with {end}: {said}")]
+    Failed {
+        /// The node.
+        node: String,
+        /// The command.
+        command: String,
+        /// How it ended.
+        end: End,
+        /// What it said.
+        said: String,
+    },
+    /// Nobody understands what it said.
+    #[error("the answer of `{command}` on `{node}` is damaged")]
+    Answer {
+        /// The node.
+        node: String,
+        /// The command.
+        command: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// Where the annotations of a node say that its machine is reached (EXP-02, EXP-03).
+///
+/// # Errors
+/// All that is wrong with them.
+pub fn endpoint(node: &NodeFacts) -> Result<Endpoint, SshError> {
+    let annotations = &node.annotations;
+    let mut mistakes = Vec::new();
+    let port = match annotations.port.as_deref().map(str::parse::<u16>) {
+        None => 22,
+        Some(Ok(port)) if port > 0 => port,
+        Some(_) => {
+            mistakes.push(format!("the annotation `{}` is no port", labels::SSH_PORT));
+            22
+        }
+    };
+    let sudo = match annotations.sudo.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => {
+            let key = labels::SSH_SUDO;
+            mistakes.push(format!("the annotation `{key}` is `{other}`, neither `true` nor `false`"));
+            false
+        }
+    };
+    if !mistakes.is_empty() {
+        return Err(SshError::Annotations { node: node.name.clone(), mistakes: mistakes.join("; ") });
+    }
+    let or = |value: &Option<String>, usual: &str| value.clone().unwrap_or_else(|| usual.to_owned());
+    Ok(Endpoint {
+        host: or(&annotations.host, &node.name),
+        port,
+        user: or(&annotations.user, "root"),
+        key: or(&annotations.key_path, USUAL_KEY).into(),
+        sudo,
+    })
+}
+
+/// Logs in to the machine of a node. The host key that it shows first is written into its Node object, and is the
+/// only one that is accepted later.
+///
+/// # Errors
+/// When its annotations are wrong, it cannot be entered, or it is another machine than before.
+pub async fn connect(fleet: &Fleet, node: &NodeFacts) -> Result<Session, SshError> {
+    let pinned = node.annotations.host_key.as_deref();
+    let session = Session::connect(&endpoint(node)?, pinned, &Options::default()).await?;
+    if pinned.is_none() {
+        fleet.annotate_node(&node.name, labels::SSH_HOST_KEY, session.host_key()).await?;
+    }
+    Ok(session)
+}
+
+/// Brings the program of a version to a machine, where it is not there yet; returns its path.
+///
+/// # Errors
+/// When no archive of the version is mounted below `archives`, or it cannot be brought there.
+pub async fn bring_program(session: &Session, archives: &Path, version: &str) -> Result<String, SshError> {
+    let archive: PathBuf = archives.join(environment(version));
+    let failed = |source| SshError::Archive { version: version.to_owned(), source };
+    let manifest = tokio::task::block_in_place(|| read_archive(&archive)).map_err(|err| failed(Some(err)))?;
+    let file = manifest.manifest.files.get(PROGRAM).ok_or_else(|| failed(None))?;
+    let program = format!("{}/{}/metalk8s", paths::PROGRAMS, environment(version));
+    let upload = Upload::new(archive.join(PROGRAM), &file.sha256, &program, Duration::from_secs(300));
+    session.upload(&upload.mode(0o755)).await?;
+    Ok(program)
+}
+
+/// Runs a command that answers in JSON.
+///
+/// # Errors
+/// When it cannot be run, fails, or says something else.
+pub async fn answer_of<T: serde::de::DeserializeOwned>(
+    session: &Session,
+    node: &str,
+    command: &Command,
+    called: &str,
+) -> Result<T, SshError> {
+    let ran = session.run(command).await?;
+    if !ran.is_success() {
+        let said = ran.stderr.text().trim().to_owned();
+        return Err(SshError::Failed {
+            node: node.to_owned(),
+            command: called.to_owned(),
+            end: ran.end,
+            said,
+        });
+    }
+    serde_json::from_str(&ran.stdout.text()).map_err(|source| SshError::Answer {
+        node: node.to_owned(),
+        command: called.to_owned(),
+        source,
+    })
+}
+
+/// Has the machine of a node call a function without its agent; returns the value and the status.
+///
+/// # Errors
+/// When it cannot be entered, or the function cannot be called.
+pub async fn call(
+    fleet: &Fleet,
+    node: &NodeFacts,
+    archives: &Path,
+    function: &str,
+    words: &[String],
+    patience: Duration,
+) -> Result<(Value, u8), SshError> {
+    let session = connect(fleet, node).await?;
+    if function == "test.ping" {
+        // As root, if that is what the annotations say: else a deployment could not do anything.
+        let command = Command::new("true", patience);
+        let ran = session.run(&command).await?;
+        return Ok((ran.is_success().into(), u8::from(!ran.is_success())));
+    }
+    let program = bring_program(&session, archives, VERSION).await?;
+    let options = ["salt-call", "--local", "--out=json", "--retcode-passthrough", "--log-level=quiet"];
+    let command = Command::new(program, patience).args(options).arg(function).args(words.iter().cloned());
+    let ran = session.run(&command).await?;
+    let retcode = match ran.end {
+        End::Status(status) => u8::try_from(status).unwrap_or(1),
+        End::Signal(_) => 1,
+    };
+    match serde_json::from_str::<Value>(&ran.stdout.text()) {
+        Ok(mut value) => Ok((value["local"].take(), retcode)),
+        Err(_) => Err(SshError::Failed {
+            node: node.name.clone(),
+            command: format!("salt-call {function}"),
+            end: ran.end,
+            said: ran.stderr.text().trim().to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use metalk8s_kube::fleet::NodeAnnotations;
+
+    use super::*;
+
+    fn node(annotations: NodeAnnotations) -> NodeFacts {
+        NodeFacts {
+            name: "node-1".into(),
+            roles: BTreeSet::new(),
+            version: None,
+            annotations,
+            is_ready: false,
+            is_cordoned: false,
+            kubelet_version: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_machine_is_reached_as_the_annotations_say() {
+        let host = NodeAnnotations { host: Some("10.0.0.2".into()), ..NodeAnnotations::default() };
+        let found = endpoint(&node(host)).unwrap();
+        assert_eq!((found.to_string().as_str(), found.sudo), ("root@10.0.0.2:22", false));
+        assert_eq!(found.key, Path::new(USUAL_KEY));
+        let found = endpoint(&node(NodeAnnotations {
+            port: Some("2222".into()),
+            user: Some("admin".into()),
+            sudo: Some("true".into()),
+            key_path: Some("/k".into()),
+            ..NodeAnnotations::default()
+        }));
+        let found = found.unwrap();
+        assert_eq!((found.to_string().as_str(), found.sudo), ("admin@node-1:2222", true));
+        assert_eq!(found.key, Path::new("/k"));
+    }
+
+    #[test]
+    fn wrong_annotations_are_told_together() {
+        let wrong = endpoint(&node(NodeAnnotations {
+            port: Some("many".into()),
+            sudo: Some("yes".into()),
+            ..NodeAnnotations::default()
+        }));
+        let wrong = wrong.unwrap_err().to_string();
+        assert!(wrong.contains("ssh-port") && wrong.contains("ssh-sudo"), "{wrong}");
+    }
+}
