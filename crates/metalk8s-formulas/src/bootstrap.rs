@@ -10,6 +10,9 @@ use crate::{
     kubelet, node, pki, repositories, salt_master, system,
 };
 
+/// The name of the stage with the API server and what goes with it.
+pub const CONTROL_PLANE: &str = "control-plane";
+
 /// One part of a procedure: its states are applied before the next part begins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
@@ -91,7 +94,7 @@ pub fn bootstrap(
         },
         Stage {
             title: "Starting etcd and the control plane",
-            name: "control-plane",
+            name: CONTROL_PLANE,
             graph: {
                 let mut graph = Graph::default();
                 let answer = graph.add("repositories answer", repositories::ready(pillar));

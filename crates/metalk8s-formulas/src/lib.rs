@@ -29,7 +29,7 @@ mod system;
 pub use addons::{AddonError, UpstreamManifests};
 pub use agent::running as agent_running;
 pub use apiserver_proxy::static_pod as apiserver_proxy;
-pub use bootstrap::{FormulaError, Stage, as_one, bootstrap};
+pub use bootstrap::{CONTROL_PLANE, FormulaError, Stage, as_one, bootstrap};
 pub use fleet::agent as agent_objects;
 pub use member::{WantedCertificate, certificates, node};
 pub use pki::{AuthorityFiles, authorities};

@@ -9,8 +9,11 @@ use metalk8s_engine::{
 use metalk8s_types::{Grains, Pillar, Role};
 
 use crate::{
-    FormulaError, Stage, agent, apiserver_proxy, bootstrap::image, containerd, control_plane, etcd, firewall,
-    hostname::node_name, kubelet, pki, repositories, system,
+    FormulaError, Stage, agent, apiserver_proxy,
+    bootstrap::{CONTROL_PLANE, image},
+    containerd, control_plane, etcd, firewall,
+    hostname::node_name,
+    kubelet, pki, repositories, system,
 };
 
 /// All stages of a node that holds neither archives nor authorities, in their order.
@@ -62,7 +65,7 @@ pub fn node(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError
         let mut graph = Graph::default();
         let answer = graph.add("repositories answer for the control plane", repositories::ready(pillar));
         control_plane::static_pods(&mut graph, &answer, pillar)?;
-        stages.push(Stage { title: "Starting the control plane", name: "control-plane", graph });
+        stages.push(Stage { title: "Starting the control plane", name: CONTROL_PLANE, graph });
     }
     Ok(stages)
 }

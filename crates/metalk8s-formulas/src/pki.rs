@@ -9,8 +9,8 @@ use std::{
 use metalk8s_engine::{
     Graph, State, StateId,
     state::{
-        Authority, Certificate, Command, Directory, File, KeyPair, Kubeconfig, RandomKey, Readers, Signer,
-        Subject, Usage,
+        Authority, Certificate, Command, Contents, Directory, File, KeyPair, Kubeconfig, RandomKey, Readers,
+        Signer, Subject, Usage,
     },
 };
 use metalk8s_types::{Pillar, Role, fleet, paths, pillar::Authorities};
@@ -167,7 +167,6 @@ pub(crate) fn keys(node: &str, pillar: &Pillar) -> Graph {
             add_link_for_root(&mut graph, &id);
         }
     }
-    // Other masters get copies: what one has signed or encrypted, all must be able to read.
     if pillar.authorities == Authorities::Here {
         graph.add(
             "key pair of service accounts",
@@ -181,8 +180,24 @@ pub(crate) fn keys(node: &str, pillar: &Pillar) -> Graph {
             "key of encryption at rest",
             State::RandomKey(RandomKey { path: PathBuf::from(ENCRYPTION_KEY), bytes: 32 }),
         );
+    } else if pillar.roles.contains(&Role::Master) {
+        add_shared(&mut graph);
     }
     graph
+}
+
+/// Copies that a master was given: what one has signed or encrypted, all must be able to read.
+fn add_shared(graph: &mut Graph) {
+    let pki = |name: &str| format!("{}/{name}", paths::KUBERNETES_PKI);
+    let kept = |path: &str, mode| File { contents: Contents::Kept, ..File::text(path, "").mode(mode) };
+    let key = File {
+        user: Some(APISERVER.name.to_owned()),
+        group: Some(CONTROLLER_MANAGER.name.to_owned()),
+        ..kept(&pki("sa.key"), 0o640)
+    };
+    graph.add("key of service accounts", State::File(key));
+    graph.add("public key of service accounts", State::File(kept(&pki("sa.pub"), 0o644)));
+    graph.add("key of encryption at rest", State::File(kept(ENCRYPTION_KEY, 0o600)));
 }
 
 /// Certificates by role: of servers, and of clients that are no kubeconfigs.

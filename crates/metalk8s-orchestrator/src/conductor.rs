@@ -3,6 +3,7 @@
 //! Begin with [`serve`].
 
 mod deploy_node;
+mod etcd;
 mod runs;
 mod settings;
 mod signer;

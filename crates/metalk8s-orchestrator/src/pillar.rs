@@ -1,6 +1,7 @@
 //! From what people wrote and what the archive offers to the settings that formulas read.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -12,7 +13,7 @@ use metalk8s_artifacts::{
 };
 use metalk8s_types::{
     BootstrapConfiguration, Grains, Pillar, Role, environment, paths,
-    pillar::{ArchiveMount, Authorities, NodeAddresses},
+    pillar::{ArchiveMount, Authorities, ClusterPillar, NodeAddresses},
 };
 
 /// The roles of the first node (BOOT-20).
@@ -51,6 +52,7 @@ pub(crate) fn bootstrap_pillar(
     grains: &Grains,
     archive: &Archive,
     root: &Path,
+    known: Option<&ClusterPillar>,
 ) -> Result<Pillar, PillarError> {
     let control_plane = address(grains, "networks.controlPlane", &configuration.networks.control_plane)?;
     let workload_plane = address(grains, "networks.workloadPlane", &configuration.networks.workload_plane)?;
@@ -62,13 +64,22 @@ pub(crate) fn bootstrap_pillar(
         node: NodeAddresses { control_plane, workload_plane },
         archive: archive.facts(root, &grains.package_repository()),
         archives,
-        masters: vec![control_plane],
-        etcd: vec![control_plane],
+        masters: with_others(control_plane, known.map(|known| &known.masters)),
+        etcd: with_others(control_plane, known.map(|known| &known.etcd)),
         repositories: vec![control_plane],
         roles: BOOTSTRAP_ROLES.into(),
         authorities: Authorities::Here,
         initial_cluster: None,
     })
+}
+
+/// This node, and those that the API knows besides.
+fn with_others(own: IpAddr, known: Option<&BTreeMap<String, IpAddr>>) -> Vec<IpAddr> {
+    let mut all: Vec<IpAddr> = known.into_iter().flat_map(BTreeMap::values).copied().collect();
+    if !all.contains(&own) {
+        all.insert(0, own);
+    }
+    all
 }
 
 /// The first range in which this machine has an address decides; there it must have one only (BOOT-32).

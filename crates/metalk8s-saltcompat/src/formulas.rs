@@ -21,15 +21,18 @@ pub enum Formula {
     Highstate,
     /// The package repository of this version is known to the machine.
     Repository,
+    /// Everything of the machine's roles up to its member of etcd.
+    Etcd,
     /// The local balancer of the API servers, with its list of them.
     ApiserverProxy,
 }
 
 /// Every formula with its name.
-pub const FORMULAS: [(&str, Formula); 4] = [
+pub const FORMULAS: [(&str, Formula); 5] = [
     ("metalk8s.archives.mounted", Formula::ArchivesMounted),
     (HIGHSTATE, Formula::Highstate),
     ("metalk8s.repo", Formula::Repository),
+    ("metalk8s.kubernetes.etcd", Formula::Etcd),
     ("metalk8s.kubernetes.apiserver-proxy", Formula::ApiserverProxy),
 ];
 

@@ -7,9 +7,10 @@ use metalk8s_artifacts::{
     archive::{ReadArchiveError, read_archive},
     source::SourceError,
 };
-use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, Progress, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, Progress, explain, sentence};
 use metalk8s_formulas::{FormulaError, UpstreamManifests, bootstrap};
-use metalk8s_types::{BootstrapConfiguration, Grains, VERSION, paths};
+use metalk8s_kube::Fleet;
+use metalk8s_types::{BootstrapConfiguration, Grains, VERSION, paths, pillar::ClusterPillar};
 
 use super::{Bootstrap, BootstrapOptions, RUN};
 use crate::{
@@ -122,7 +123,8 @@ pub async fn prepare(
     }
 
     let step = progress.step("Verifying the archive");
-    let bootstrap = decide_with(options, &configuration, grains)?;
+    let known = known_settings().await;
+    let bootstrap = decide_with(options, &configuration, grains, known.as_ref())?;
     let archives = &bootstrap.pillar.archives;
     // The image file is read several times faster than the files of the mounted tree, and is what stays.
     let mounted = archives.iter().find(|mount| mount.mountpoint == options.archive && mount.is_image);
@@ -133,23 +135,43 @@ pub async fn prepare(
 }
 
 /// Decides every stage again on a machine that is a Bootstrap node: neither it nor the archive is checked.
+/// `known` is what the API tells of the other nodes.
 ///
 /// # Errors
 /// When something cannot be read or does not fit together.
-pub fn decide(options: &BootstrapOptions, grains: &Grains) -> Result<Bootstrap, PrepareError> {
-    decide_with(options, &ConfigurationFile::read(&options.config)?.configuration, grains)
+pub fn decide(
+    options: &BootstrapOptions,
+    grains: &Grains,
+    known: Option<&ClusterPillar>,
+) -> Result<Bootstrap, PrepareError> {
+    decide_with(options, &ConfigurationFile::read(&options.config)?.configuration, grains, known)
+}
+
+/// What the API of a cluster that runs already knows of the other nodes.
+async fn known_settings() -> Option<ClusterPillar> {
+    if !Path::new(paths::ADMIN_KUBECONFIG).exists() {
+        return None;
+    }
+    match Fleet::lazy(paths::ADMIN_KUBECONFIG).settings().await {
+        Ok(known) => known,
+        Err(error) => {
+            tracing::info!(error = sentence(&error), "the API cannot be asked for other nodes");
+            None
+        }
+    }
 }
 
 fn decide_with(
     options: &BootstrapOptions,
     configuration: &BootstrapConfiguration,
     grains: &Grains,
+    known: Option<&ClusterPillar>,
 ) -> Result<Bootstrap, PrepareError> {
     let archive = read_archive(&options.archive).map_err(PrepareError::Archive)?;
     if archive.product.version != VERSION {
         return Err(PrepareError::Version { path: options.archive.clone(), found: archive.product.version });
     }
-    let pillar = bootstrap_pillar(configuration, grains, &archive, &options.archive)?;
+    let pillar = bootstrap_pillar(configuration, grains, &archive, &options.archive, known)?;
     let upstream = upstream_manifests(&archive)?;
     let stages = bootstrap(grains, &pillar, &upstream)?;
     Ok(Bootstrap { pillar, stages })

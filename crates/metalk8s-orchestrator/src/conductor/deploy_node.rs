@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     ConductorConfig, cluster_pillar,
+    etcd::{Etcd, Member, initial_cluster, peer_url},
     runs::{Done, Planned, Procedure},
 };
 use crate::{
@@ -35,8 +36,12 @@ const STEPS: &[Planned] = &[
     ("prepare", "Installing the agent"),
     ("accept", "Accepting the agent's key"),
     ("agent", "Waiting for the agent"),
+    ("register", "Registering the member of etcd"),
+    ("etcd", "Starting the member of etcd"),
+    ("vote", "Giving the member of etcd its vote"),
     ("apply", "Applying the roles"),
     ("ready", "Waiting until the node is ready"),
+    ("proxies", "Telling the other nodes of its API server"),
     ("uncordon", "Opening the node for pods"),
 ];
 
@@ -44,6 +49,8 @@ const STEPS: &[Planned] = &[
 const PING: Duration = Duration::from_secs(5);
 /// How long a new agent has until it answers.
 const FIRST_ANSWER: Duration = Duration::from_secs(60);
+/// How long a member of etcd may learn before it can vote.
+const LEARN: Duration = Duration::from_secs(180);
 /// How long the roles of a node may take.
 const APPLY: Duration = Duration::from_secs(1200);
 /// How long the kubelet has after that.
@@ -92,7 +99,11 @@ impl Procedure for DeployNode {
             "prepare" => self.prepare().await,
             "accept" => self.accept().await,
             "agent" => self.agent().await,
+            "register" => self.register().await,
+            "etcd" => self.etcd().await,
+            "vote" => self.vote().await,
             "apply" => self.apply().await,
+            "proxies" => self.proxies().await,
             "ready" => self.ready().await,
             "uncordon" => self.uncordon().await,
             other => Err(vec![format!("there is no step `{other}`")]),
@@ -209,8 +220,16 @@ impl DeployNode {
         })
     }
 
+    /// Whether it is a node already and shall become a master, which needs the keys that masters share.
+    async fn becomes_master(&mut self) -> Result<bool, Failure> {
+        let node = self.node().await?;
+        let agent = self.fleet.agent(&self.name).await.map_err(|error| vec![sentence(&error)])?;
+        let was = agent.is_some_and(|agent| agent.spec.roles.contains(&Role::Master));
+        Ok(node.roles.contains(&Role::Master) && !was)
+    }
+
     async fn prepare(&mut self) -> Result<Done, Failure> {
-        if self.is_joined().await? {
+        if self.is_joined().await? && !self.becomes_master().await? {
             return Ok(Done::nothing("its agent answers"));
         }
         let prepared = self.prepared().await?;
@@ -314,15 +333,123 @@ impl DeployNode {
         Ok(Done::change("its agent answers", "settings of the cluster"))
     }
 
+    /// Whether it has a member of etcd that had to join one.
+    async fn joins_etcd(&mut self) -> Result<bool, Failure> {
+        let node = self.node().await?;
+        Ok(node.roles.contains(&Role::Etcd) && !node.roles.contains(&Role::Bootstrap))
+    }
+
+    /// The etcd of the other nodes, and where they reach the member of this one.
+    async fn other_members(&mut self) -> Result<(Etcd, String), Failure> {
+        let settings = self.settings().await?;
+        let own = settings.etcd.get(&self.name).copied();
+        let own = own.ok_or_else(|| vec![format!("`{}` is not known as a member of etcd", self.name)])?;
+        let others = settings.etcd.into_iter().filter(|(node, _)| *node != self.name);
+        let etcd = Etcd::new(others.map(|(_, address)| address).collect()).map_err(|error| told(&error))?;
+        Ok((etcd, peer_url(own)))
+    }
+
+    /// The member is registered before its static pod is written: an etcd that starts earlier does not find
+    /// itself in the list of members, and ends.
+    async fn register(&mut self) -> Result<Done, Failure> {
+        if !self.joins_etcd().await? {
+            return Ok(Done::nothing("it has none"));
+        }
+        let (etcd, own) = self.other_members().await?;
+        let mut members = etcd.members().await.map_err(|error| told(&error))?;
+        let is_known = |members: &[Member]| members.iter().any(|member| member.peer_urls.contains(&own));
+        let mut changes = Vec::new();
+        if !is_known(&members) {
+            etcd.add_learner(&own).await.map_err(|error| told(&error))?;
+            members = etcd.members().await.map_err(|error| told(&error))?;
+            changes.push(format!("member at {own}"));
+        }
+        let agent = self.fleet.agent(&self.name).await.map_err(|error| vec![sentence(&error)])?;
+        let agent = agent.ok_or_else(|| vec![format!("`{}` has left the fleet", self.name)])?;
+        if agent.spec.initial_cluster.is_none() || !changes.is_empty() {
+            let members = initial_cluster(&members, &self.name, &own);
+            let wish = NodeWish { initial_cluster: Some(members), ..agent.spec.wish() };
+            changes.extend(self.join_fleet(&wish).await?);
+        }
+        let count = members.len();
+        Ok(Done { comment: format!("etcd has {count} members"), changes })
+    }
+
+    async fn etcd(&mut self) -> Result<Done, Failure> {
+        if !self.joins_etcd().await? {
+            return Ok(Done::nothing("it has none"));
+        }
+        self.apply_states("state.apply", &["metalk8s.kubernetes.etcd"]).await
+    }
+
+    /// A learner serves nobody: the API server beside it waits for this.
+    async fn vote(&mut self) -> Result<Done, Failure> {
+        if !self.joins_etcd().await? {
+            return Ok(Done::nothing("it has none"));
+        }
+        let (etcd, own) = self.other_members().await?;
+        let end = Instant::now() + LEARN;
+        loop {
+            let members = etcd.members().await.map_err(|error| told(&error))?;
+            let member = members.iter().find(|member| member.peer_urls.contains(&own));
+            let member = member.ok_or_else(|| vec![format!("etcd has no member at {own} any more")])?;
+            if !member.is_learner {
+                return Ok(Done::nothing("it has a vote"));
+            }
+            match etcd.promote(&member.id).await {
+                Ok(()) => return Ok(Done::change("it has a vote", format!("vote of the member at {own}"))),
+                Err(error) if Instant::now() > end => return Err(told(&error)),
+                Err(_) => sleep(Duration::from_millis(250)).await,
+            }
+        }
+    }
+
     async fn apply(&mut self) -> Result<Done, Failure> {
-        let words = [format!("saltenv={}", environment(&self.version))];
-        let call = Call::new("state.highstate", words, APPLY);
+        self.apply_states("state.highstate", &[]).await
+    }
+
+    async fn apply_states(&self, function: &str, names: &[&str]) -> Result<Done, Failure> {
+        let words = names.iter().map(|name| (*name).to_owned());
+        let words = words.chain([format!("saltenv={}", environment(&self.version))]);
+        let call = Call::new(function, words, APPLY);
         let (retcode, returned) = job(&self.fleet, &self.name, &call).await.map_err(|error| told(&error))?;
         let (changes, failures, states) = summary(&returned);
         if retcode != 0 || !failures.is_empty() {
             return Err(failures);
         }
         Ok(Done { comment: format!("{} of {states} states changed", changes.len()), changes })
+    }
+
+    /// Every node balances over all API servers.
+    async fn proxies(&mut self) -> Result<Done, Failure> {
+        if !self.node().await?.roles.contains(&Role::Master) {
+            return Ok(Done::nothing("it has none"));
+        }
+        let agents = self.fleet.agents().await.map_err(|error| vec![sentence(&error)])?;
+        let others = agents.into_iter().filter_map(|agent| agent.metadata.name);
+        let others: Vec<String> = others.filter(|name| *name != self.name).collect();
+        let call =
+            Call::new("state.apply", ["metalk8s.kubernetes.apiserver-proxy"], Duration::from_secs(120));
+        let told_to =
+            futures::future::join_all(others.iter().map(|node| job(&self.fleet, node, &call))).await;
+        let mut changes = Vec::new();
+        let mut silent = Vec::new();
+        for (node, answer) in others.iter().zip(told_to) {
+            match answer {
+                Ok((0, returned)) if !summary(&returned).0.is_empty() => {
+                    changes.push(format!("proxy of {node}"))
+                }
+                Ok((0, _)) => {}
+                Ok((_, returned)) => return Err(summary(&returned).1),
+                // It reads the settings when it is there again.
+                Err(error) => silent.push(format!("{node}: {error}")),
+            }
+        }
+        let comment = match silent.is_empty() {
+            true => format!("{} nodes know it", others.len()),
+            false => format!("these did not answer: {}", silent.join("; ")),
+        };
+        Ok(Done { comment, changes })
     }
 
     async fn ready(&mut self) -> Result<Done, Failure> {

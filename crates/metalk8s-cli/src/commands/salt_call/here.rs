@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use metalk8s_diagnostics::DiagnoseExt;
 use metalk8s_engine::{Chain, Change, Graph, Hands, State, StateError};
-use metalk8s_formulas::as_one;
+use metalk8s_formulas::{CONTROL_PLANE, Stage, as_one};
 use metalk8s_host::Host;
 use metalk8s_kube::{Cluster, Fleet};
 use metalk8s_orchestrator::{
@@ -40,6 +40,8 @@ pub(crate) struct Here {
     config: PathBuf,
     /// What the API tells a node that has no configuration of its own.
     member: Option<Member>,
+    /// What the API tells the Bootstrap node of the others.
+    known: Option<ClusterPillar>,
     /// Held to the end of the program, once a formula is going to be applied.
     lock: Mutex<Option<RunLock>>,
 }
@@ -59,6 +61,7 @@ impl Here {
             roots,
             config: config_dir.join(name),
             member: None,
+            known: None,
             lock: Mutex::default(),
         }
     }
@@ -66,10 +69,11 @@ impl Here {
     /// This machine as the node of a fleet, with the settings that the API has for it.
     pub(crate) async fn in_fleet(roots: Folders, kubeconfig: &Path, node: &str) -> Result<Self, BoxError> {
         let mut here = Self::new(roots, paths::CONFIG_DIR.into());
+        let fleet = Fleet::lazy(kubeconfig);
         if here.config.exists() {
+            here.known = fleet.settings().await?;
             return Ok(here);
         }
-        let fleet = Fleet::lazy(kubeconfig);
         let agent = fleet.agent(node).await?.ok_or_else(|| format!("`{node}` is no node of the fleet"))?;
         let settings = fleet.settings().await?.ok_or("the conductor has not written any settings yet")?;
         here.member = Some(Member { settings, wish: agent.spec.wish() });
@@ -85,17 +89,16 @@ impl Here {
     fn settings(&self, grains: &Grains) -> Result<Pillar, BoxError> {
         match &self.member {
             Some(Member { settings, wish }) => Ok(settings.of_node(wish, &grains.package_repository())?),
-            None => Ok(bootstrap::decide(&self.options(), grains)?.pillar),
+            None => Ok(bootstrap::decide(&self.options(), grains, self.known.as_ref())?.pillar),
         }
     }
 
-    /// All that the roles of this machine ask for.
-    fn highstate(&self, grains: &Grains) -> Result<Graph, BoxError> {
-        let stages = match &self.member {
+    /// All that the roles of this machine ask for, in stages.
+    fn stages(&self, grains: &Grains) -> Result<Vec<Stage>, BoxError> {
+        Ok(match &self.member {
             Some(_) => metalk8s_formulas::node(grains, &self.settings(grains)?)?,
-            None => bootstrap::decide(&self.options(), grains).diagnose()?.stages,
-        };
-        Ok(as_one(stages))
+            None => bootstrap::decide(&self.options(), grains, self.known.as_ref()).diagnose()?.stages,
+        })
     }
 
     fn options(&self) -> BootstrapOptions {
@@ -171,7 +174,11 @@ impl Minion for Here {
             Formula::ArchivesMounted => {
                 Ok(archives::mounted(&ArchivesOptions::new(&self.config, Vec::new(), test)).diagnose()?)
             }
-            Formula::Highstate => self.highstate(&grains()?),
+            Formula::Highstate => Ok(as_one(self.stages(&grains()?)?)),
+            Formula::Etcd => {
+                let stages = self.stages(&grains()?)?.into_iter();
+                Ok(as_one(stages.take_while(|stage| stage.name != CONTROL_PLANE).collect()))
+            }
             Formula::Repository => {
                 let grains = grains()?;
                 Ok(metalk8s_formulas::repository(&grains, &self.settings(&grains)?))

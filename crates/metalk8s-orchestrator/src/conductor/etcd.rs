@@ -1,0 +1,214 @@
+//! The members of etcd, over the JSON form of its API (etcd documentation, "gRPC gateway").
+
+use std::{
+    fs, io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Request, StatusCode, body::Bytes, header};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use metalk8s_types::paths;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// How long one call may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The largest answer that is read, in bytes.
+const LIMIT: usize = 1 << 20;
+
+/// An etcd, reached as its health check reaches it (PKI-09).
+pub(super) struct Etcd {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    endpoints: Vec<IpAddr>,
+}
+
+/// A member, as etcd lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Member {
+    /// Its id, a number in text.
+    #[serde(rename = "ID")]
+    pub(super) id: String,
+    /// Its name; empty as long as it has not started.
+    #[serde(default)]
+    pub(super) name: String,
+    /// Where the others reach it.
+    #[serde(rename = "peerURLs", default)]
+    pub(super) peer_urls: Vec<String>,
+    /// Whether it only learns, and has no vote.
+    #[serde(rename = "isLearner", default)]
+    pub(super) is_learner: bool,
+}
+
+/// Why etcd did not do something.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EtcdError {
+    /// A key or certificate.
+    #[error("`{path}` cannot be used")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No member answered.
+    #[error("no member of etcd answers: {}", .0.join("; "))]
+    Unreachable(Vec<String>),
+    /// It said no.
+    #[error("etcd says: {0}")]
+    Refused(String),
+    /// Nobody understands what it said.
+    #[error("the answer of etcd is damaged")]
+    Answer(#[source] serde_json::Error),
+}
+
+/// Where the others reach the member on a node.
+pub(super) fn peer_url(address: IpAddr) -> String {
+    format!("https://{}", SocketAddr::new(address, 2380))
+}
+
+/// `--initial-cluster` of a member that joins: all that are there, and itself.
+pub(super) fn initial_cluster(members: &[Member], node: &str, own: &str) -> String {
+    let others = members.iter().filter(|member| !member.peer_urls.iter().any(|url| url == own));
+    let others = others.filter(|member| !member.name.is_empty()).flat_map(|member| {
+        member.peer_urls.iter().map(|url| format!("{}={url}", member.name)).collect::<Vec<_>>()
+    });
+    others.chain([format!("{node}={own}")]).collect::<Vec<_>>().join(",")
+}
+
+impl Etcd {
+    /// The etcd with these members.
+    ///
+    /// # Errors
+    /// When the keys of its health check cannot be read.
+    pub(super) fn new(endpoints: Vec<IpAddr>) -> Result<Self, EtcdError> {
+        let folder = Path::new(paths::ETCD_PKI);
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| EtcdError::File { path, source }
+        };
+        let invalid = |path: &Path| {
+            let path = path.to_owned();
+            move |error: String| EtcdError::File { path, source: io::Error::other(error) }
+        };
+        let certificates = |path: &Path| -> Result<Vec<CertificateDer<'static>>, EtcdError> {
+            let bytes = fs::read(path).map_err(failed(path))?;
+            let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+            read.map_err(|error| invalid(path)(error.to_string()))
+        };
+        let ca = folder.join("ca.crt");
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(&ca)? {
+            roots.add(certificate).map_err(|error| invalid(&ca)(error.to_string()))?;
+        }
+        let key_path = folder.join("healthcheck-client.key");
+        let key = fs::read(&key_path).map_err(failed(&key_path))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&key).map_err(|error| invalid(&key_path)(error.to_string()))?;
+        let chain = certificates(&folder.join("healthcheck-client.crt"))?;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key);
+        let config = config.map_err(|error| invalid(&key_path)(error.to_string()))?;
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
+        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), endpoints })
+    }
+
+    /// All members.
+    ///
+    /// # Errors
+    /// When no member answers.
+    pub(super) async fn members(&self) -> Result<Vec<Member>, EtcdError> {
+        let answer = self.call("cluster/member/list", &json!({})).await?;
+        let members = answer.get("members").cloned().unwrap_or_else(|| json!([]));
+        serde_json::from_value(members).map_err(EtcdError::Answer)
+    }
+
+    /// Registers a member that only learns, so that a majority does not need it before it can follow.
+    ///
+    /// # Errors
+    /// When there is another learner already, or no member answers.
+    pub(super) async fn add_learner(&self, peer_url: &str) -> Result<(), EtcdError> {
+        let body = json!({"peerURLs": [peer_url], "isLearner": true});
+        self.call("cluster/member/add", &body).await.map(drop)
+    }
+
+    /// Gives a learner its vote.
+    ///
+    /// # Errors
+    /// When it has not learnt enough yet, or no member answers.
+    pub(super) async fn promote(&self, id: &str) -> Result<(), EtcdError> {
+        self.call("cluster/member/promote", &json!({ "ID": id })).await.map(drop)
+    }
+
+    /// Asks one member after the other.
+    async fn call(&self, path: &str, body: &Value) -> Result<Value, EtcdError> {
+        let mut told = Vec::new();
+        for address in &self.endpoints {
+            let endpoint = SocketAddr::new(*address, 2379);
+            match tokio::time::timeout(PATIENCE, self.ask(endpoint, path, body)).await {
+                Ok(Ok((StatusCode::OK, bytes))) => {
+                    return serde_json::from_slice(&bytes).map_err(EtcdError::Answer);
+                }
+                Ok(Ok((_, bytes))) => {
+                    let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+                    let message = answer["message"].as_str().or(answer["error"].as_str());
+                    return Err(EtcdError::Refused(message.unwrap_or("nothing").to_owned()));
+                }
+                Ok(Err(error)) => told.push(format!("{endpoint}: {error}")),
+                Err(_) => told.push(format!("{endpoint}: no answer within {} s", PATIENCE.as_secs())),
+            }
+        }
+        Err(EtcdError::Unreachable(told))
+    }
+
+    async fn ask(
+        &self,
+        endpoint: SocketAddr,
+        path: &str,
+        body: &Value,
+    ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+        let request = Request::post(format!("https://{endpoint}/v3/{path}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body.to_string())))?;
+        let answer = self.client.request(request).await?;
+        let status = answer.status();
+        Ok((status, Limited::new(answer.into_body(), LIMIT).collect().await?.to_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str, address: &str) -> Member {
+        let peer_urls = vec![peer_url(address.parse().unwrap())];
+        Member { id: "1".into(), name: name.into(), peer_urls, is_learner: false }
+    }
+
+    #[test]
+    fn a_member_that_joins_names_all_that_are_there_and_itself() {
+        let own = peer_url("10.0.0.3".parse().unwrap());
+        let members = [member("a", "10.0.0.1"), member("b", "10.0.0.2"), member("", "10.0.0.3")];
+        let expected = "a=https://10.0.0.1:2380,b=https://10.0.0.2:2380,c=https://10.0.0.3:2380";
+        assert_eq!(initial_cluster(&members, "c", &own), expected);
+    }
+
+    #[test]
+    fn members_are_read_as_etcd_lists_them() {
+        let text = r#"{"ID": "1234", "peerURLs": ["https://10.0.0.1:2380"], "isLearner": true}"#;
+        let read: Member = serde_json::from_str(text).unwrap();
+        assert_eq!((read.id.as_str(), read.name.as_str(), read.is_learner), ("1234", "", true));
+    }
+}
