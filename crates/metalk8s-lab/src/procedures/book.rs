@@ -194,6 +194,7 @@ fn any_facts() -> Facts {
         version: "1.2.3".to_owned(),
         node: "bootstrap".to_owned(),
         new_node: "node1".to_owned(),
+        new_node_ip: [198, 18, 0, 11].into(),
         iso: "/archives/metalk8s.iso".to_owned(),
         control_plane_ip: [198, 18, 0, 10].into(),
         control_plane_cidr: ipnet::Ipv4Net::new_assert([198, 18, 0, 0].into(), 24),

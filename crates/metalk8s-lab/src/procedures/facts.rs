@@ -13,6 +13,8 @@ pub struct Facts {
     pub node: String,
     /// Name of the machine that is not part of the cluster.
     pub new_node: String,
+    /// Its address in the control plane.
+    pub new_node_ip: Ipv4Addr,
     /// The ISO on the Bootstrap node.
     pub iso: String,
     /// Address of the Bootstrap node in the control plane.
@@ -30,6 +32,7 @@ impl Facts {
             "version" => self.version.clone(),
             "node" => self.node.clone(),
             "new-node" => self.new_node.clone(),
+            "new-node-ip" => self.new_node_ip.to_string(),
             "iso" => self.iso.clone(),
             "archive" => format!("{}/metalk8s-{}", metalk8s_types::paths::ARCHIVES, self.version),
             "control-plane-ip" => self.control_plane_ip.to_string(),

@@ -22,6 +22,7 @@ fn facts() -> Facts {
         version: "0.1.0".to_owned(),
         node: "bootstrap".to_owned(),
         new_node: "node1".to_owned(),
+        new_node_ip: [198, 18, 0, 11].into(),
         iso: "/archives/metalk8s.iso".to_owned(),
         control_plane_ip: [198, 18, 7, 10].into(),
         control_plane_cidr: "198.18.7.0/24".parse().unwrap(),

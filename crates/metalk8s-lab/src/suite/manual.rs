@@ -127,6 +127,7 @@ fn facts(lab: &Lab) -> Result<Facts> {
         version: install::version_of_archive(bootstrap)?,
         node: bootstrap.name.clone(),
         new_node: NEW_NODE.to_owned(),
+        new_node_ip: lab.machine(NEW_NODE)?.control,
         iso: archive::PRODUCT.to_owned(),
         control_plane_ip: bootstrap.control,
         control_plane_cidr: lab.networks.control.subnet,

@@ -93,7 +93,7 @@ async fn answer(fleet: &Fleet, config: &ConductorConfig, request: &PendingReques
         (Err(error), _) => Err(sentence(&error)),
         (Ok(_), None) => Err(format!("`{}` is the agent of no node of the fleet", request.user)),
         (Ok(requested), Some((node, agent))) => {
-            judge(request, &requested, node, &agent.spec, &cluster).map(|wanted| (requested, wanted))
+            judge(&request.user, &request.signer, &requested, node, &agent.spec, &cluster).map(|wanted| (requested, wanted))
         }
     };
     let outcome = match judged {
@@ -119,28 +119,25 @@ async fn answer(fleet: &Fleet, config: &ConductorConfig, request: &PendingReques
     Ok(())
 }
 
-/// The request as the node's roles give it, or why they do not. Pure.
+/// The certificate that the node's roles give `user`, or why they do not. Pure.
 fn judge(
-    request: &PendingRequest,
+    user: &str,
+    signer: &str,
     requested: &RequestedCertificate,
     node: &str,
     spec: &AgentSpec,
     cluster: &ClusterPillar,
 ) -> Result<Request, String> {
     let pillar = cluster.of_node(&spec.wish(), "").map_err(|error| error.to_string())?;
-    let signer = Signer::Api(request.signer.clone());
-    let wanted: Vec<Request> = certificates(node, &pillar)
+    let wanted_signer = Signer::Api(signer.to_owned());
+    let mut wanted = certificates(node, &pillar)
         .into_iter()
-        .filter(|wanted| wanted.signer == signer)
+        .filter(|wanted| wanted.signer == wanted_signer)
         .map(as_request)
-        .filter(|wanted| request.user != CONDUCTOR || wanted.common_name == agent_user(node))
-        .collect();
-    wanted.into_iter().find(|wanted| requested.asks_for(wanted)).ok_or_else(|| {
-        format!(
-            "the roles of `{node}` give it no certificate {} by `{}`",
-            requested.summary(),
-            request.signer
-        )
+        // Nobody but an agent itself asks for anything else.
+        .filter(|wanted| user != CONDUCTOR || wanted.common_name == agent_user(node));
+    wanted.find(|wanted| requested.asks_for(wanted)).ok_or_else(|| {
+        format!("the roles of `{node}` give it no certificate {} by `{signer}`", requested.summary())
     })
 }
 
@@ -183,4 +180,126 @@ fn hand_out(spec: &AgentSpec, name: &str, certificate: String) -> BTreeMap<Strin
     old.sort_by_key(|name| name.rsplit('-').next().map(str::to_owned));
     changes.extend(old.into_iter().take(surplus).map(|name| (name.clone(), None)));
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use metalk8s_pki::certificate_request;
+    use metalk8s_types::{
+        Role,
+        pillar::{Networks, NodeAddresses, Proxies, VersionFacts},
+    };
+
+    use super::*;
+
+    const KUBERNETES: &str = "metalk8s.scality.com/kubernetes";
+
+    fn cluster() -> ClusterPillar {
+        let facts = VersionFacts {
+            images: BTreeMap::new(),
+            packages: BTreeMap::new(),
+            components: BTreeMap::new(),
+            program: String::new(),
+            packages_key: String::new(),
+        };
+        ClusterPillar {
+            networks: Networks {
+                control_plane: vec!["10.0.0.0/24".parse().unwrap()],
+                workload_plane: vec!["10.0.1.0/24".parse().unwrap()],
+                pods: "10.233.0.0/16".parse().unwrap(),
+                services: "10.96.0.0/12".parse().unwrap(),
+                workload_plane_mtu: None,
+            },
+            proxies: Proxies::default(),
+            ca_node: "bootstrap".into(),
+            versions: BTreeMap::from([("1.0.0".into(), facts)]),
+            masters: BTreeMap::new(),
+            etcd: BTreeMap::new(),
+            repositories: BTreeMap::new(),
+            authorities: BTreeMap::new(),
+            tree: serde_json::Value::Null,
+        }
+    }
+
+    fn judged(roles: &[Role], user: &str, signer: &str, wish: &Request) -> Result<Request, String> {
+        let spec = AgentSpec {
+            version: "1.0.0".into(),
+            roles: roles.iter().copied().collect::<BTreeSet<_>>(),
+            addresses: NodeAddresses {
+                control_plane: "10.0.0.2".parse().unwrap(),
+                workload_plane: "10.0.1.2".parse().unwrap(),
+            },
+            initial_cluster: None,
+            jobs: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+        };
+        let made = certificate_request(wish).unwrap();
+        let requested = RequestedCertificate::parse(&made.request_pem).unwrap();
+        judge(user, signer, &requested, "node-1", &spec, &cluster())
+    }
+
+    fn client(common_name: &str, organization: &str) -> Request {
+        Request {
+            common_name: common_name.into(),
+            organizations: vec![organization.into()],
+            usages: vec![metalk8s_pki::Usage::Client],
+            ..Request::default()
+        }
+    }
+
+    #[test]
+    fn a_node_gets_what_its_roles_give_it_and_no_more() {
+        let agent = agent_user("node-1");
+        let kubelet = client("system:node:node-1", "system:nodes");
+        let given = judged(&[Role::Node], &agent, KUBERNETES, &kubelet).unwrap();
+        assert_eq!((given.common_name.as_str(), given.days), ("system:node:node-1", 365));
+        let admin = client("kubernetes-admin", "system:masters");
+        let refused = [
+            (&[Role::Node][..], KUBERNETES, &admin),
+            (&[Role::Etcd, Role::Infra], KUBERNETES, &admin),
+            (&[Role::Node], KUBERNETES, &client("system:node:node-2", "system:nodes")),
+            (&[Role::Node], KUBERNETES, &client("system:node:node-1", "system:masters")),
+            (&[Role::Node], KUBERNETES, &client(CONDUCTOR, "")),
+            (&[Role::Node], "metalk8s.scality.com/etcd-ca", &kubelet),
+            (&[Role::Node], "metalk8s.scality.com/nobody", &kubelet),
+        ];
+        for (roles, signer, wish) in refused {
+            let why = judged(roles, &agent, signer, wish).unwrap_err();
+            assert!(why.contains("`node-1`") && why.contains(&wish.common_name), "{why}");
+        }
+        judged(&[Role::Master], &agent, KUBERNETES, &admin).unwrap();
+    }
+
+    #[test]
+    fn the_conductor_asks_for_agents_alone() {
+        let agent = client(&agent_user("node-1"), metalk8s_types::fleet::AGENTS);
+        judged(&[Role::Node], CONDUCTOR, KUBERNETES, &agent).unwrap();
+        let kubelet = client("system:node:node-1", "system:nodes");
+        judged(&[Role::Node], CONDUCTOR, KUBERNETES, &kubelet).unwrap_err();
+    }
+
+    #[test]
+    fn the_oldest_certificates_make_room() {
+        let mut spec = AgentSpec {
+            version: String::new(),
+            roles: BTreeSet::new(),
+            addresses: NodeAddresses {
+                control_plane: "10.0.0.2".parse().unwrap(),
+                workload_plane: "10.0.1.2".parse().unwrap(),
+            },
+            initial_cluster: None,
+            jobs: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+        };
+        for moment in 0..HANDED_OUT + 3 {
+            spec.certificates.insert(format!("metalk8s-node-1-{moment:020}"), String::new());
+        }
+        let changes = hand_out(&spec, "metalk8s-node-1-99999999999999999999", "x".into());
+        let gone: Vec<&str> =
+            changes.iter().filter(|(_, new)| new.is_none()).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(gone.len(), 4);
+        assert!(gone[0].ends_with("00000") && gone[3].ends_with("00003"), "{gone:?}");
+    }
 }

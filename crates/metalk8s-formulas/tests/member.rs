@@ -1,0 +1,155 @@
+//! The stages of nodes that join a cluster.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use metalk8s_engine::{State, state::Signer};
+use metalk8s_formulas::{as_one, certificates, node};
+use metalk8s_types::{
+    Grains, Pillar, Role,
+    grains::{Address, Cgroup, Disk, OperatingSystem, OsFamily},
+    pillar::{ClusterPillar, ImageFacts, Networks, NodeAddresses, NodeWish, Proxies, VersionFacts},
+};
+
+fn grains() -> Grains {
+    Grains {
+        hostname: "node-1".into(),
+        os: OperatingSystem {
+            id: "debian".into(),
+            version: "12".into(),
+            codename: "bookworm".into(),
+            pretty_name: "Debian GNU/Linux 12 (bookworm)".into(),
+            family: OsFamily::Debian,
+        },
+        kernel: "6.1.0-30-amd64".into(),
+        cpus: 4,
+        memory_bytes: 8 << 30,
+        cgroup: Cgroup::V2,
+        systemd_cgroups: true,
+        container: false,
+        swap: false,
+        selinux_enforcing: false,
+        conntrack_writable: true,
+        oom_score_adjustable: true,
+        addresses: vec![Address { interface: "eth0".into(), network: "10.200.1.3/28".parse().unwrap() }],
+        nameservers: Vec::new(),
+        disk: Disk { total_bytes: 100 << 30, free_bytes: 80 << 30 },
+    }
+}
+
+fn pillar(roles: &[Role]) -> Pillar {
+    let images = ["pause", "metalk8s", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+    let packages =
+        ["containerd", "runc", "cri-tools", "kubernetes-cni", "kubelet", "kubectl", "metalk8s-agent"];
+    let image = |name: &&str| {
+        ((*name).to_owned(), ImageFacts { tag: "1.2.3".into(), digest: format!("sha256:{}", "0".repeat(64)) })
+    };
+    let offered = packages.iter().map(|name| ((*name).to_owned(), "1.2.3-1".to_owned())).collect();
+    let facts = VersionFacts {
+        images: images.iter().map(image).collect(),
+        packages: BTreeMap::from([("debian/bookworm".to_owned(), offered)]),
+        components: BTreeMap::new(),
+        program: "0".repeat(64),
+        packages_key: "KEY\n".into(),
+    };
+    let authority = |name: &str| (name.to_owned(), format!("{name}\n"));
+    let cluster = ClusterPillar {
+        networks: Networks {
+            control_plane: vec!["10.200.1.0/28".parse().unwrap()],
+            workload_plane: vec!["10.200.1.0/28".parse().unwrap()],
+            pods: "10.233.0.0/16".parse().unwrap(),
+            services: "10.96.0.0/12".parse().unwrap(),
+            workload_plane_mtu: None,
+        },
+        proxies: Proxies::default(),
+        ca_node: "bootstrap".into(),
+        versions: BTreeMap::from([("9.8.7".to_owned(), facts)]),
+        masters: BTreeMap::from([("bootstrap".to_owned(), "10.200.1.2".parse().unwrap())]),
+        etcd: BTreeMap::from([("bootstrap".to_owned(), "10.200.1.2".parse().unwrap())]),
+        repositories: BTreeMap::from([("bootstrap".to_owned(), "10.200.1.2".parse().unwrap())]),
+        authorities: ["kubernetes", "etcd-ca", "front-proxy-ca", "metalk8s-repositories-ca"]
+            .map(authority)
+            .into(),
+        tree: serde_json::Value::Null,
+    };
+    let wish = NodeWish {
+        version: "9.8.7".into(),
+        roles: roles.iter().copied().collect(),
+        addresses: NodeAddresses {
+            control_plane: "10.200.1.3".parse().unwrap(),
+            workload_plane: "10.200.1.3".parse().unwrap(),
+        },
+        initial_cluster: Some("bootstrap=https://10.200.1.2:2380,node-1=https://10.200.1.3:2380".into()),
+    };
+    cluster.of_node(&wish, "debian/bookworm").unwrap()
+}
+
+fn states(roles: &[Role]) -> Vec<State> {
+    let all = as_one(node(&grains(), &pillar(roles)).unwrap());
+    all.validate().unwrap();
+    all.steps().iter().map(|step| step.state.clone()).collect()
+}
+
+#[test]
+fn a_worker_gets_these_states() {
+    for stage in node(&grains(), &pillar(&[Role::Node])).unwrap() {
+        insta::with_settings!({filters => vec![(r"Made by MetalK8s [0-9.]+;", "Made by MetalK8s VERSION;")]}, {
+            insta::assert_yaml_snapshot!(format!("worker-{}", stage.name), stage.graph);
+        });
+    }
+}
+
+#[test]
+fn every_combination_of_roles_is_one_sound_graph() {
+    let roles = [Role::Etcd, Role::Infra, Role::Master, Role::Node];
+    for chosen in 0_u32..16 {
+        let chosen: Vec<Role> =
+            roles.iter().enumerate().filter(|(bit, _)| chosen & (1 << bit) != 0).map(|(_, role)| *role).collect();
+        let pods: BTreeSet<String> = states(&chosen)
+            .iter()
+            .filter_map(|state| match state {
+                State::StaticPod(pod) => Some(pod.path.file_stem()?.to_str()?.to_owned()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(pods.contains("etcd"), chosen.contains(&Role::Etcd), "{chosen:?}");
+        assert_eq!(pods.contains("kube-apiserver"), chosen.contains(&Role::Master), "{chosen:?}");
+        assert!(pods.contains("apiserver-proxy"), "{chosen:?}");
+        assert!(!pods.contains("repositories") && !pods.contains("salt-master"), "{chosen:?}");
+    }
+}
+
+#[test]
+fn no_authority_has_its_key_on_a_node_that_joins() {
+    for state in states(&[Role::Etcd, Role::Master]) {
+        assert!(!matches!(state, State::Authority(_) | State::KeyPair(_) | State::RandomKey(_)), "{state:?}");
+        if let State::Certificate(certificate) = &state {
+            assert!(matches!(certificate.signer, Signer::Api(_)), "{certificate:?}");
+        }
+        let text = serde_json::to_string(&state).unwrap();
+        assert!(!text.contains("pki/ca.key"), "{text}");
+    }
+}
+
+#[test]
+fn only_a_master_may_ask_for_the_name_of_the_administrator() {
+    let names = |roles: &[Role]| -> BTreeSet<String> {
+        certificates("node-1", &pillar(roles)).into_iter().map(|wanted| wanted.subject.common_name).collect()
+    };
+    let worker = ["metalk8s:agent:node-1", "node-1", "system:node:node-1"].map(str::to_owned);
+    assert_eq!(names(&[Role::Node]), worker.into());
+    assert!(!names(&[Role::Etcd, Role::Infra]).contains("kubernetes-admin"));
+    assert!(names(&[Role::Master]).contains("kubernetes-admin"));
+}
+
+#[test]
+fn a_member_that_joins_etcd_names_those_that_are_there() {
+    let pods = states(&[Role::Etcd]);
+    let etcd = pods.iter().find_map(|state| match state {
+        State::StaticPod(pod) if pod.path.ends_with("etcd.yaml") => Some(pod.manifest.to_string()),
+        _ => None,
+    });
+    let etcd = etcd.unwrap();
+    assert!(etcd.contains("--initial-cluster-state=existing"), "{etcd}");
+    assert!(etcd.contains("--initial-cluster=bootstrap=https://10.200.1.2:2380,node-1="), "{etcd}");
+}
