@@ -94,6 +94,21 @@ impl Machine {
         *self.log.received.lock().unwrap()
     }
 
+    /// Tries to open channels the other way round; tells how many of seven kinds are refused.
+    pub(crate) async fn wants_in(&self) -> usize {
+        let session = self.log.sessions.lock().unwrap()[0].clone();
+        let refused = [
+            session.channel_open_session().await.is_err(),
+            session.channel_open_forwarded_tcpip("a", 22, "b", 1).await.is_err(),
+            session.channel_open_forwarded_streamlocal("/a").await.is_err(),
+            session.channel_open_direct_tcpip("a", 22, "b", 1).await.is_err(),
+            session.channel_open_direct_streamlocal("/a").await.is_err(),
+            session.channel_open_agent().await.is_err(),
+            session.channel_open_x11("a", 1).await.is_err(),
+        ];
+        refused.into_iter().filter(|is_refused| *is_refused).count()
+    }
+
     /// Ends all connections, with these last words.
     pub(crate) async fn cut(&self, words: &str) {
         let sessions = std::mem::take(&mut *self.log.sessions.lock().unwrap());

@@ -101,6 +101,7 @@ async fn an_upload_is_whole_or_not_there() {
     });
     let error = result.unwrap_err();
     assert!(matches!(error, UploadError::Run { .. }) && error.is_retryable(), "{error:?}");
+    assert!(told(&error).contains(&format!("while `cat > {destination}` ran")), "{}", told(&error));
     // What is left over there ends by itself.
     let cleaned = async {
         while names(&destination) != ["program"] {
