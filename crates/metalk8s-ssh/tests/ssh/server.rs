@@ -186,7 +186,7 @@ impl server::Handler for Guest {
     }
 }
 
-/// Runs the command of one channel.
+/// Runs the command of one channel. As with OpenSSH, one whose connection is lost only finds its input at its end.
 async fn attend(channel: Channel<Msg>, handle: Handle, bin: PathBuf, log: Arc<Log>) {
     let id = channel.id();
     let (mut reader, writer) = channel.split();
@@ -211,7 +211,7 @@ async fn attend(channel: Channel<Msg>, handle: Handle, bin: PathBuf, log: Arc<Lo
         .unwrap();
     let (mut stdin, mut stdout, mut stderr) =
         (child.stdin.take(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    let (kill, mut killed) = mpsc::channel::<()>(1);
+    let (terminate, mut terminated) = mpsc::channel::<()>(1);
     let input = tokio::spawn(async move {
         while let Some(message) = reader.wait().await {
             match message {
@@ -224,11 +224,10 @@ async fn attend(channel: Channel<Msg>, handle: Handle, bin: PathBuf, log: Arc<Lo
                     }
                 }
                 ChannelMsg::Eof => stdin = None,
-                ChannelMsg::Signal { .. } | ChannelMsg::Close => break,
+                ChannelMsg::Signal { .. } => drop(terminate.send(()).await),
                 _ => {}
             }
         }
-        let _ = kill.send(()).await;
     });
     let (mut out, mut err) = (vec![0; 8192], vec![0; 8192]);
     let (mut is_out, mut is_err) = (true, true);
@@ -242,7 +241,10 @@ async fn attend(channel: Channel<Msg>, handle: Handle, bin: PathBuf, log: Arc<Lo
                 0 => is_err = false,
                 length => { let _ = writer.extended_data_bytes(1, err[..length].to_vec()).await; }
             },
-            Some(()) = killed.recv() => { let _ = child.start_kill(); }
+            Some(()) = terminated.recv() => {
+                let line = format!("kill -TERM {}", child.id().unwrap());
+                Command::new("/bin/sh").arg("-c").arg(line).status().await.unwrap();
+            }
         }
     }
     let status = child.wait().await.unwrap();
