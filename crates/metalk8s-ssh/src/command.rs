@@ -18,12 +18,21 @@ pub struct Command {
     pub(crate) deadline: Duration,
     pub(crate) kept: usize,
     pub(crate) on_line: Option<OnLine>,
+    /// What it is called in messages, in place of its words.
+    pub(crate) title: Option<String>,
 }
 
 impl Command {
     /// A program that must have ended `deadline` after its start.
     pub fn new(program: impl Into<String>, deadline: Duration) -> Self {
-        Self { words: vec![program.into()], stdin: Vec::new(), deadline, kept: KEPT, on_line: None }
+        Self {
+            words: vec![program.into()],
+            stdin: Vec::new(),
+            deadline,
+            kept: KEPT,
+            on_line: None,
+            title: None,
+        }
     }
 
     /// The same with one more argument.
@@ -65,7 +74,8 @@ impl Command {
 
     /// For messages; long ones are cut.
     pub(crate) fn shown(&self) -> String {
-        shown(self.words.join(" ").as_bytes(), 100)
+        let words = self.title.clone().unwrap_or_else(|| self.words.join(" "));
+        shown(words.as_bytes(), 100)
     }
 }
 
@@ -115,7 +125,7 @@ impl fmt::Display for End {
 }
 
 /// What a command wrote, up to a bound.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Output {
     /// The first bytes of it.
     pub bytes: Vec<u8>,
@@ -138,5 +148,11 @@ impl Output {
         let room = limit.saturating_sub(self.bytes.len()).min(bytes.len());
         self.bytes.extend_from_slice(&bytes[..room]);
         self.dropped += (bytes.len() - room) as u64;
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("shown", &self.shown(200)).field("dropped", &self.dropped).finish()
     }
 }

@@ -30,7 +30,8 @@ impl Session {
     /// Runs a command to its end.
     ///
     /// A status other than 0 is an answer, not an error. What is given up at its deadline is told to end, but
-    /// may go on over there when it does not listen. The user's shell there must be one of POSIX.
+    /// may go on over there when it does not listen; so does one whose future is dropped, until the session ends.
+    /// The user's shell there must be one of POSIX.
     ///
     /// # Errors
     /// When the command could not be started, or did not end before the connection or its deadline did.

@@ -110,21 +110,15 @@ impl Session {
     pub async fn upload(&self, upload: &Upload) -> Result<Uploaded, UploadError> {
         let start = Instant::now();
         let (folder, beside) = places(&upload.destination)?;
-        let command = |script: &str, deadline: Duration| {
+        let command = |script: &str, title: &str, deadline: Duration| {
             let mode = format!("{:04o}", upload.mode);
-            Command::new("/bin/sh", deadline).args([
-                "-c",
-                script,
-                "sh",
-                &upload.destination,
-                &upload.sha256,
-                &mode,
-                &beside,
-                &folder,
-            ])
+            let words = ["-c", script, "sh", &upload.destination, &upload.sha256, &mode, &beside, &folder];
+            let title = Some(format!("{title} {}", upload.destination));
+            Command { title, ..Command::new("/bin/sh", deadline).args(words) }
         };
         let failed = |source| self.not_uploaded(upload, source);
-        let looked = self.run(&command(CHECK, upload.deadline.min(LOOK))).await.map_err(failed)?;
+        let looked =
+            self.run(&command(CHECK, "sha256sum", upload.deadline.min(LOOK))).await.map_err(failed)?;
         match looked.end {
             End::Status(0) => return Ok(Uploaded::WasThere),
             End::Status(90) => {}
@@ -139,7 +133,7 @@ impl Session {
             }
         });
         let left = upload.deadline.saturating_sub(start.elapsed());
-        let ran = match self.converse(&command(WRITE, left), &mut source).await {
+        let ran = match self.converse(&command(WRITE, "cat >", left), &mut source).await {
             Err(RunError::Input { source, .. }) => return Err(unreadable(source)),
             other => other.map_err(failed)?,
         };

@@ -2,39 +2,29 @@ use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use metalk8s_diagnostics::{Diagnose as _, explain};
 use metalk8s_ssh::{ConnectError, Endpoint, Options, Session};
-use rand::rng;
-use russh::keys::{Algorithm, PrivateKey};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
 
-use crate::{
-    options,
-    server::{Machine, keep_key},
-    shell, told,
-};
+use crate::{options, server::Machine, shell, told};
 
 async fn refused(endpoint: &Endpoint, expected: Option<&str>) -> ConnectError {
     Session::connect(endpoint, expected, &options()).await.unwrap_err()
 }
 
-/// Somebody who listens, says this and hangs up.
-async fn who_says(words: &'static [u8]) -> Endpoint {
+/// A machine in whose place somebody says this and hangs up.
+async fn who_says(words: &'static [u8]) -> Machine {
+    let mut machine = Machine::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut endpoint = Machine::start().await.endpoint;
-    endpoint.port = listener.local_addr().unwrap().port();
-    let key = PrivateKey::random(&mut rng(), Algorithm::Ed25519).unwrap();
-    endpoint.key =
-        std::env::temp_dir().join(format!("metalk8s-ssh-{}-{}", std::process::id(), endpoint.port));
-    keep_key(&endpoint.key, key.to_openssh(Default::default()).unwrap().as_bytes());
+    machine.endpoint.port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let _ = stream.read(&mut [0; 256]).await;
             let _ = stream.write_all(words).await;
         }
     });
-    endpoint
+    machine
 }
 
 #[tokio::test]
@@ -117,15 +107,15 @@ async fn a_machine_that_says_nothing_is_given_up_and_worth_another_try() {
 
 #[tokio::test]
 async fn a_machine_that_hangs_up_is_worth_another_try() {
-    let endpoint = who_says(b"System is booting up.\r\n").await;
-    let error = refused(&endpoint, None).await;
+    let machine = who_says(b"System is booting up.\r\n").await;
+    let error = refused(&machine.endpoint, None).await;
     assert!(matches!(error, ConnectError::Closed { .. }) && error.is_retryable(), "{error:?}");
 }
 
 #[tokio::test]
 async fn what_is_no_ssh_server_is_told_from_one() {
     let long: &'static [u8] = Box::leak(vec![b'x'; 1 << 20].into_boxed_slice());
-    let error = refused(&who_says(long).await, None).await;
+    let error = refused(&who_says(long).await.endpoint, None).await;
     assert!(matches!(error, ConnectError::Protocol { .. }) && !error.is_retryable(), "{error:?}");
     assert_eq!(error.code(), Some(explain::SSH_PROTOCOL));
     assert!(told(&error).len() < 600, "{}", told(&error));
@@ -154,4 +144,11 @@ async fn what_a_session_shows_of_itself_is_no_secret() {
     let key = fs::read_to_string(&machine.endpoint.key).unwrap();
     let line = key.lines().nth(3).unwrap();
     assert!(!format!("{session:?} {:?}", shell("true")).contains(line));
+}
+
+#[tokio::test]
+async fn a_machine_gets_nothing_opened_here() {
+    let machine = Machine::start().await;
+    let _session = machine.session().await;
+    assert_eq!(machine.wants_in().await, 7);
 }

@@ -1,4 +1,5 @@
 use std::{
+    path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -112,14 +113,20 @@ async fn lines_are_told_as_they_come_also_those_that_are_not_kept() {
 async fn a_command_past_its_deadline_ends_with_an_error() {
     let machine = Machine::start().await;
     let session = machine.session().await;
-    let path = machine.path("ended");
+    let (begun, ended) = (machine.path("begun"), machine.path("ended"));
     let start = Instant::now();
-    let script = "trap 'exit 1' TERM; exec sleep 100";
-    let command = Command::new("/bin/sh", Duration::from_millis(300)).args(["-c", script, "sh", &path]);
+    let script = "trap ': > \"$2\"; exit 1' TERM; : > \"$1\"; while :; do sleep 0.01; done";
+    let command =
+        Command::new("/bin/sh", Duration::from_millis(300)).args(["-c", script, "sh", &begun, &ended]);
     let error = session.run(&command).await.unwrap_err();
     assert!(matches!(error, RunError::TimedOut { .. }) && start.elapsed() < LONG / 4, "{error:?}");
     assert!(error.to_string().contains("did not end within 0.3 s"), "{error}");
     assert_eq!(error.code(), Some(explain::SSH_COMMAND_LOST));
+    let is_told = || Path::new(&ended).exists() || !Path::new(&begun).exists();
+    while !is_told() {
+        assert!(start.elapsed() < LONG, "the command was not told to end");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     assert!(session.run(&shell("exit 0")).await.unwrap().is_success(), "the session is still of use");
 }
 
@@ -130,7 +137,7 @@ async fn a_connection_lost_under_a_command_is_an_error_with_its_reason() {
     let begun = machine.path("begun");
     let command = shell(": > \"$1\"; sleep 100").args(["sh", &begun]);
     let (result, ()) = tokio::join!(session.run(&command), async {
-        while !std::path::Path::new(&begun).exists() {
+        while !Path::new(&begun).exists() {
             tokio::task::yield_now().await;
         }
         machine.cut("going\x1b[31m down\n").await;
@@ -161,7 +168,7 @@ async fn a_machine_that_vanishes_is_noticed() {
         session.run(&shell(": > \"$1\"; sleep 100").args(["sh", &begun])).await.unwrap_err()
     };
     let here = async {
-        while !std::path::Path::new(&begun).exists() {
+        while !Path::new(&begun).exists() {
             tokio::task::yield_now().await;
         }
     };
@@ -176,6 +183,15 @@ async fn a_machine_that_vanishes_is_noticed() {
     let error = using.await;
     assert!(matches!(error, RunError::Lost { .. }) && start.elapsed() < LONG / 4, "{error:?}");
     assert!(told(&error).ends_with("the machine does not answer any more"), "{}", told(&error));
+}
+
+#[tokio::test]
+async fn a_silent_command_is_not_taken_for_a_machine_that_vanished() {
+    let machine = Machine::start().await;
+    let options = Options { connect_timeout: LONG, keepalive: Duration::from_millis(500) };
+    let session = Session::connect(&machine.endpoint, None, &options).await.unwrap();
+    let ran = session.run(&Command::new("sleep", LONG).arg("2.5")).await.unwrap();
+    assert!(ran.is_success());
 }
 
 #[tokio::test]

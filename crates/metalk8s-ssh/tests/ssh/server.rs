@@ -94,6 +94,21 @@ impl Machine {
         *self.log.received.lock().unwrap()
     }
 
+    /// Tries to open channels the other way round; tells how many of seven kinds are refused.
+    pub(crate) async fn wants_in(&self) -> usize {
+        let session = self.log.sessions.lock().unwrap()[0].clone();
+        let refused = [
+            session.channel_open_session().await.is_err(),
+            session.channel_open_forwarded_tcpip("a", 22, "b", 1).await.is_err(),
+            session.channel_open_forwarded_streamlocal("/a").await.is_err(),
+            session.channel_open_direct_tcpip("a", 22, "b", 1).await.is_err(),
+            session.channel_open_direct_streamlocal("/a").await.is_err(),
+            session.channel_open_agent().await.is_err(),
+            session.channel_open_x11("a", 1).await.is_err(),
+        ];
+        refused.into_iter().filter(|is_refused| *is_refused).count()
+    }
+
     /// Ends all connections, with these last words.
     pub(crate) async fn cut(&self, words: &str) {
         let sessions = std::mem::take(&mut *self.log.sessions.lock().unwrap());
@@ -171,7 +186,7 @@ impl server::Handler for Guest {
     }
 }
 
-/// Runs the command of one channel.
+/// Runs the command of one channel. As with OpenSSH, one whose connection is lost only finds its input at its end.
 async fn attend(channel: Channel<Msg>, handle: Handle, bin: PathBuf, log: Arc<Log>) {
     let id = channel.id();
     let (mut reader, writer) = channel.split();
@@ -196,7 +211,7 @@ async fn attend(channel: Channel<Msg>, handle: Handle, bin: PathBuf, log: Arc<Lo
         .unwrap();
     let (mut stdin, mut stdout, mut stderr) =
         (child.stdin.take(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    let (kill, mut killed) = mpsc::channel::<()>(1);
+    let (terminate, mut terminated) = mpsc::channel::<()>(1);
     let input = tokio::spawn(async move {
         while let Some(message) = reader.wait().await {
             match message {
@@ -209,11 +224,10 @@ async fn attend(channel: Channel<Msg>, handle: Handle, bin: PathBuf, log: Arc<Lo
                     }
                 }
                 ChannelMsg::Eof => stdin = None,
-                ChannelMsg::Signal { .. } | ChannelMsg::Close => break,
+                ChannelMsg::Signal { .. } => drop(terminate.send(()).await),
                 _ => {}
             }
         }
-        let _ = kill.send(()).await;
     });
     let (mut out, mut err) = (vec![0; 8192], vec![0; 8192]);
     let (mut is_out, mut is_err) = (true, true);
@@ -227,7 +241,10 @@ async fn attend(channel: Channel<Msg>, handle: Handle, bin: PathBuf, log: Arc<Lo
                 0 => is_err = false,
                 length => { let _ = writer.extended_data_bytes(1, err[..length].to_vec()).await; }
             },
-            Some(()) = killed.recv() => { let _ = child.start_kill(); }
+            Some(()) = terminated.recv() => {
+                let line = format!("kill -TERM {}", child.id().unwrap());
+                Command::new("/bin/sh").arg("-c").arg(line).status().await.unwrap();
+            }
         }
     }
     let status = child.wait().await.unwrap();

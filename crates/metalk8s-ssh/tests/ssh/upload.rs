@@ -1,5 +1,6 @@
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -64,6 +65,7 @@ async fn an_upload_arrives_whole_with_its_mode() {
     assert_eq!(names(&destination), ["program"]);
     let progress = progress.lock().unwrap();
     assert!(progress.is_sorted() && progress.len() > 2, "{}", progress.len());
+    assert_eq!((progress[0].0 < SIZE as u64, progress[0].1), (true, SIZE as u64));
     assert_eq!(progress.last(), Some(&(SIZE as u64, SIZE as u64)));
 }
 
@@ -91,16 +93,29 @@ async fn an_upload_is_whole_or_not_there() {
     let destination = machine.path("to/program");
     fs::create_dir(machine.path("to")).unwrap();
     fs::write(&destination, "old").unwrap();
-    // The connection ends as soon as something is sent.
-    let cutting = Arc::new(tokio::sync::Notify::new());
-    let cut = Arc::clone(&cutting);
-    let upload = program.to(&destination).on_progress(move |_, _| cut.notify_one());
+    let half = machine.path("half");
+    assert!(std::process::Command::new("mkfifo").arg(&half).status().unwrap().success());
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let pipe = half.clone();
+    let writer = std::thread::spawn(move || {
+        let mut pipe = fs::File::create(pipe).unwrap();
+        pipe.write_all(&[1; SIZE / 2]).unwrap();
+        let _ = held.recv();
+    });
+    let upload = Upload::new(half, &program.sha256, &destination, LONG);
     let (result, ()) = tokio::join!(session.upload(&upload), async {
-        cutting.notified().await;
+        let half_there = || names(&destination) == [".program.upload", "program"];
+        let is_old = || fs::read(&destination).unwrap() == b"old";
+        while machine.received() < SIZE as u64 / 2 || is_old() && !half_there() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         machine.cut("power").await;
     });
+    drop(hold);
+    writer.join().unwrap();
     let error = result.unwrap_err();
     assert!(matches!(error, UploadError::Run { .. }) && error.is_retryable(), "{error:?}");
+    assert!(told(&error).contains(&format!("while `cat > {destination}` ran")), "{}", told(&error));
     // What is left over there ends by itself.
     let cleaned = async {
         while names(&destination) != ["program"] {
