@@ -103,8 +103,12 @@ fn a_worker_gets_these_states() {
 fn every_combination_of_roles_is_one_sound_graph() {
     let roles = [Role::Etcd, Role::Infra, Role::Master, Role::Node];
     for chosen in 0_u32..16 {
-        let chosen: Vec<Role> =
-            roles.iter().enumerate().filter(|(bit, _)| chosen & (1 << bit) != 0).map(|(_, role)| *role).collect();
+        let chosen: Vec<Role> = roles
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| chosen & (1 << bit) != 0)
+            .map(|(_, role)| *role)
+            .collect();
         let pods: BTreeSet<String> = states(&chosen)
             .iter()
             .filter_map(|state| match state {

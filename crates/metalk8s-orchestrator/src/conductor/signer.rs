@@ -93,7 +93,8 @@ async fn answer(fleet: &Fleet, config: &ConductorConfig, request: &PendingReques
         (Err(error), _) => Err(sentence(&error)),
         (Ok(_), None) => Err(format!("`{}` is the agent of no node of the fleet", request.user)),
         (Ok(requested), Some((node, agent))) => {
-            judge(&request.user, &request.signer, &requested, node, &agent.spec, &cluster).map(|wanted| (requested, wanted))
+            judge(&request.user, &request.signer, &requested, node, &agent.spec, &cluster)
+                .map(|wanted| (requested, wanted))
         }
     };
     let outcome = match judged {

@@ -86,8 +86,9 @@ fn in_use(grains: &Grains, observed: &Observed, key: &str, range: &IpNet, findin
             .addresses
             .iter()
             .any(|address| address.interface == *interface && address.network.trunc() == *destination);
-        // Calico keeps the blocks of this node by routes that lead nowhere, which name no interface.
-        let is_block = observed.already_begun && interface == "*";
+        // Calico keeps the blocks of this node by routes that lead nowhere, which name no interface, and leads to
+        // those of other nodes in the same network without a tunnel.
+        let is_block = observed.already_begun && (interface == "*" || range.contains(destination));
         if !is_default && !of_an_address && !is_block && !is_ours(interface) && overlap(range, destination) {
             used(format!("{interface} has a route to {destination}"));
         }
@@ -189,9 +190,10 @@ mod tests {
                 grains.addresses.push(address("vxlan.calico", "10.233.7.0/32"));
                 observed.routes.push(route("cali1234", "10.233.7.3/32"));
                 observed.routes.push(route("*", "10.233.7.0/26"));
+                observed.routes.push(route("eth1", "10.233.104.0/26"));
             })
         };
         assert_eq!(running(true), [""; 0]);
-        assert_eq!(running(false).len(), 3);
+        assert_eq!(running(false).len(), 4);
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn all_answer(stage: &Stage) -> Result<()> {
     check("salt -L node1 test.ping --out json", &[format!("{{\n    \"{NODE}\": true\n}}")])?;
     check("salt 'node*' test.version --out txt", &[format!("{NODE}: 0.1.0")])?;
     check("salt node1 grains.get metalk8s:control_plane_ip", &[node_machine(stage)?.control.to_string()])?;
-    check("salt-run manage.versions", &["Up to date:".into(), format!("{NODE}:\n            0.1.0")])?;
+    check("salt-run manage.versions", &["Up to date:".into(), format!("    {NODE}:\n        0.1.0")])?;
     check("salt-run manage.up", &[format!("- {bootstrap}"), format!("- {NODE}")])?;
     check("salt-key -L", &["Accepted Keys:".into(), NODE.into()])?;
     check("salt '*' saltutil.sync_all saltenv=metalk8s-0.1.0", &[format!("{NODE}:\n    ----------")])?;

@@ -1,7 +1,8 @@
 //! What a deployment refuses, and how.
 
 use anyhow::{Result, ensure};
-use metalk8s_types::labels;
+use metalk8s_types::{fleet, labels};
+use serde_json::{Value, json};
 
 use super::{NODE, Stage, apply, kubectl, manifest, must_fail, node_machine};
 
@@ -47,16 +48,23 @@ pub(super) fn clock(stage: &Stage) -> Result<()> {
     ensure!(output.success(), "{}", super::said(&output));
     let machine = node_machine(stage)?;
     let folder = machine.run_checked("ls -d /var/lib/metalk8s/programs/metalk8s-*")?;
-    let settings = super::kubectl_json(
-        stage.lab.bootstrap()?,
-        &format!("get secret {} -n {}", super::fleet::SETTINGS, super::fleet::NAMESPACE),
+    let bootstrap = stage.lab.bootstrap()?;
+    let template = format!("{{{{index .data \"{}\" | base64decode}}}}", fleet::SETTINGS_KEY);
+    let settings = kubectl(
+        bootstrap,
+        &format!("get secret {} -n {} -o go-template='{template}'", fleet::SETTINGS, fleet::NAMESPACE),
     )?;
-    let settings = settings["data"][super::fleet::SETTINGS_KEY].as_str().unwrap_or_default().to_owned();
-    let invitation = format!(
-        "printf '{{\"node\":\"{NODE}\",\"version\":\"x\",\"roles\":[\"node\"],\"now\":\"'$(date --utc --date '-10 minutes' \
-         +%Y-%m-%dT%H:%M:%SZ)'\",\"shared\":{{}},\"settings\":'\"$(echo {settings} | base64 -d)\"'}}' | {}/metalk8s join examine",
-        folder.trim()
-    );
+    let earlier = machine.run_checked("date --utc --date '-10 minutes' +%Y-%m-%dT%H:%M:%SZ")?;
+    let invitation = json!({
+        "node": NODE,
+        "version": "x",
+        "roles": ["node"],
+        "now": earlier.trim(),
+        "shared": {},
+        "settings": serde_json::from_str::<Value>(&settings)?,
+    });
+    machine.write("/root/invitation", invitation.to_string().as_bytes(), 0o600)?;
+    let invitation = format!("{}/metalk8s join examine < /root/invitation", folder.trim());
     let output = machine.run(&invitation)?;
     ensure!(output.success(), "{}", super::said(&output));
     ensure!(
