@@ -25,7 +25,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ("hands", &["host", "kube", "ssh"]),
     ("knowledge", &["formulas"]),
     ("runs", &["orchestrator"]),
-    ("programs", &["agent", "operators", "gateway", "build", "lab"]),
+    ("programs", &["agent", "operators", "gateway", "saltapi", "build", "lab"]),
     ("roof", &["cli"]),
 ];
 /// Uses inside a layer that are meant.

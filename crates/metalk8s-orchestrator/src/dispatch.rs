@@ -8,12 +8,11 @@ use std::{
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use metalk8s_engine::journal::RunId;
-use metalk8s_kube::{
-    Fleet,
-    fleet::{FleetError, Follow, Seen},
-};
+use metalk8s_kube::fleet::{FleetError, Follow, Seen};
 use metalk8s_types::fleet::{Agent, Job, JobState, JobStatus};
 use tokio::time::{Instant, timeout_at};
+
+use crate::bus::Bus;
 
 /// How many agents are given a job at the same time.
 const AT_ONCE: usize = 32;
@@ -64,7 +63,7 @@ impl Call {
 }
 
 /// Gives a job to these nodes.
-pub async fn dispatch(fleet: &Fleet, nodes: &BTreeSet<String>, call: &Call) -> Dispatched {
+pub async fn dispatch(bus: &dyn Bus, nodes: &BTreeSet<String>, call: &Call) -> Dispatched {
     let now = Timestamp::now();
     let id = RunId::at(now).to_string();
     let job = Job {
@@ -76,11 +75,11 @@ pub async fn dispatch(fleet: &Fleet, nodes: &BTreeSet<String>, call: &Call) -> D
         cancelled: false,
     };
     let one = nodes.iter().next().filter(|_| nodes.len() == 1).map(String::as_str);
-    let answers = fleet.follow_agents(one);
+    let answers = bus.follow_agents(one);
     let given = stream::iter(nodes.iter().cloned())
         .map(async |node: String| {
             let jobs = BTreeMap::from([(id.clone(), Some(job.clone()))]);
-            let given = give(fleet, &node, jobs, now).await;
+            let given = give(bus, &node, jobs, now).await;
             (node, given)
         })
         .buffer_unordered(AT_ONCE);
@@ -103,12 +102,12 @@ pub async fn dispatch(fleet: &Fleet, nodes: &BTreeSet<String>, call: &Call) -> D
 
 /// Gives the job, and takes away those that are over.
 async fn give(
-    fleet: &Fleet,
+    bus: &dyn Bus,
     node: &str,
     jobs: BTreeMap<String, Option<Job>>,
     now: Timestamp,
 ) -> Result<(), FleetError> {
-    let agent = fleet.give_jobs(node, &jobs).await?;
+    let agent = bus.give_jobs(node, &jobs).await?;
     let known = agent.status.unwrap_or_default().jobs;
     let is_over = |name: &String, job: &Job| {
         let is_done = known.get(name).is_some_and(|status| status.state.is_final());
@@ -123,7 +122,7 @@ async fn give(
         .map(|(name, _)| (name.clone(), None))
         .collect();
     if !old.is_empty() {
-        fleet.give_jobs(node, &old).await?;
+        bus.give_jobs(node, &old).await?;
     }
     Ok(())
 }
@@ -201,9 +200,9 @@ pub enum JobError {
 ///
 /// # Errors
 /// When there is no result. That states failed is none: the status tells.
-pub async fn job(fleet: &Fleet, node: &str, call: &Call) -> Result<(u8, serde_json::Value), JobError> {
+pub async fn job(bus: &dyn Bus, node: &str, call: &Call) -> Result<(u8, serde_json::Value), JobError> {
     let (name, function) = (node.to_owned(), call.function.clone());
-    let mut dispatched = dispatch(fleet, &BTreeSet::from([name.clone()]), call).await;
+    let mut dispatched = dispatch(bus, &BTreeSet::from([name.clone()]), call).await;
     if let Some(source) = dispatched.refused.remove(node) {
         return Err(JobError::Give { node: name, function, source });
     }

@@ -7,11 +7,13 @@
 
 pub mod archives;
 pub mod bootstrap;
+pub mod bus;
 pub mod conductor;
 mod configuration;
 pub mod dispatch;
 pub mod join;
 mod lock;
+pub mod master;
 mod observer;
 mod pillar;
 pub mod precheck;

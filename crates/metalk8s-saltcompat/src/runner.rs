@@ -18,9 +18,12 @@ use table::{Does, JobsAsk};
 pub use error::RunnerError;
 pub use jobs::{Job, JobFilter, active, last_run, list_job, list_jobs, lookup, print_job};
 pub use minions::synced;
-pub use orchestrate::{DeployNode, Orchestrate};
+pub use orchestrate::{DEPLOY_NODE, DeployNode, NO_TRIAL, Orchestrate, STEP};
 pub use table::{Minions, RUNNERS, Runner};
 pub use versions::versions;
+
+/// The function by which a minion tells that it is there.
+pub const PING: &str = "test.ping";
 
 /// What is asked of the master.
 #[derive(Debug, Clone)]

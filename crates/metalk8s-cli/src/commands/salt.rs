@@ -7,7 +7,10 @@ use std::{
 
 use metalk8s_diagnostics::{Exit, Printer};
 use metalk8s_kube::Fleet;
-use metalk8s_orchestrator::dispatch::{Call, dispatch};
+use metalk8s_orchestrator::{
+    dispatch::{Call, dispatch},
+    master::{Answers, minions},
+};
 use metalk8s_saltcompat::{
     batch::{self, Batch},
     matching,
@@ -15,7 +18,7 @@ use metalk8s_saltcompat::{
     subset,
 };
 
-use super::master::{Answers, begin_log, fleet, minions};
+use super::master::{begin_log, fleet};
 use crate::args::Salt;
 
 /// The longest that a function may take.

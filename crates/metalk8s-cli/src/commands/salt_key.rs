@@ -3,10 +3,11 @@
 use std::io::BufRead;
 
 use metalk8s_diagnostics::{Exit, Printer};
+use metalk8s_orchestrator::master::name;
 use metalk8s_saltcompat::keys::{self, KeyAction, KeyChange, Keys};
 
 use super::{
-    master::{begin_log, fleet, name},
+    master::{begin_log, fleet},
     salt::print,
 };
 use crate::args::SaltKey;

@@ -20,7 +20,17 @@ pub struct Orchestrate {
     pub test: bool,
 }
 
-/// The settings of `metalk8s.orchestrate.deploy_node`.
+/// The procedure that makes a machine what its Node object says.
+pub const DEPLOY_NODE: &str = "metalk8s.orchestrate.deploy_node";
+
+/// What is said where a procedure is only to be shown.
+pub const NO_TRIAL: &str = "orchestrations cannot be shown without being done; `salt NODE state.apply test=True` \
+                            shows what would change on a node";
+
+/// What a step of a procedure is called among functions.
+pub const STEP: &str = "metalk8s.step";
+
+/// The settings of [`DEPLOY_NODE`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeployNode {
     /// The Node that is deployed.
