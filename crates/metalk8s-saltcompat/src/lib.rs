@@ -3,11 +3,13 @@
 //! Begin with [`call`](fn@call), which carries out a function of `salt-call`. Below it are [`compile`], which
 //! turns SLS files into a graph of the engine, and [`state_return`], which turns the engine's report into what
 //! Salt's users and programs read; [`output`] prints it. For many machines, [`Target`] says who is meant, [`batch`]
-//! who begins when, [`runner`] what is asked of the master, and [`keys`] what becomes of keys.
+//! who begins when, [`runner`] what is asked of the master, [`keys`] what becomes of keys, and [`api`] how all of
+//! it is asked for over HTTP.
 //!
 //! Invariants: no file is opened and nothing is done but through the [`Minion`] and the [`FileRoots`] that
 //! whoever calls gives. Every mistake in what people wrote is collected and reported at once, with its place.
 
+pub mod api;
 mod args;
 pub mod batch;
 mod call;

@@ -19,7 +19,7 @@ impl KeyStatus {
     }
 
     /// As programs read it.
-    fn field(self) -> &'static str {
+    pub(crate) fn field(self) -> &'static str {
         match self {
             Self::Accepted => "minions",
             Self::Denied => "minions_denied",
