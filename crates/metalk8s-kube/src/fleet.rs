@@ -7,6 +7,7 @@ mod follow;
 mod lease;
 mod nodes;
 mod requests;
+mod reviews;
 mod runs;
 mod settings;
 
@@ -24,6 +25,7 @@ pub use follow::{Follow, Seen};
 pub use lease::{Lease, LeaseHeld};
 pub use nodes::{NodeAnnotations, NodeFacts};
 pub use requests::{PendingRequest, RequestOutcome};
+pub use reviews::Identity;
 
 /// A cluster's bus, reached with a kubeconfig.
 #[derive(Clone)]

@@ -64,8 +64,17 @@ impl Call {
 
 /// Gives a job to these nodes.
 pub async fn dispatch(bus: &dyn Bus, nodes: &BTreeSet<String>, call: &Call) -> Dispatched {
+    dispatch_as(bus, new_id(), nodes, call).await
+}
+
+/// A name for a job: 20 digits of this moment.
+pub fn new_id() -> String {
+    RunId::at(Timestamp::now()).to_string()
+}
+
+/// Gives a job of this name to these nodes.
+pub async fn dispatch_as(bus: &dyn Bus, id: String, nodes: &BTreeSet<String>, call: &Call) -> Dispatched {
     let now = Timestamp::now();
-    let id = RunId::at(now).to_string();
     let job = Job {
         function: call.function.clone(),
         arguments: call.arguments.clone(),

@@ -17,6 +17,8 @@ pub use run::{Procedure, ProcedureName, Run, RunPhase, RunSpec, RunStatus, RunSt
 
 /// The API group of the fleet.
 pub const GROUP: &str = "fleet.metalk8s.scality.com";
+/// What agents are called in paths and rights.
+pub const AGENTS_PLURAL: &str = "agents";
 /// The namespace of its objects.
 pub const NAMESPACE: &str = "metalk8s-fleet";
 /// The Secret in [`NAMESPACE`] with the settings that all nodes share.
@@ -28,6 +30,8 @@ pub const SETTINGS_KEY: &str = "pillar.json";
 pub const AGENTS: &str = "metalk8s:agents";
 /// The user of the conductor.
 pub const CONDUCTOR: &str = "metalk8s:conductor";
+/// The user of the HTTP API.
+pub const SALT_API: &str = "metalk8s:salt-api";
 
 /// What an agent's user is called before the name of its node.
 const AGENT_PREFIX: &str = "metalk8s:agent:";

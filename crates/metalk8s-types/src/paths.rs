@@ -18,6 +18,10 @@ pub const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
 pub const AGENT_KUBECONFIG: &str = "/etc/metalk8s/agent.conf";
 /// The conductor's kubeconfig, where Salt's master had its own (constants.md, section 3).
 pub const CONDUCTOR_KUBECONFIG: &str = "/etc/salt/master-kubeconfig.conf";
+/// The kubeconfig of the HTTP API of Salt's master.
+pub const SALT_API_KUBECONFIG: &str = "/etc/salt/api-kubeconfig.conf";
+/// Certificate and key of the HTTP API of Salt's master.
+pub const SALT_API_PKI: &str = "/etc/salt/pki/api";
 /// Manifests of static pods.
 pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// What the product keeps.

@@ -127,13 +127,7 @@ impl Orchestration {
         loop {
             match self.next().await? {
                 Progress::Step(step) => drop(steps.ended(&step)),
-                Progress::Over(phase) => {
-                    let mut value = steps.value();
-                    if phase != RunPhase::Succeeded {
-                        value["retcode"] = 1.into();
-                    }
-                    return Ok(value);
-                }
+                Progress::Over(phase) => return Ok(envelope(&steps, phase).0),
             }
         }
     }
@@ -149,6 +143,26 @@ impl Orchestration {
             self.waiting.push_back(Progress::Over(status.phase));
         }
     }
+}
+
+/// What a run that is over returned, as programs read it, and whether it went well.
+pub fn outcome(run: &Run) -> (Value, bool) {
+    let status = run.status.clone().unwrap_or_default();
+    let mut steps = Orchestrated::new(Form::default(), TimeZone::UTC);
+    for step in status.steps.iter().filter(|step| step.state != StepState::Running) {
+        steps.ended(&as_told(step, &run.spec.procedure.node));
+    }
+    envelope(&steps, status.phase)
+}
+
+/// A run may fail between its steps, too.
+fn envelope(steps: &Orchestrated, phase: RunPhase) -> (Value, bool) {
+    let success = phase == RunPhase::Succeeded;
+    let mut value = steps.value();
+    if !success {
+        value["retcode"] = 1.into();
+    }
+    (value, success)
 }
 
 fn as_told(step: &RunStep, node: &str) -> StepEnded {

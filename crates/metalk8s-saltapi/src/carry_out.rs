@@ -1,0 +1,151 @@
+//! Chunks carried out, one after the other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use metalk8s_orchestrator::{
+    dispatch::{Call, dispatch_as, new_id},
+    master::{Answers, Told, call, minions, name},
+};
+use metalk8s_saltcompat::{
+    api::{Asked, Chunk, Event, KeysCall, MasterCall, MinionsCall, Way, event::Called, wheel_answer},
+    keys::Keys,
+    matching,
+    output::Answer,
+    subset,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{answer::ApiError, api::Api, sessions::Session};
+
+/// How long minions have to begin where a chunk does not say it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The least time that minions have to begin, so that none does it late.
+const LEAST: Duration = Duration::from_secs(5);
+/// The longest that a function may take.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
+
+/// Carries out all chunks, each as the one who asks for it. None is begun where one of them may not be.
+pub(crate) async fn carry_out(api: &Arc<Api>, chunks: Vec<(Session, Chunk)>) -> Result<Vec<Value>, ApiError> {
+    for (session, chunk) in &chunks {
+        if !session.rights.allow(&chunk.asked) {
+            let who = &session.who.username;
+            return Err(ApiError::Forbidden(format!("`{who}` may not call `{}`", function(&chunk.asked))));
+        }
+    }
+    let mut returned = Vec::with_capacity(chunks.len());
+    for (session, chunk) in chunks {
+        let patience = chunk.timeout.unwrap_or(PATIENCE);
+        api.stats.chunks.fetch_add(1, Relaxed);
+        tracing::info!(
+            user = session.who.username,
+            function = function(&chunk.asked),
+            "somebody calls a function"
+        );
+        returned.push(match chunk.asked {
+            Asked::Minions(call) => on_minions(api, call, patience).await?,
+            Asked::Master(call) if call.is_async => in_background(api, call, patience)?,
+            Asked::Master(call) => on_master(api, call, patience).await?,
+            Asked::Keys(call) => about_keys(api, &session, &call).await?,
+        });
+    }
+    Ok(returned)
+}
+
+fn function(asked: &Asked) -> &str {
+    match asked {
+        Asked::Minions(call) => &call.function,
+        Asked::Master(call) => &call.function,
+        Asked::Keys(call) => call.function(),
+    }
+}
+
+async fn on_minions(api: &Arc<Api>, asked: MinionsCall, patience: Duration) -> Result<Value, ApiError> {
+    let MinionsCall { way, target, function, words, full_return } = asked;
+    let agents = api.bus.agents().await?;
+    let mut chosen = matching(&target, minions(&agents));
+    if let Way::Subset(count) = way {
+        chosen = subset(chosen, count, |most| rand::random_range(0..most));
+    }
+    if chosen.is_empty() {
+        return Ok(json!({}));
+    }
+    let names: Vec<String> = chosen.iter().cloned().collect();
+    let jid = new_id();
+    let called = Called { jid: &jid, function: &function, words: &words, at: Timestamp::now() };
+    api.events.announce(&jid, &Event::job_new(called, &names));
+    let call = Call { begin_within: patience.max(LEAST), ..Call::new(function, words, LONGEST) };
+    let dispatched = dispatch_as(&*api.bus, jid.clone(), &chosen, &call).await;
+    if way == Way::Async {
+        return Ok(json!({"jid": jid, "minions": names}));
+    }
+    let mut answers = Answers::new(dispatched, patience);
+    let mut returned = Map::new();
+    while let Some((minion, answer)) = answers.next().await {
+        returned.insert(minion, told(&answer, &jid, full_return));
+    }
+    returned.sort_keys();
+    Ok(returned.into())
+}
+
+/// Whoever did not answer is false, as Salt's API has it.
+fn told(answer: &Answer, jid: &str, full_return: bool) -> Value {
+    let value = if answer.is_returned() { answer.value() } else { Value::Bool(false) };
+    match full_return {
+        true => json!({"ret": value, "retcode": answer.retcode(), "jid": jid}),
+        false => value,
+    }
+}
+
+async fn on_master(api: &Arc<Api>, asked: MasterCall, patience: Duration) -> Result<Value, ApiError> {
+    match call(&*api.bus, asked.call, patience).await? {
+        Told::Value(value) => Ok(value),
+        Told::Answers(answers) => Ok(values(answers)),
+        Told::Begun(orchestration) => Ok(orchestration.finish().await?),
+    }
+}
+
+fn values(answers: BTreeMap<String, Answer>) -> Value {
+    answers.into_iter().map(|(minion, answer)| (minion, answer.value())).collect::<Map<_, _>>().into()
+}
+
+/// Begins a function of the master; what it returns is an event. Of a procedure the conductor's record tells.
+fn in_background(api: &Arc<Api>, asked: MasterCall, patience: Duration) -> Result<Value, ApiError> {
+    let busy = |_| ApiError::TooMany(Duration::from_secs(5));
+    let place = Arc::clone(&api.background).try_acquire_owned().map_err(busy)?;
+    let MasterCall { function, words, call: asked, is_async: _ } = asked;
+    let jid = new_id();
+    let answer = json!({"jid": jid, "tag": format!("salt/run/{jid}")});
+    let api = Arc::clone(api);
+    tokio::spawn(async move {
+        let _place = place;
+        let called = Called { jid: &jid, function: &function, words: &words, at: Timestamp::now() };
+        api.events.publish(&Event::run_new(called));
+        let (returned, success) = match call(&*api.bus, asked, patience).await {
+            Ok(Told::Value(value)) => (value, true),
+            Ok(Told::Answers(answers)) => (values(answers), true),
+            Ok(Told::Begun(begun)) => (json!({"jid": begun.run}), true),
+            Err(error) => (Value::from(ApiError::from(error).to_string()), false),
+        };
+        let called = Called { at: Timestamp::now(), ..called };
+        api.events.publish(&Event::run_returned(called, &returned, success));
+    });
+    Ok(answer)
+}
+
+async fn about_keys(api: &Arc<Api>, session: &Session, asked: &KeysCall) -> Result<Value, ApiError> {
+    let accepted: BTreeSet<String> =
+        api.bus.agents().await?.iter().map(|agent| name(agent).to_owned()).collect();
+    let keys = Keys { accepted: accepted.into_iter().collect(), ..Keys::default() };
+    if let KeysCall::Delete(pattern) = asked {
+        for node in keys.matching(pattern).accepted {
+            api.bus.remove_agent(&node).await?;
+            tracing::info!(user = session.who.username, node, "somebody removed an agent");
+        }
+    }
+    Ok(wheel_answer(&new_id(), asked, &session.who.username, &asked.told(&keys)))
+}
