@@ -21,7 +21,7 @@ use metalk8s_diagnostics::Output;
 use metalk8s_types::paths;
 
 pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
-pub use fleet::{Agent, Conductor, Job};
+pub use fleet::{Agent, Conductor, Job, SaltApi};
 pub use join::{Join, JoinCommand};
 pub use run::{Journals, Run, RunCommand};
 pub use salt::Salt;
@@ -57,6 +57,7 @@ pub enum Command {
     Join(Join),
     Conductor(Conductor),
     Salt(Box<Salt>),
+    SaltApi(SaltApi),
     SaltCall(SaltCall),
     SaltKey(SaltKey),
     SaltRun(SaltRun),

@@ -13,6 +13,7 @@ mod procedure;
 pub(crate) mod repositories;
 pub(crate) mod run;
 pub(crate) mod salt;
+pub(crate) mod salt_api;
 pub(crate) mod salt_call;
 pub(crate) mod salt_key;
 pub(crate) mod salt_run;

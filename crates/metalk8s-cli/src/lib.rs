@@ -53,6 +53,7 @@ fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
             Command::Join(command) => commands::join::run(command, printer).await,
             Command::Conductor(command) => commands::conductor::run(command).await,
             Command::Salt(command) => commands::salt::run(*command, printer).await,
+            Command::SaltApi(command) => commands::salt_api::run(command).await,
             Command::SaltRun(command) => commands::salt_run::run(command, printer).await,
             Command::SaltKey(command) => commands::salt_key::run(command, printer).await,
             Command::SaltSsh(command) => commands::salt_ssh::run(command, printer).await,

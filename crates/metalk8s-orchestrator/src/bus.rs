@@ -27,6 +27,9 @@ pub trait Bus: Send + Sync {
     /// Asks for a run.
     async fn create_run(&self, name: &str, spec: &RunSpec) -> Result<Run, FleetError>;
 
+    /// All runs, the oldest first.
+    async fn runs(&self) -> Result<Vec<Run>, FleetError>;
+
     /// What happens to one run, or to all of them.
     fn follow_runs(&self, run: Option<&str>) -> Follow<Run>;
 }
@@ -51,6 +54,10 @@ impl Bus for Fleet {
 
     async fn create_run(&self, name: &str, spec: &RunSpec) -> Result<Run, FleetError> {
         Self::create_run(self, name, spec).await
+    }
+
+    async fn runs(&self) -> Result<Vec<Run>, FleetError> {
+        Self::runs(self).await
     }
 
     fn follow_runs(&self, run: Option<&str>) -> Follow<Run> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 pub use answers::{Answers, answer};
 pub use call::{CallMasterError, Told, call};
-pub use jobs::{jobs, jobs_of};
+pub use jobs::jobs;
 pub use orchestration::{Orchestration, OrchestrationError, Progress, outcome};
 
 /// The name of an agent.

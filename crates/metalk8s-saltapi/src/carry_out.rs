@@ -16,6 +16,7 @@ use metalk8s_saltcompat::{
     keys::Keys,
     matching,
     output::Answer,
+    runner::RunnerCall,
     subset,
 };
 use serde_json::{Map, Value, json};
@@ -48,7 +49,7 @@ pub(crate) async fn carry_out(api: &Arc<Api>, chunks: Vec<(Session, Chunk)>) -> 
         );
         returned.push(match chunk.asked {
             Asked::Minions(call) => on_minions(api, call, patience).await?,
-            Asked::Master(call) if call.is_async => in_background(api, call, patience)?,
+            Asked::Master(call) if call.is_async => in_background(api, call, patience).await?,
             Asked::Master(call) => on_master(api, call, patience).await?,
             Asked::Keys(call) => about_keys(api, &session, &call).await?,
         });
@@ -114,12 +115,17 @@ fn values(answers: BTreeMap<String, Answer>) -> Value {
 }
 
 /// Begins a function of the master; what it returns is an event. Of a procedure the conductor's record tells.
-fn in_background(api: &Arc<Api>, asked: MasterCall, patience: Duration) -> Result<Value, ApiError> {
+async fn in_background(api: &Arc<Api>, asked: MasterCall, patience: Duration) -> Result<Value, ApiError> {
+    if matches!(asked.call, RunnerCall::Orchestrate(_))
+        && let Told::Begun(orchestration) = call(&*api.bus, asked.call.clone(), patience).await?
+    {
+        return Ok(begun(&orchestration.run));
+    }
     let busy = |_| ApiError::TooMany(Duration::from_secs(5));
     let place = Arc::clone(&api.background).try_acquire_owned().map_err(busy)?;
     let MasterCall { function, words, call: asked, is_async: _ } = asked;
     let jid = new_id();
-    let answer = json!({"jid": jid, "tag": format!("salt/run/{jid}")});
+    let answer = begun(&jid);
     let api = Arc::clone(api);
     tokio::spawn(async move {
         let _place = place;
@@ -128,13 +134,18 @@ fn in_background(api: &Arc<Api>, asked: MasterCall, patience: Duration) -> Resul
         let (returned, success) = match call(&*api.bus, asked, patience).await {
             Ok(Told::Value(value)) => (value, true),
             Ok(Told::Answers(answers)) => (values(answers), true),
-            Ok(Told::Begun(begun)) => (json!({"jid": begun.run}), true),
+            Ok(Told::Begun(orchestration)) => (begun(&orchestration.run), true),
             Err(error) => (Value::from(ApiError::from(error).to_string()), false),
         };
         let called = Called { at: Timestamp::now(), ..called };
         api.events.publish(&Event::run_returned(called, &returned, success));
     });
     Ok(answer)
+}
+
+/// What is told of a function that was begun.
+fn begun(jid: &str) -> Value {
+    json!({"jid": jid, "tag": format!("salt/run/{jid}")})
 }
 
 async fn about_keys(api: &Arc<Api>, session: &Session, asked: &KeysCall) -> Result<Value, ApiError> {

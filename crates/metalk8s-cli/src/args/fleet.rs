@@ -1,6 +1,6 @@
 //! The daemons of the fleet, and what they start.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use metalk8s_types::paths;
@@ -55,4 +55,23 @@ pub struct Conductor {
     /// The folder in which archives are mounted
     #[arg(long, value_name = "DIRECTORY", default_value = paths::ARCHIVES)]
     pub archives: PathBuf,
+}
+
+/// Serve the HTTP API of Salt's master
+///
+/// Runs in the pod salt-master on the Bootstrap node. People and programs log in with tokens of the cluster.
+#[derive(Debug, Args)]
+pub struct SaltApi {
+    /// Address and port
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// Certificate chain, PEM; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub tls_certificate: PathBuf,
+    /// Private key of the certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: PathBuf,
+    /// How the Kubernetes API is reached
+    #[arg(long, value_name = "FILE", default_value = paths::SALT_API_KUBECONFIG)]
+    pub kubeconfig: PathBuf,
 }

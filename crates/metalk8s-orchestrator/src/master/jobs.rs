@@ -1,13 +1,22 @@
-//! Jobs as agents remember them.
+//! Jobs as agents remember them, and procedures, which are jobs of the master.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use metalk8s_kube::fleet::FleetError;
-use metalk8s_saltcompat::{TargetKind, output::Answer, runner::Job};
-use metalk8s_types::fleet::{Agent, JobState};
-use serde_json::json;
+use metalk8s_saltcompat::{
+    Returned, TargetKind,
+    api::{
+        Event,
+        event::{Called, orchestration},
+    },
+    output::{Answer, MASTER},
+    runner::Job,
+};
+use metalk8s_types::fleet::{Agent, JobState, Run};
+use serde_json::{Value, json};
 
-use super::{answer, name};
+use super::{answer, name, outcome};
 use crate::bus::Bus;
 
 /// All jobs that are remembered, the oldest first.
@@ -15,11 +24,44 @@ use crate::bus::Bus;
 /// # Errors
 /// When the API cannot be asked.
 pub async fn jobs(bus: &dyn Bus) -> Result<Vec<Job>, FleetError> {
-    Ok(jobs_of(&bus.agents().await?))
+    let mut jobs = jobs_of(&bus.agents().await?);
+    jobs.extend(bus.runs().await?.iter().filter_map(job_of));
+    jobs.sort_by(|one, other| one.jid.cmp(&other.jid));
+    Ok(jobs)
 }
 
-/// The jobs that these agents remember, the oldest first.
-pub fn jobs_of(agents: &[Agent]) -> Vec<Job> {
+/// A procedure as a job of the master.
+fn job_of(run: &Run) -> Option<Job> {
+    let jid = run.metadata.name.clone()?;
+    let (function, words) = orchestration(&run.spec.procedure.node);
+    let status = run.status.clone().unwrap_or_default();
+    let (mut returned, mut running) = (BTreeMap::new(), BTreeMap::new());
+    if status.phase.is_final() {
+        let (value, success) = outcome(run);
+        let at = status.finished.unwrap_or(Timestamp::UNIX_EPOCH);
+        let called = Called { jid: &jid, function, words: &words, at };
+        let value = Event::run_returned(called, &value, success).data;
+        let retcode = u8::from(!success);
+        returned.insert(MASTER.to_owned(), Returned::from_parts(value, retcode, None));
+    } else {
+        running.insert(MASTER.to_owned(), None);
+    }
+    Some(Job {
+        function: format!("runner.{function}"),
+        arguments: words.into_iter().map(Value::from).collect(),
+        target: "unknown-target".to_owned(),
+        target_kind: TargetKind::List,
+        user: "root".to_owned(),
+        minions: vec![MASTER.to_owned()],
+        metadata: None,
+        returned,
+        running,
+        jid,
+    })
+}
+
+/// The jobs that these agents remember.
+fn jobs_of(agents: &[Agent]) -> Vec<Job> {
     let mut jobs = BTreeMap::<String, Job>::new();
     for agent in agents {
         let minion = name(agent).to_owned();

@@ -71,7 +71,9 @@ impl History {
             },
         );
         if !self.agents_complete {
-            known.given.iter().for_each(|jid| drop(events.is_new(jid)));
+            for jid in &known.given {
+                events.is_new(jid);
+            }
             return;
         }
         if let Some(started) = status.started.filter(|_| status.started != before.started) {

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
@@ -34,7 +34,7 @@ pub(super) async fn log_in(State(api): State<Arc<Api>>, request: Request) -> Res
     // A page of another site that sends a form does not send it.
     let cookie = format!("{COOKIE}={secret}; Path=/; Max-Age={seconds}; HttpOnly; Secure; SameSite=Strict");
     let headers = HeaderMap::from_iter(
-        [(header::SET_COOKIE, cookie), (HEADER.parse().unwrap_or(header::AUTHORIZATION), secret)]
+        [(header::SET_COOKIE, cookie), (HeaderName::from_static(HEADER), secret)]
             .into_iter()
             .filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))),
     );

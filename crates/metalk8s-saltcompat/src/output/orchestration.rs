@@ -8,7 +8,7 @@ use super::{Form, Out, OutputError, document, highstate, states};
 use crate::is_success;
 
 /// Who carries out orchestrations.
-const MASTER: &str = "bootstrap_master";
+pub const MASTER: &str = "bootstrap_master";
 
 /// A step that ended.
 #[derive(Debug, Clone, PartialEq)]
