@@ -4,6 +4,8 @@ use ipnet::IpNet;
 use metalk8s_engine::{Graph, State, state::Opening};
 use metalk8s_types::{Pillar, Role};
 
+use crate::salt_master;
+
 /// Who may come in through an opening.
 #[derive(Clone, Copy)]
 enum From {
@@ -16,8 +18,10 @@ enum From {
 }
 
 /// What listens for other machines: name, the role that brings it, protocol, port (constants.md, section 1).
-const OPENINGS: [(&str, Option<Role>, &str, u16, From); 6] = [
+const OPENINGS: [(&str, Option<Role>, &str, u16, From); 7] = [
     ("repositories", Some(Role::Bootstrap), "tcp", 8080, From::ControlPlane),
+    // Pods come by the address of the Service `salt-master`.
+    ("salt-api", Some(Role::Bootstrap), "tcp", salt_master::API_PORT, From::ControlPlaneAndPods),
     // Pods of this node come by the address of the Service `kubernetes`, which leads here.
     ("kube-apiserver", Some(Role::Master), "tcp", 6443, From::ControlPlaneAndPods),
     ("etcd clients", Some(Role::Etcd), "tcp", 2379, From::ControlPlane),

@@ -6,7 +6,7 @@ use metalk8s_engine::{
 };
 use metalk8s_types::{
     Pillar,
-    fleet::{AGENTS, CONDUCTOR, GROUP, NAMESPACE, SETTINGS, agent_user, definitions},
+    fleet::{AGENTS, CONDUCTOR, GROUP, NAMESPACE, SALT_API, SETTINGS, agent_user, definitions},
     labels,
     pillar::NodeWish,
 };
@@ -96,7 +96,7 @@ pub fn agent(node: &str, wish: &NodeWish) -> [Value; 3] {
     ]
 }
 
-/// Rights of all agents together, and of the conductor.
+/// Rights of all agents together, of the conductor, and of the HTTP API.
 fn rights() -> Vec<Value> {
     let cluster_role = |name: &str, rules: Value| json!({"apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
     let subject = |kind: &str, name: &str| json!([{"apiGroup": RBAC, "kind": kind, "name": name}]);
@@ -149,6 +149,33 @@ fn rights() -> Vec<Value> {
             "metadata": {"name": "conductor", "namespace": NAMESPACE},
             "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "conductor"},
             "subjects": subject("User", CONDUCTOR),
+        }),
+        // Whose tokens are shown to it, and what they may: it has no rights to lend.
+        cluster_role(
+            SALT_API,
+            json!([
+                rule(&["authentication.k8s.io"], &["tokenreviews"], &["create"], &[]),
+                rule(&["authorization.k8s.io"], &["subjectaccessreviews"], &["create"], &[]),
+            ]),
+        ),
+        cluster_binding(SALT_API, subject("User", SALT_API)),
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "Role",
+            "metadata": {"name": "salt-api", "namespace": NAMESPACE},
+            "rules": [
+                rule(&[GROUP], &["agents"], &["get", "list", "watch", "patch", "delete"], &[]),
+                rule(&[GROUP], &["runs"], &["get", "list", "watch", "create"], &[]),
+                // An agent's own rights go with it.
+                rule(&[RBAC], &["roles", "rolebindings"], &["delete"], &[]),
+            ],
+        }),
+        json!({
+            "apiVersion": format!("{RBAC}/v1"),
+            "kind": "RoleBinding",
+            "metadata": {"name": "salt-api", "namespace": NAMESPACE},
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "salt-api"},
+            "subjects": subject("User", SALT_API),
         }),
     ]
 }

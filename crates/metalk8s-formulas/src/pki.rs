@@ -29,6 +29,9 @@ const ROOT_KUBECONFIG: &str = "/root/.kube/config";
 /// Keys of the repositories' server and of the authority that signs it.
 pub(crate) const REPOSITORIES_PKI: &str = "/etc/metalk8s/pki/repositories";
 
+/// Certificate and key of the HTTP API of Salt's master, without ending.
+pub(crate) const SALT_API: &str = "/etc/salt/pki/api/salt-api";
+
 /// What our signers are called before the common name of their authority (KEP-1513).
 const SIGNERS: &str = "metalk8s.scality.com/";
 
@@ -133,7 +136,7 @@ pub fn authorities() -> [AuthorityFiles; 4] {
 
 /// A certificate of this node, before it has paths.
 struct Leaf<'a> {
-    /// Path below the realm's directory, without ending.
+    /// Path without ending, below the realm's directory or from the root.
     name: &'a str,
     realm: Realm,
     common_name: &'a str,
@@ -245,6 +248,13 @@ fn leaves<'a>(node: &'a str, pillar: &Pillar) -> Vec<Leaf<'a>> {
     leaves.push(server("kubelet", Realm::Kubernetes, node, Readers::root()));
     if has(Role::Bootstrap) {
         leaves.push(server("server", Realm::Repositories, "repositories", SERVER.alone()));
+        let mut names = local_names();
+        names.extend(["", ".kube-system", ".kube-system.svc"].map(|suffix| format!("salt-master{suffix}")));
+        names.push(format!("salt-master.kube-system.svc.{CLUSTER_DOMAIN}"));
+        leaves.push(Leaf {
+            dns_names: names,
+            ..server(SALT_API, Realm::Kubernetes, "salt-api", SERVER.alone())
+        });
     }
     if has(Role::Master) {
         let kubelet_client = "kube-apiserver-kubelet-client";
@@ -326,6 +336,7 @@ fn kubeconfigs(node: &str, pillar: &Pillar) -> Vec<Kubeconfig> {
     kubeconfigs.push(kubeconfig(paths::AGENT_KUBECONFIG, &agent, &[fleet::AGENTS], Readers::root()));
     if pillar.roles.contains(&Role::Bootstrap) {
         kubeconfigs.push(kubeconfig(paths::CONDUCTOR_KUBECONFIG, fleet::CONDUCTOR, &[], Readers::root()));
+        kubeconfigs.push(kubeconfig(paths::SALT_API_KUBECONFIG, fleet::SALT_API, &[], SERVER.alone()));
     }
     kubeconfigs
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::accounts::Account;
 
-/// A static pod with one container in the host's network: a user of its own, a read-only root, no capability,
-/// no new privilege.
+/// A static pod in the host's network, of one container or several: a user of its own, a read-only root, no
+/// capability, no new privilege.
 pub(crate) struct Pod {
     name: &'static str,
     image: String,
@@ -18,6 +18,7 @@ pub(crate) struct Pod {
     capabilities: Vec<&'static str>,
     probes: Option<Probes>,
     requests: (String, String),
+    beside: Vec<Pod>,
 }
 
 /// A path of the host inside a pod, at the same place.
@@ -73,6 +74,7 @@ impl Pod {
             capabilities: Vec::new(),
             probes: None,
             requests: ("50m".to_owned(), "32Mi".to_owned()),
+            beside: Vec::new(),
         }
     }
 
@@ -115,10 +117,15 @@ impl Pod {
         self
     }
 
-    /// The pod as the kubelet reads it.
-    pub(crate) fn manifest(&self) -> Value {
+    /// Another container in the same pod, with a user of its own.
+    pub(crate) fn beside(mut self, other: Self) -> Self {
+        self.beside.push(other);
+        self
+    }
+
+    /// The container as the kubelet reads it.
+    fn container(&self) -> Value {
         let mounts: Vec<_> = self.volumes.iter().map(HostPath::mount).collect();
-        let volumes: Vec<_> = self.volumes.iter().map(HostPath::volume).collect();
         let mut container = json!({
             "name": self.name,
             "image": self.image,
@@ -140,6 +147,28 @@ impl Pod {
             container["startupProbe"] = probes.probe(&probes.ready, 1, 300);
             container["livenessProbe"] = probes.probe(&probes.live, 10, 8);
             container["readinessProbe"] = probes.probe(&probes.ready, 2, 3);
+        }
+        container
+    }
+
+    /// The pod as the kubelet reads it.
+    pub(crate) fn manifest(&self) -> Value {
+        let mut containers = vec![self.container()];
+        for other in &self.beside {
+            let mut container = other.container();
+            let context = &mut container["securityContext"];
+            context["runAsNonRoot"] = (other.user.id != 0).into();
+            context["runAsUser"] = other.user.id.into();
+            context["runAsGroup"] = other.user.id.into();
+            containers.push(container);
+        }
+        let mut volumes: Vec<Value> = Vec::new();
+        for volume in
+            [self].into_iter().chain(&self.beside).flat_map(|pod| &pod.volumes).map(HostPath::volume)
+        {
+            if !volumes.contains(&volume) {
+                volumes.push(volume);
+            }
         }
         json!({
             "apiVersion": "v1",
@@ -166,7 +195,7 @@ impl Pod {
                     "runAsGroup": self.user.id,
                 },
                 "tolerations": [{"operator": "Exists"}],
-                "containers": [container],
+                "containers": containers,
                 "volumes": volumes,
             },
         })

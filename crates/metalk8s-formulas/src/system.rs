@@ -75,6 +75,8 @@ pub fn prepared(grains: &Grains, pillar: &Pillar) -> Graph {
         (REPOSITORIES_PKI, 0o755),
         ("/etc/metalk8s/crypt", 0o700),
         (SALT_DIR, 0o755),
+        ("/etc/salt/pki", 0o755),
+        (paths::SALT_API_PKI, 0o755),
         (paths::STATE_DIR, 0o755),
         (paths::LOG_DIR, 0o755),
         ("/etc/kubernetes", 0o755),

@@ -18,12 +18,13 @@ enum On {
 /// Everything that listens on a Bootstrap node: port, where, and the name of the program.
 ///
 /// The documented table without what belongs to parts that this release does not have yet.
-const DOCUMENTED: [(u16, On, &str); 17] = [
+const DOCUMENTED: [(u16, On, &str); 18] = [
     (22, On::Everywhere, "sshd"),
     (2379, On::ControlPlane, "etcd"),
     (2379, On::Loopback, "etcd"),
     (2380, On::ControlPlane, "etcd"),
     (2381, On::Loopback, "etcd"),
+    (4507, On::ControlPlane, "metalk8s"),
     (6443, On::ControlPlane, "kube-apiserver"),
     (7080, On::Loopback, "metalk8s"),
     (7443, On::Loopback, "metalk8s"),

@@ -8,7 +8,7 @@ use metalk8s_types::paths;
 use crate::suite::Stage;
 
 /// Each static pod, how the line of its process begins, and its user.
-const PODS: [(&str, &str, &str); 7] = [
+const PODS: [(&str, &str, &str); 8] = [
     ("apiserver-proxy", "metalk8s apiserver-proxy ", "metalk8s"),
     ("etcd", "etcd --", "etcd"),
     ("kube-apiserver", "kube-apiserver --", "kube-apiserver"),
@@ -17,10 +17,11 @@ const PODS: [(&str, &str, &str); 7] = [
     ("repositories", "metalk8s repositories ", "metalk8s"),
     // It has the keys to every machine, which belong to root.
     ("salt-master", "metalk8s conductor ", "root"),
+    ("salt-master", "metalk8s salt-api ", "metalk8s"),
 ];
 
 /// Owner, group and mode of every key and configuration that a node has for Kubernetes.
-const FILES: [(&str, &str); 29] = [
+const FILES: [(&str, &str); 32] = [
     ("/etc/kubernetes/admin.conf", "root root 600"),
     ("/etc/kubernetes/audit-policy.conf", "root root 644"),
     ("/etc/kubernetes/authentication.conf", "root root 644"),
@@ -46,6 +47,9 @@ const FILES: [(&str, &str); 29] = [
     ("/etc/metalk8s/crypt/apiserver.key", "root root 600"),
     ("/etc/metalk8s/pki/repositories/ca.key", "root root 600"),
     ("/etc/metalk8s/pki/repositories/server.key", "metalk8s root 600"),
+    (paths::CONDUCTOR_KUBECONFIG, "root root 600"),
+    (paths::SALT_API_KUBECONFIG, "metalk8s root 600"),
+    ("/etc/salt/pki/api/salt-api.key", "metalk8s root 600"),
     ("/var/lib/etcd", "etcd etcd 700"),
     ("/var/log/kubernetes", "kube-apiserver kube-apiserver 700"),
     ("/var/log/kubernetes/audit.log", "kube-apiserver kube-apiserver 600"),
@@ -78,7 +82,7 @@ pub(super) fn run_the_static_pods(stage: &Stage) -> Result<()> {
 
 pub(super) fn alone_read_their_files(stage: &Stage) -> Result<()> {
     let text = stage.lab.bootstrap()?.run_checked(&format!(
-        "find /etc/kubernetes /etc/metalk8s -type f \\( -name '*.key' -o -name '*.conf' \\) -printf '%p %u %g %m\\n'; \
+        "find /etc/kubernetes /etc/metalk8s /etc/salt -type f \\( -name '*.key' -o -name '*.conf' \\) -printf '%p %u %g %m\\n'; \
          stat --format '%n %U %G %a' /var/lib/etcd /var/log/kubernetes /var/log/kubernetes/audit.log {}",
         paths::MANIFESTS
     ))?;
