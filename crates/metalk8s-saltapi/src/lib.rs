@@ -21,6 +21,7 @@ mod stats;
 mod tls;
 
 pub use api::{Api, Limits};
+pub use rate::Rate;
 pub use reviews::Reviews;
 pub use routes::router;
 pub use server::{SaltApiConfig, ServeError, Server, serve};
