@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "nobody depends on it")]
 
 #[expect(dead_code, reason = "tests use all of it")]
-#[path = "../tests/api/fake.rs"]
+#[path = "../tests/salt_api/fake.rs"]
 mod fake;
 
 use std::sync::Arc;

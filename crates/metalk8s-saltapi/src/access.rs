@@ -77,7 +77,8 @@ pub(crate) async fn log_in(api: &Api, credentials: &Credentials) -> Result<(Stri
 
 /// The secret of a session that a request carries.
 pub(crate) fn session_token(headers: &HeaderMap) -> Option<&str> {
-    let by_header = headers.get(HEADER).and_then(|token| token.to_str().ok());
+    let by_header =
+        headers.get(HEADER).and_then(|token| token.to_str().ok()).filter(|token| !token.is_empty());
     by_header.or_else(|| {
         let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|cookie| cookie.to_str().ok());
         let mut pairs =
