@@ -18,7 +18,7 @@ use metalk8s_types::{
         ArchiveFacts, ArchiveMount, ArchiveSource, Authorities, ImageFacts, Networks, NodeAddresses, Proxies,
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn grains() -> Grains {
     Grains {
@@ -177,7 +177,10 @@ fn states() -> Vec<State> {
 
 /// The user that a static pod runs as, of those that the host is given; root is none of them.
 fn user_of(pod: &StaticPod, states: &[State]) -> Option<String> {
-    let security = &pod.manifest["spec"]["securityContext"];
+    user_in(&pod.manifest["spec"]["securityContext"], states)
+}
+
+fn user_in(security: &Value, states: &[State]) -> Option<String> {
     let own_group = security["runAsGroup"] == security["runAsUser"];
     states.iter().find_map(|state| match state {
         State::User(user) if user.uid.is_some_and(|uid| uid != 0 && security["runAsUser"] == uid) => {
@@ -231,7 +234,13 @@ fn root_in_the_salt_master_can_read_and_nothing_else() {
     let spec = &pod.manifest["spec"];
     for container in spec["containers"].as_array().unwrap() {
         let security = &container["securityContext"];
-        assert_eq!(security["capabilities"], json!({"drop": ["ALL"], "add": ["DAC_READ_SEARCH"]}));
+        if container["name"] == "salt-api" {
+            assert_eq!(user_in(security, &states).as_deref(), Some("metalk8s"));
+            assert_eq!(security["runAsNonRoot"], true);
+            assert_eq!(security["capabilities"], json!({"drop": ["ALL"]}));
+        } else {
+            assert_eq!(security["capabilities"], json!({"drop": ["ALL"], "add": ["DAC_READ_SEARCH"]}));
+        }
         assert_eq!(security["allowPrivilegeEscalation"], false);
         assert_eq!(security["readOnlyRootFilesystem"], true);
         let mounts = container["volumeMounts"].as_array().unwrap();
@@ -261,10 +270,16 @@ fn a_private_file_is_for_the_pods_that_name_it_and_for_nobody_else() {
     let mut named: BTreeMap<_, BTreeSet<String>> =
         private.keys().map(|path| (path.clone(), BTreeSet::new())).collect();
     for pod in static_pods(&states) {
-        for word in pod.manifest["spec"]["containers"][0]["command"].as_array().unwrap() {
-            let word = word.as_str().unwrap();
-            let path = PathBuf::from(word.split_once('=').map_or(word, |(_, value)| value));
-            named.entry(path).and_modify(|users| users.extend(user_of(pod, &states)));
+        for container in pod.manifest["spec"]["containers"].as_array().unwrap() {
+            let user = match container["securityContext"].get("runAsUser") {
+                Some(_) => user_in(&container["securityContext"], &states),
+                None => user_of(pod, &states),
+            };
+            for word in container["command"].as_array().unwrap() {
+                let word = word.as_str().unwrap();
+                let path = PathBuf::from(word.split_once('=').map_or(word, |(_, value)| value));
+                named.entry(path).and_modify(|users| users.extend(user.clone()));
+            }
         }
     }
     // PKI-09: etcdctl is run with it inside etcd's pod.

@@ -81,5 +81,5 @@ async fn streams_are_counted_and_say_that_they_are_there() {
     assert_eq!(next(&mut stream).await.as_deref(), Some(": still here\n\n"));
     assert_eq!(client.get("/events").await.status, StatusCode::TOO_MANY_REQUESTS);
     drop(stream);
-    open(&client, "/events").await;
+    drop(open(&client, "/events").await);
 }
