@@ -1,6 +1,6 @@
 //! What Salt's master does: has minions answer, calls its own functions, carries out procedures.
 //!
-//! Begin with [`call`], which does what `salt-run` and the HTTP API ask for; [`Answers`] are those of a job.
+//! Begin with [`call`](fn@call), which does what `salt-run` and the HTTP API ask for; [`Answers`] are those of a job.
 
 mod answers;
 mod call;

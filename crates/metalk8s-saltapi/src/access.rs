@@ -53,7 +53,7 @@ pub(crate) async fn authenticate_chunk(
     credentials: &Credentials,
 ) -> Result<Session, ApiError> {
     let session = match credentials {
-        Credentials { eauth: None, token: Some(token), .. } => of_session(api, token).await?,
+        Credentials { eauth: None, token: Some(token), .. } => of_session(api, token.expose()).await?,
         Credentials { eauth: Some(_), .. } => {
             let (who, token) = check(api, credentials).await?;
             enter(api, Key::of_bearer(token), who, token).await?
@@ -127,8 +127,11 @@ async fn check<'c>(api: &Api, credentials: &'c Credentials) -> Result<(Identity,
         .as_deref()
         .filter(|name| !name.is_empty())
         .ok_or_else(|| refused("`username` is missing"))?;
-    let token =
-        token.as_deref().filter(|token| !token.is_empty()).ok_or_else(|| refused("`token` is missing"))?;
+    let token = token
+        .as_ref()
+        .map(|token| token.expose().as_str())
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| refused("`token` is missing"))?;
     let who = review(api, token).await?;
     let who = who.ok_or_else(|| refused("the cluster does not accept this token"))?;
     if !is_name_of(username, &who.username) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metalk8s_diagnostics::sentence;
+use metalk8s_diagnostics::{Secret, sentence};
 use serde_json::{Map, Value};
 
 use super::{wheel::KeysCall, words::words};
@@ -97,21 +97,15 @@ pub struct MasterCall {
     pub call: RunnerCall,
 }
 
-/// What a login consists of. None of it is shown by `Debug`.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// What a login consists of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// The way of logging in.
     pub eauth: Option<String>,
     /// Who.
     pub username: Option<String>,
     /// The secret: of a session, or of the cluster.
-    pub token: Option<String>,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").finish_non_exhaustive()
-    }
+    pub token: Option<Secret<String>>,
 }
 
 /// Why a lowstate is not accepted.
@@ -188,7 +182,7 @@ impl Credentials {
         Ok(Self {
             eauth: owned("eauth")?,
             username: owned("username")?,
-            token: owned("token")?.or(owned("password")?),
+            token: owned("token")?.or(owned("password")?).map(Secret::new),
         })
     }
 }

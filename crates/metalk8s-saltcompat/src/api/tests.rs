@@ -122,7 +122,7 @@ fn a_login_has_its_secret_under_two_names_and_shows_it_under_none() {
     let wanted = Credentials {
         eauth: Some("kubernetes_rbac".into()),
         username: Some("admin".into()),
-        token: Some("secret".into()),
+        token: Some("secret".to_owned().into()),
     };
     for body in [
         json!({"eauth": "kubernetes_rbac", "username": "admin", "token": "secret"}),
