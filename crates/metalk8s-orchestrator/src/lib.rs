@@ -12,6 +12,7 @@ mod configuration;
 pub mod dispatch;
 pub mod join;
 mod lock;
+pub mod nodes;
 mod observer;
 mod pillar;
 pub mod precheck;

@@ -29,6 +29,9 @@ mod tree;
 mod words;
 mod yaml;
 
+/// The function that asks whether a machine answers.
+pub const PING: &str = "test.ping";
+
 pub use call::{CallError, FUNCTIONS, Function, Minion, Returned, call};
 pub use formulas::{FORMULAS, Formula};
 pub use glob::Glob;
