@@ -220,9 +220,7 @@ async fn reap(child: &mut Child, spool: &Spool, name: &str) {
 /// Ends a job's process with all that it started: asked first, then not.
 async fn stop(process: Process) {
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::KILL] {
-        let pid = i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw);
-        let Some(pid) = pid.filter(|_| process.is_alive()) else { return };
-        if let Err(error) = rustix::process::kill_process_group(pid, signal) {
+        if let Err(error) = process.signal(signal) {
             tracing::warn!(pid = process.pid, %error, "a process could not be ended");
         }
         for _ in 0..50 {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use metalk8s_types::fleet::{Job, JobStatus};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Serialize, de::DeserializeOwned};
 
 const JOB: &str = "job.json";
@@ -77,6 +78,15 @@ impl Process {
         (!is_zombie).then_some(Self { pid, started })
     }
 
+    /// Sends a signal to it and all that it started. One that has ended meanwhile is left alone.
+    pub(crate) fn signal(self, signal: Signal) -> rustix::io::Result<()> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).filter(|_| self.is_alive());
+        match pid.map(|pid| kill_process_group(pid, signal)) {
+            None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => Ok(()),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
     /// Whether it lives still.
     pub(crate) fn is_alive(self) -> bool {
         Self::of(self.pid) == Some(self)
@@ -94,6 +104,31 @@ impl Spool {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|source| SpoolError::File { path: folder.clone(), source })?;
         Ok(Self { folder })
+    }
+
+    /// Jobs that are being carried out: name, job and process.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn running(&self) -> Result<Vec<(String, Job, u32)>, SpoolError> {
+        let is_running = |(name, memory): (String, Remembered)| {
+            let process = memory.process.filter(|_| memory.outcome.is_none())?;
+            Some((name, memory.job, process.pid))
+        };
+        Ok(self.all()?.into_iter().filter_map(is_running).collect())
+    }
+
+    /// Ends the process of a job with all that it started: asked to, or at once where `hard`. Returns the process,
+    /// if there is one.
+    ///
+    /// # Errors
+    /// When the name is none, or the process cannot be ended.
+    pub fn end(&self, name: &str, hard: bool) -> Result<Option<u32>, SpoolError> {
+        let Some(process) = self.get(name)?.and_then(|memory| memory.process) else { return Ok(None) };
+        let signal = if hard { Signal::KILL } else { Signal::TERM };
+        let path = self.folder_of(name)?;
+        process.signal(signal).map_err(|source| SpoolError::File { path, source: source.into() })?;
+        Ok(Some(process.pid))
     }
 
     /// Everything that is remembered, by name. What is damaged is told in the log and left out.
