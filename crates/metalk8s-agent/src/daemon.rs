@@ -17,8 +17,9 @@ use tokio::{process::Child, task::JoinSet};
 
 use crate::{
     decide::{Action, concluded, decide},
+    process::Process,
     report::report,
-    spool::{Process, Remembered, Spool, SpoolError},
+    spool::{Remembered, Spool, SpoolError},
     worker::start,
 };
 

@@ -9,8 +9,10 @@ use std::{
 };
 
 use metalk8s_types::fleet::{Job, JobStatus};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::process::Process;
 
 const JOB: &str = "job.json";
 const OUTCOME: &str = "outcome.json";
@@ -58,41 +60,6 @@ pub(crate) struct Remembered {
     pub(crate) process: Option<Process>,
 }
 
-/// A process that cannot be mistaken for a later one of the same number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
-    /// Ticks after the boot at which it was started: field 22 of proc_pid_stat(5).
-    pub(crate) started: u64,
-}
-
-impl Process {
-    /// The process of this number, if it lives.
-    pub(crate) fn of(pid: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in brackets may hold anything, also brackets and blanks.
-        let (_, rest) = stat.rsplit_once(')')?;
-        let mut fields = rest.split_ascii_whitespace();
-        let is_zombie = fields.next()? == "Z";
-        let started = fields.nth(18)?.parse().ok()?;
-        (!is_zombie).then_some(Self { pid, started })
-    }
-
-    /// Sends a signal to it and all that it started. One that has ended meanwhile is left alone.
-    pub(crate) fn signal(self, signal: Signal) -> rustix::io::Result<()> {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).filter(|_| self.is_alive());
-        match pid.map(|pid| kill_process_group(pid, signal)) {
-            None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => Ok(()),
-            Some(Err(error)) => Err(error),
-        }
-    }
-
-    /// Whether it lives still.
-    pub(crate) fn is_alive(self) -> bool {
-        Self::of(self.pid) == Some(self)
-    }
-}
-
 impl Spool {
     /// Jobs below this folder, which is made where it is missing.
     ///
@@ -127,7 +94,7 @@ impl Spool {
         let Some(process) = self.get(name)?.and_then(|memory| memory.process) else { return Ok(None) };
         let signal = if hard { Signal::KILL } else { Signal::TERM };
         let path = self.folder_of(name)?;
-        process.signal(signal).map_err(|source| SpoolError::File { path, source: source.into() })?;
+        process.signal(signal).map_err(|source| SpoolError::File { path, source })?;
         Ok(Some(process.pid))
     }
 
