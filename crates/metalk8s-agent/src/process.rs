@@ -1,8 +1,12 @@
 //! The process of a job, with all that it starts: a session of its own (setsid(2)).
 
-use std::{fs, io};
+use std::{fs, io, thread, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+/// How often a session is looked through for what was started meanwhile, and the time in between.
+const SWEEPS: usize = 50;
+const BETWEEN: Duration = Duration::from_millis(5);
 
 /// A process that cannot be mistaken for a later one of the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,31 +49,52 @@ impl Process {
         Self::of(self.pid) == Some(self)
     }
 
-    /// Sends a signal to it and to all of its session. What has ended meanwhile is left alone.
-    pub(crate) fn signal(self, signal: Signal) -> io::Result<()> {
+    /// Asks it and all of its session to end. What has ended meanwhile is left alone.
+    pub(crate) fn ask_to_end(self) -> io::Result<()> {
+        if self.is_alive() { signal_all(self.pid, Signal::TERM).map(drop) } else { Ok(()) }
+    }
+
+    /// Ends it and all of its session at once, also what is being started at this moment.
+    pub(crate) fn end(self) -> io::Result<()> {
         if !self.is_alive() {
             return Ok(());
         }
-        // The first is the one that would start others.
-        let members = std::iter::once(self.pid).chain(members(self.pid)?);
-        for pid in members {
-            let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { continue };
-            match kill_process(pid, signal) {
-                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-                Err(error) => return Err(error.into()),
+        // A process that is killed while it starts another ends only after that.
+        let mut was_alive = true;
+        for _ in 0..SWEEPS {
+            let count = signal_all(self.pid, Signal::KILL)?;
+            if count == 0 && !was_alive {
+                break;
             }
+            was_alive = self.is_alive();
+            thread::sleep(BETWEEN);
         }
         Ok(())
     }
 }
 
-/// The other processes of a session; none where the process leads none.
+/// Sends a signal to the leader of a session, which would start others, and then to the rest; returns how many
+/// of them were there.
+fn signal_all(session: u32, signal: Signal) -> io::Result<usize> {
+    let mut count = 0;
+    for pid in std::iter::once(session).chain(members(session)?) {
+        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { continue };
+        match kill_process(pid, signal) {
+            Ok(()) if pid.as_raw_nonzero().get().unsigned_abs() != session => count += 1,
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(count)
+}
+
+/// The other processes of a session that are no zombies; none where the process leads none.
 fn members(session: u32) -> io::Result<Vec<u32>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        if pid != session && Stat::of(pid).is_some_and(|stat| stat.session == session) {
+        if pid != session && Stat::of(pid).is_some_and(|stat| stat.session == session && !stat.is_zombie) {
             found.push(pid);
         }
     }
@@ -81,8 +106,7 @@ mod tests {
     use std::{
         os::unix::process::CommandExt,
         process::{Command, Stdio},
-        thread,
-        time::{Duration, Instant},
+        time::Instant,
     };
 
     use super::*;
@@ -104,14 +128,14 @@ mod tests {
         let sleeping = Process::of(line.trim().parse().unwrap()).unwrap();
         let session = Process::of(Stat::of(sleeping.pid).unwrap().session).unwrap();
         assert_ne!(session.pid, child.id());
-        session.signal(Signal::KILL).unwrap();
+        session.end().unwrap();
         child.wait().unwrap();
         let end = Instant::now() + Duration::from_secs(20);
         while sleeping.is_alive() {
             assert!(Instant::now() < end, "it lives still");
             thread::sleep(Duration::from_millis(20));
         }
-        session.signal(Signal::KILL).unwrap();
+        session.end().unwrap();
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::{
 };
 
 use metalk8s_types::fleet::{Job, JobStatus};
-use rustix::process::Signal;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::process::Process;
@@ -92,9 +91,9 @@ impl Spool {
     /// When the name is none, or the process cannot be ended.
     pub fn end(&self, name: &str, hard: bool) -> Result<Option<u32>, SpoolError> {
         let Some(process) = self.get(name)?.and_then(|memory| memory.process) else { return Ok(None) };
-        let signal = if hard { Signal::KILL } else { Signal::TERM };
         let path = self.folder_of(name)?;
-        process.signal(signal).map_err(|source| SpoolError::File { path, source })?;
+        if hard { process.end() } else { process.ask_to_end() }
+            .map_err(|source| SpoolError::File { path, source })?;
         Ok(Some(process.pid))
     }
 
