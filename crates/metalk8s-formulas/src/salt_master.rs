@@ -2,15 +2,12 @@
 
 use std::path::Path;
 
-use metalk8s_engine::{
-    Graph, State,
-    state::{Image, ImageSource, StaticPod},
-};
+use metalk8s_engine::{Graph, State, state::StaticPod};
 use metalk8s_types::{Pillar, paths};
 
 use crate::{
     accounts::ROOT,
-    bootstrap::{FormulaError, image},
+    bootstrap::{FormulaError, image, pulled},
     pod::{HostPath, Pod},
 };
 
@@ -21,15 +18,7 @@ use crate::{
 pub(crate) fn static_pod(pillar: &Pillar) -> Result<Graph, FormulaError> {
     let mut graph = Graph::default();
     let reference = image(pillar, "salt-master")?;
-    let pulled = graph.add(
-        "image salt-master pulled",
-        State::Image(Image {
-            reference: reference.clone(),
-            digest: pillar.archive.images["salt-master"].digest.clone(),
-            source: ImageSource::Registry,
-            pinned: true,
-        }),
-    );
+    let pulled = graph.add("image salt-master pulled", pulled(pillar, "salt-master")?);
     let pod = Pod::new("salt-master", reference, ROOT)
         .command(["metalk8s", "conductor", "--kubeconfig", paths::CONDUCTOR_KUBECONFIG])
         .capability("DAC_READ_SEARCH")
