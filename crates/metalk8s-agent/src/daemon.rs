@@ -17,8 +17,9 @@ use tokio::{process::Child, task::JoinSet};
 
 use crate::{
     decide::{Action, concluded, decide},
+    process::Process,
     report::report,
-    spool::{Process, Remembered, Spool, SpoolError},
+    spool::{Remembered, Spool, SpoolError},
     worker::start,
 };
 
@@ -62,6 +63,7 @@ pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> R
         agent: None,
         begun: BTreeMap::new(),
         children: JoinSet::new(),
+        mine: BTreeMap::new(),
         has_introduced_itself: false,
         config,
     };
@@ -76,7 +78,7 @@ pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> R
                 return Ok(());
             }
             Some(seen) = events.recv() => daemon.see(seen),
-            Some(_) = daemon.children.join_next() => {}
+            Some(ended) = daemon.children.join_next() => daemon.reaped(ended.ok()),
             () = tokio::time::sleep(again.unwrap_or(LOOK)), if again.is_some() => {}
         }
     }
@@ -91,8 +93,10 @@ struct Daemon {
     agent: Option<Agent>,
     /// When jobs were begun by this process.
     begun: BTreeMap<String, Timestamp>,
-    /// Ends with each process that this one has started.
-    children: JoinSet<()>,
+    /// Each ends with a process that this one has started, and gives the name of its job.
+    children: JoinSet<String>,
+    /// Those of them that have not ended, or whose outcome has not been looked at.
+    mine: BTreeMap<String, Process>,
     has_introduced_itself: bool,
 }
 
@@ -107,12 +111,32 @@ impl Daemon {
         }
     }
 
+    fn reaped(&mut self, name: Option<String>) {
+        match name {
+            Some(name) => drop(self.mine.remove(&name)),
+            // Nobody knows whose end it was: all are looked at by their processes.
+            None => self.mine.clear(),
+        }
+    }
+
+    /// What is remembered. A process of this one counts as alive until its outcome was looked at: else its job
+    /// would be begun again in between.
+    fn remembered(&self) -> Result<BTreeMap<String, Remembered>, SpoolError> {
+        let mut all = self.spool.all()?;
+        for (name, process) in &self.mine {
+            if let Some(memory) = all.get_mut(name) {
+                memory.process = Some(*process);
+            }
+        }
+        Ok(all)
+    }
+
     /// Does what is to be done now, and says when to look again even if nothing happens.
     async fn act(&mut self) -> Result<Option<Duration>, SpoolError> {
         let Some(agent) = &self.agent else { return Ok(None) };
         let wished = agent.spec.jobs.clone();
         let knows = agent.status.clone().unwrap_or_default().jobs;
-        let mut remembered = self.spool.all()?;
+        let mut remembered = self.remembered()?;
         for action in decide(&wished, &remembered, Timestamp::now()) {
             match action {
                 Action::Begin(name) => {
@@ -138,7 +162,7 @@ impl Daemon {
                 }
             }
         }
-        remembered = self.spool.all()?;
+        remembered = self.remembered()?;
         let is_wished = |name: &str| wished.contains_key(name);
         let report = report(&knows, &remembered, &self.begun, is_wished, Timestamp::now());
         let told = self.tell(report.jobs).await;
@@ -170,9 +194,13 @@ impl Daemon {
         self.begun.insert(name.to_owned(), Timestamp::now());
         if let Some(process) = child.id().and_then(Process::of) {
             self.spool.is_run_by(name, process)?;
+            self.mine.insert(name.to_owned(), process);
         }
         let (spool, name) = (self.spool.clone(), name.to_owned());
-        self.children.spawn(async move { reap(&mut child, &spool, &name).await });
+        self.children.spawn(async move {
+            reap(&mut child, &spool, &name).await;
+            name
+        });
         Ok(())
     }
 
@@ -219,10 +247,8 @@ async fn reap(child: &mut Child, spool: &Spool, name: &str) {
 
 /// Ends a job's process with all that it started: asked first, then not.
 async fn stop(process: Process) {
-    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::KILL] {
-        let pid = i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw);
-        let Some(pid) = pid.filter(|_| process.is_alive()) else { return };
-        if let Err(error) = rustix::process::kill_process_group(pid, signal) {
+    for end in [Process::ask_to_end, Process::end] {
+        if let Err(error) = end(process) {
             tracing::warn!(pid = process.pid, %error, "a process could not be ended");
         }
         for _ in 0..50 {

@@ -114,7 +114,7 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use super::{testing::job, *};
-    use crate::spool::Process;
+    use crate::process::Process;
 
     fn wished(jobs: &[(&str, Job)]) -> BTreeMap<String, Job> {
         jobs.iter().map(|(name, job)| ((*name).to_owned(), job.clone())).collect()

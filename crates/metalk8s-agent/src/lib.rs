@@ -8,6 +8,7 @@
 
 mod daemon;
 mod decide;
+mod process;
 mod report;
 mod spool;
 mod worker;

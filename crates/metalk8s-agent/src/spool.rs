@@ -11,6 +11,8 @@ use std::{
 use metalk8s_types::fleet::{Job, JobStatus};
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::process::Process;
+
 const JOB: &str = "job.json";
 const OUTCOME: &str = "outcome.json";
 const PROCESS: &str = "process";
@@ -57,32 +59,6 @@ pub(crate) struct Remembered {
     pub(crate) process: Option<Process>,
 }
 
-/// A process that cannot be mistaken for a later one of the same number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
-    /// Ticks after the boot at which it was started: field 22 of proc_pid_stat(5).
-    pub(crate) started: u64,
-}
-
-impl Process {
-    /// The process of this number, if it lives.
-    pub(crate) fn of(pid: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in brackets may hold anything, also brackets and blanks.
-        let (_, rest) = stat.rsplit_once(')')?;
-        let mut fields = rest.split_ascii_whitespace();
-        let is_zombie = fields.next()? == "Z";
-        let started = fields.nth(18)?.parse().ok()?;
-        (!is_zombie).then_some(Self { pid, started })
-    }
-
-    /// Whether it lives still.
-    pub(crate) fn is_alive(self) -> bool {
-        Self::of(self.pid) == Some(self)
-    }
-}
-
 impl Spool {
     /// Jobs below this folder, which is made where it is missing.
     ///
@@ -94,6 +70,31 @@ impl Spool {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|source| SpoolError::File { path: folder.clone(), source })?;
         Ok(Self { folder })
+    }
+
+    /// Jobs that are being carried out: name, job and process.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn running(&self) -> Result<Vec<(String, Job, u32)>, SpoolError> {
+        let is_running = |(name, memory): (String, Remembered)| {
+            let process = memory.process.filter(|_| memory.outcome.is_none())?;
+            Some((name, memory.job, process.pid))
+        };
+        Ok(self.all()?.into_iter().filter_map(is_running).collect())
+    }
+
+    /// Ends the process of a job with all that it started: asked to, or at once where `hard`. Returns the process,
+    /// if there is one.
+    ///
+    /// # Errors
+    /// When the name is none, or the process cannot be ended.
+    pub fn end(&self, name: &str, hard: bool) -> Result<Option<u32>, SpoolError> {
+        let Some(process) = self.get(name)?.and_then(|memory| memory.process) else { return Ok(None) };
+        let path = self.folder_of(name)?;
+        if hard { process.end() } else { process.ask_to_end() }
+            .map_err(|source| SpoolError::File { path, source })?;
+        Ok(Some(process.pid))
     }
 
     /// Everything that is remembered, by name. What is damaged is told in the log and left out.

@@ -11,14 +11,7 @@ use crate::spool::{Spool, SpoolError};
 /// Starts a process for a job. It outlives the agent: what it began, it ends.
 pub(crate) fn start(command: &[OsString], name: &str) -> io::Result<Child> {
     let (program, words) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    Command::new(program)
-        .args(words)
-        .arg(name)
-        .stdin(Stdio::null())
-        // A group of its own, so that a cancelled job ends with all that it started.
-        .process_group(0)
-        .kill_on_drop(false)
-        .spawn()
+    Command::new(program).args(words).arg(name).stdin(Stdio::null()).kill_on_drop(false).spawn()
 }
 
 /// What a function returned.
@@ -41,6 +34,9 @@ pub async fn carry_out<F>(spool: &Spool, name: &str, act: impl FnOnce(Job) -> F)
 where
     F: Future<Output = Result<Outcome, String>>,
 {
+    // A session of its own, so that the job can be ended with all that it starts. It fails where this process
+    // leads one already.
+    let _ = rustix::process::setsid();
     let Some(remembered) = spool.get(name)? else { return Err(SpoolError::Name(name.to_owned())) };
     if remembered.outcome.is_some() {
         return Ok(());

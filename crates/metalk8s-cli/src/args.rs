@@ -3,6 +3,7 @@
 mod archive;
 mod fleet;
 mod join;
+mod node;
 mod run;
 mod salt;
 mod salt_call;
@@ -23,6 +24,7 @@ use metalk8s_types::paths;
 pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
 pub use fleet::{Agent, Conductor, Job, SaltApi};
 pub use join::{Join, JoinCommand};
+pub use node::{Node, NodeCommand, NodeDeploy};
 pub use run::{Journals, Run, RunCommand};
 pub use salt::Salt;
 pub use salt_call::{LogLevel, SaltCall};
@@ -48,6 +50,7 @@ pub struct Args {
 pub enum Command {
     Bootstrap(Bootstrap),
     Archive(Archive),
+    Node(Node),
     Run(Run),
     Explain(Explain),
     Repositories(Repositories),

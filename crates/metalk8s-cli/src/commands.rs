@@ -9,6 +9,7 @@ pub(crate) mod explain;
 pub(crate) mod job;
 pub(crate) mod join;
 mod master;
+pub(crate) mod node;
 mod procedure;
 pub(crate) mod repositories;
 pub(crate) mod run;

@@ -44,7 +44,8 @@ fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
         match args.command {
             Command::Bootstrap(command) => commands::bootstrap::run(command, args.quiet, printer).await,
             Command::Archive(command) => commands::archive::run(command, args.quiet, printer).await,
-            Command::Run(command) => commands::run::run(command, printer),
+            Command::Node(command) => commands::node::run(command, args.quiet, printer).await,
+            Command::Run(command) => commands::run::run(command, args.quiet, printer).await,
             Command::Explain(command) => commands::explain::run(&command, printer),
             Command::Repositories(command) => commands::repositories::run(command).await,
             Command::ApiserverProxy(command) => commands::apiserver_proxy::run(command).await,

@@ -17,6 +17,7 @@ mod progress;
 mod render;
 mod secret;
 mod sentence;
+mod table;
 
 pub use codes::Code;
 pub use colour::{Paint, colours_wanted};
@@ -30,3 +31,4 @@ pub use progress::{Progress, ProgressMode, RunningStep};
 pub use render::render;
 pub use secret::Secret;
 pub use sentence::sentence;
+pub use table::{Cell, Table};

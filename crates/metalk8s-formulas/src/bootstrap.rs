@@ -1,6 +1,9 @@
 //! The stages that turn a bare machine into a Bootstrap node (area BOOT).
 
-use metalk8s_engine::Graph;
+use metalk8s_engine::{
+    Graph, State,
+    state::{Image, ImageSource},
+};
 use metalk8s_types::{Grains, Pillar};
 
 use crate::{
@@ -58,20 +61,8 @@ pub fn bootstrap(
             name: "archives",
             graph: repositories::archives_mounted(&pillar.archives),
         },
-        Stage {
-            title: "Preparing the system",
-            name: "system",
-            graph: {
-                let mut graph = system::prepared(grains, pillar);
-                graph.append(firewall::openings(pillar));
-                graph
-            },
-        },
-        Stage {
-            title: "Installing packages",
-            name: "packages",
-            graph: repositories::packages(grains, pillar)?,
-        },
+        prepared(grains, pillar),
+        packages(grains, pillar)?,
         Stage {
             title: "Starting the container runtime",
             name: "containerd",
@@ -127,6 +118,30 @@ pub fn as_one(stages: Vec<Stage>) -> Graph {
         all.then(stage.graph);
     }
     all
+}
+
+/// The stage in which the host becomes what packages of ours expect.
+pub(crate) fn prepared(grains: &Grains, pillar: &Pillar) -> Stage {
+    let mut graph = system::prepared(grains, pillar);
+    graph.append(firewall::openings(pillar));
+    Stage { title: "Preparing the system", name: "system", graph }
+}
+
+/// The stage that installs the packages of a node.
+pub(crate) fn packages(grains: &Grains, pillar: &Pillar) -> Result<Stage, FormulaError> {
+    let graph = repositories::packages(grains, pillar)?;
+    Ok(Stage { title: "Installing packages", name: "packages", graph })
+}
+
+/// An image of the archive that was pulled from the repositories, and stays.
+pub(crate) fn pulled(pillar: &Pillar, name: &str) -> Result<State, FormulaError> {
+    let reference = image(pillar, name)?;
+    Ok(State::Image(Image {
+        reference,
+        digest: pillar.archive.images[name].digest.clone(),
+        source: ImageSource::Registry,
+        pinned: true,
+    }))
 }
 
 /// The full reference of an image that the archive must hold.

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use metalk8s_engine::{
     Graph, State, StateId,
-    state::{Condition, Image, ImageSource, StaticPod, Wait},
+    state::{Condition, StaticPod, Wait},
 };
 use metalk8s_types::{Pillar, paths, pillar::Authorities};
 
 use crate::{
     accounts::{Account, CONTROLLER_MANAGER, SCHEDULER},
-    bootstrap::{FormulaError, image},
+    bootstrap::{FormulaError, image, pulled},
     layout::endpoint,
     pod::{HostPath, Pod},
 };
@@ -26,15 +26,7 @@ pub(crate) fn static_pods(
 ) -> Result<(), FormulaError> {
     let mut images = Vec::new();
     for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
-        images.push(graph.add(
-            format!("image {name} pulled"),
-            State::Image(Image {
-                reference: image(pillar, name)?,
-                digest: pillar.archive.images[name].digest.clone(),
-                source: ImageSource::Registry,
-                pinned: true,
-            }),
-        ));
+        images.push(graph.add(format!("image {name} pulled"), pulled(pillar, name)?));
     }
     graph.require(&images[0], repositories);
     // The three share their only layer: pulled one after the other it is fetched and unpacked once.

@@ -5,15 +5,12 @@ use std::{
     path::Path,
 };
 
-use metalk8s_engine::{
-    Graph, State, StateId,
-    state::{Image, ImageSource, StaticPod},
-};
+use metalk8s_engine::{Graph, State, StateId, state::StaticPod};
 use metalk8s_types::{Grains, Pillar, paths};
 
 use crate::{
     accounts::ETCD,
-    bootstrap::{FormulaError, image},
+    bootstrap::{FormulaError, image, pulled},
     hostname::node_name,
     layout::endpoint,
     pod::{HostPath, Pod},
@@ -27,15 +24,7 @@ pub(crate) fn static_pod(
     pillar: &Pillar,
 ) -> Result<(), FormulaError> {
     let reference = image(pillar, "etcd")?;
-    let pulled = graph.add(
-        "image etcd pulled",
-        State::Image(Image {
-            reference: reference.clone(),
-            digest: pillar.archive.images["etcd"].digest.clone(),
-            source: ImageSource::Registry,
-            pinned: true,
-        }),
-    );
+    let pulled = graph.add("image etcd pulled", pulled(pillar, "etcd")?);
     graph.require(&pulled, repositories);
     let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let pki = |name: &str| format!("{}/{name}", paths::ETCD_PKI);

@@ -4,35 +4,23 @@ use std::net::IpAddr;
 
 use metalk8s_engine::{
     Graph, State, Step,
-    state::{Certificate, Image, ImageSource, Kubeconfig, Signer, Subject, Usage},
+    state::{Certificate, Kubeconfig, Signer, Subject, Usage},
 };
 use metalk8s_types::{Grains, Pillar, Role};
 
 use crate::{
     FormulaError, Stage, agent, apiserver_proxy,
-    bootstrap::{CONTROL_PLANE, image},
-    containerd, control_plane, etcd, firewall,
+    bootstrap::{CONTROL_PLANE, packages, prepared, pulled},
+    containerd, control_plane, etcd,
     hostname::node_name,
-    kubelet, pki, repositories, system,
+    kubelet, pki, repositories,
 };
 
 /// All stages of a node that holds neither archives nor authorities, in their order.
 pub fn node(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError> {
     let mut stages = vec![
-        Stage {
-            title: "Preparing the system",
-            name: "system",
-            graph: {
-                let mut graph = system::prepared(grains, pillar);
-                graph.append(firewall::openings(pillar));
-                graph
-            },
-        },
-        Stage {
-            title: "Installing packages",
-            name: "packages",
-            graph: repositories::packages(grains, pillar)?,
-        },
+        prepared(grains, pillar),
+        packages(grains, pillar)?,
         Stage {
             title: "Making keys and certificates",
             name: "pki",
@@ -118,15 +106,7 @@ fn images(pillar: &Pillar, names: &[&str]) -> Result<Graph, FormulaError> {
     let mut graph = Graph::default();
     let mut before = graph.add("repositories answer", repositories::ready(pillar));
     for name in names {
-        let pulled = graph.add(
-            format!("image {name} pulled"),
-            State::Image(Image {
-                reference: image(pillar, name)?,
-                digest: pillar.archive.images[*name].digest.clone(),
-                source: ImageSource::Registry,
-                pinned: true,
-            }),
-        );
+        let pulled = graph.add(format!("image {name} pulled"), pulled(pillar, name)?);
         graph.require(&pulled, &before);
         before = pulled;
     }

@@ -3,17 +3,14 @@
 
 use std::path::Path;
 
-use metalk8s_engine::{
-    Graph, State,
-    state::{Image, ImageSource, StaticPod},
-};
+use metalk8s_engine::{Graph, State, state::StaticPod};
 use metalk8s_types::{Pillar, labels, paths};
 use serde_json::json;
 
 use crate::{
     accounts::{ROOT, SERVER},
     addons::{object_state, title},
-    bootstrap::{FormulaError, image},
+    bootstrap::{FormulaError, image, pulled},
     layout::endpoint,
     pki::SALT_API,
     pod::{HostPath, Pod},
@@ -31,15 +28,7 @@ const MANAGER: &str = "metalk8s-salt-master";
 pub(crate) fn static_pod(pillar: &Pillar) -> Result<Graph, FormulaError> {
     let mut graph = Graph::default();
     let reference = image(pillar, "salt-master")?;
-    let pulled = graph.add(
-        "image salt-master pulled",
-        State::Image(Image {
-            reference: reference.clone(),
-            digest: pillar.archive.images["salt-master"].digest.clone(),
-            source: ImageSource::Registry,
-            pinned: true,
-        }),
-    );
+    let pulled = graph.add("image salt-master pulled", pulled(pillar, "salt-master")?);
     let pod = Pod::new("salt-master", reference.clone(), ROOT)
         .command(["metalk8s", "conductor", "--kubeconfig", paths::CONDUCTOR_KUBECONFIG])
         .capability("DAC_READ_SEARCH")

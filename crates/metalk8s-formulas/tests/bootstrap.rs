@@ -1,6 +1,8 @@
 //! The stages of a Bootstrap node, kept beside as golden files.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod machine;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -13,7 +15,7 @@ use metalk8s_engine::{
 use metalk8s_formulas::{FormulaError, UpstreamManifests, bootstrap};
 use metalk8s_types::{
     Grains, Pillar, Role,
-    grains::{Address, Cgroup, Disk, OperatingSystem, OsFamily},
+    grains::Cgroup,
     pillar::{
         ArchiveFacts, ArchiveMount, ArchiveSource, Authorities, ImageFacts, Networks, NodeAddresses, Proxies,
     },
@@ -21,29 +23,7 @@ use metalk8s_types::{
 use serde_json::{Value, json};
 
 fn grains() -> Grains {
-    Grains {
-        hostname: "bootstrap".into(),
-        os: OperatingSystem {
-            id: "debian".into(),
-            version: "12".into(),
-            codename: "bookworm".into(),
-            pretty_name: "Debian GNU/Linux 12 (bookworm)".into(),
-            family: OsFamily::Debian,
-        },
-        kernel: "6.1.0-30-amd64".into(),
-        cpus: 4,
-        memory_bytes: 8 << 30,
-        cgroup: Cgroup::V2,
-        systemd_cgroups: true,
-        container: false,
-        swap: false,
-        selinux_enforcing: false,
-        conntrack_writable: true,
-        oom_score_adjustable: true,
-        addresses: vec![Address { interface: "eth0".into(), network: "10.200.1.2/28".parse().unwrap() }],
-        nameservers: vec!["10.200.1.1".parse().unwrap()],
-        disk: Disk { total_bytes: 100 << 30, free_bytes: 80 << 30 },
-    }
+    machine::grains("bootstrap", "10.200.1.2/28")
 }
 
 fn pillar() -> Pillar {

@@ -1,40 +1,19 @@
 //! The stages of nodes that join a cluster.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod machine;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use metalk8s_engine::{State, state::Signer};
 use metalk8s_formulas::{as_one, certificates, node};
 use metalk8s_types::{
     Grains, Pillar, Role,
-    grains::{Address, Cgroup, Disk, OperatingSystem, OsFamily},
     pillar::{ClusterPillar, ImageFacts, Networks, NodeAddresses, NodeWish, Proxies, VersionFacts},
 };
 
 fn grains() -> Grains {
-    Grains {
-        hostname: "node-1".into(),
-        os: OperatingSystem {
-            id: "debian".into(),
-            version: "12".into(),
-            codename: "bookworm".into(),
-            pretty_name: "Debian GNU/Linux 12 (bookworm)".into(),
-            family: OsFamily::Debian,
-        },
-        kernel: "6.1.0-30-amd64".into(),
-        cpus: 4,
-        memory_bytes: 8 << 30,
-        cgroup: Cgroup::V2,
-        systemd_cgroups: true,
-        container: false,
-        swap: false,
-        selinux_enforcing: false,
-        conntrack_writable: true,
-        oom_score_adjustable: true,
-        addresses: vec![Address { interface: "eth0".into(), network: "10.200.1.3/28".parse().unwrap() }],
-        nameservers: Vec::new(),
-        disk: Disk { total_bytes: 100 << 30, free_bytes: 80 << 30 },
-    }
+    machine::grains("node-1", "10.200.1.3/28")
 }
 
 fn pillar(roles: &[Role]) -> Pillar {

@@ -14,6 +14,7 @@ pub mod dispatch;
 pub mod join;
 mod lock;
 pub mod master;
+pub mod nodes;
 mod observer;
 mod pillar;
 pub mod precheck;

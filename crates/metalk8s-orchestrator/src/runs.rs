@@ -1,7 +1,8 @@
-//! The runs of this machine, read back from their journals.
+//! The runs of this machine, read back from their journals, and those of a fleet.
 //!
 //! Reads only: neither a journal nor a run that is going on is touched.
 
+pub mod fleet;
 mod text;
 
 use std::{
@@ -55,6 +56,10 @@ pub enum RunState {
     Running,
     /// Its journal cannot be read.
     Unreadable,
+    /// No conductor has taken it yet.
+    Waiting,
+    /// Somebody ended it between two steps.
+    Cancelled,
 }
 
 /// One step of a run. Of a run that was gone on with, all attempts are added up.

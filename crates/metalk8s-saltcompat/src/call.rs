@@ -1,6 +1,7 @@
 //! The functions of `salt-call`: from the words of a command line to what Salt returns.
 
 mod error;
+mod jobs;
 mod machine;
 mod network;
 mod returned;
@@ -23,6 +24,7 @@ use crate::{
 };
 
 pub use error::CallError;
+pub use jobs::RunningJob;
 pub use returned::Returned;
 use table::{Does, REFUSED, Show};
 pub use table::{FUNCTIONS, Function};
@@ -61,6 +63,19 @@ pub trait Minion: Sync {
 
     /// The environments of the versions that are installed on it, such as `metalk8s-0.1.0`.
     fn environments(&self) -> Vec<String>;
+
+    /// The jobs that its agent is carrying out, but for the one that asks.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    fn running(&self) -> Result<Vec<RunningJob>, Box<dyn Error + Send + Sync>>;
+
+    /// Ends a job: asks it to (`SIGTERM`), or ends it at once where `hard` (`SIGKILL`). Returns its process, if
+    /// it is carried out.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    fn end_job(&self, jid: &str, hard: bool) -> Result<Option<u32>, Box<dyn Error + Send + Sync>>;
 
     /// Its packages with their versions.
     ///
@@ -124,6 +139,9 @@ pub async fn call(
         Does::Sleep => call.sleep(options).await?,
         Does::Status => return call.status(),
         Does::Sync(kind) => call.sync(kind)?,
+        Does::Running => call.running(minion)?,
+        Does::FindJob => call.find_job(minion)?,
+        Does::EndJob { hard } => call.end_job(minion, hard)?,
         Does::Refresh => {
             call.takes(0, &["wait", "timeout", "clean_cache", "refresh_pillar"]).map(|()| true.into())?
         }

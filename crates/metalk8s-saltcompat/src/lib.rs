@@ -31,7 +31,10 @@ mod tree;
 mod words;
 mod yaml;
 
-pub use call::{CallError, FUNCTIONS, Function, Minion, Returned, call};
+/// The function that asks whether a machine answers.
+pub const PING: &str = "test.ping";
+
+pub use call::{CallError, FUNCTIONS, Function, Minion, Returned, RunningJob, call};
 pub use formulas::{FORMULAS, Formula};
 pub use glob::Glob;
 pub use grains::grains_tree;

@@ -13,7 +13,7 @@ use metalk8s_engine::{
     state::Mount,
 };
 use metalk8s_saltcompat::{
-    CallError, FORMULAS, FileRoots, Formula, Minion, Returned, call, grains_tree,
+    CallError, FORMULAS, FileRoots, Formula, Minion, Returned, RunningJob, call, grains_tree,
     output::{Out, StateOutput},
     pillar_tree,
 };
@@ -36,6 +36,9 @@ ca:
 archives:
   - /archives/metalk8s.iso
 ";
+
+/// The job that the fake machine carries out.
+const JOB: &str = "20260112071130203596";
 
 struct Fake {
     host: FakeHost,
@@ -91,6 +94,15 @@ impl Minion for Fake {
 
     fn environments(&self) -> Vec<String> {
         vec!["metalk8s-0.0.1".to_owned(), environment(VERSION)]
+    }
+
+    fn running(&self) -> Result<Vec<RunningJob>, Box<dyn Error + Send + Sync>> {
+        let arguments = vec!["web".to_owned()];
+        Ok(vec![RunningJob { jid: JOB.to_owned(), function: "state.apply".to_owned(), arguments, pid: 42 }])
+    }
+
+    fn end_job(&self, jid: &str, _hard: bool) -> Result<Option<u32>, Box<dyn Error + Send + Sync>> {
+        Ok((jid == JOB).then_some(42))
     }
 
     async fn packages(&self) -> Result<BTreeMap<String, String>, Box<dyn Error + Send + Sync>> {
@@ -516,6 +528,21 @@ fn an_unknown_formula_gets_its_neighbours_and_is_not_looked_for_among_files() {
     assert!(mistakes(&fake, &["state.sls", "metalk8s.own"]).contains("no formula `metalk8s.own`"));
     let told = mistakes(&fake, &["state.sls", &format!("web,{ARCHIVES}")]);
     assert!(told.contains("`web` is a file"), "{told}");
+}
+
+#[test]
+fn jobs_of_the_agent_are_listed_found_and_ended() {
+    let fake = fake();
+    let running = fake.value(&["saltutil.running"]);
+    assert_eq!(running[0]["jid"], JOB);
+    assert_eq!(running[0]["arg"], json!(["web"]));
+    assert_eq!(fake.value(&["saltutil.find_job", JOB])["pid"], 42);
+    assert_eq!(fake.value(&["saltutil.find_job", "20260112071130203597"]), json!({}));
+    let ended = format!("Signal 9 sent to job {JOB} at pid 42");
+    assert_eq!(fake.value(&["saltutil.kill_job", JOB]), json!(ended));
+    assert_eq!(fake.value(&["saltutil.term_job", "20260112071130203597"]), json!(""));
+    assert!(fake.refuses(&["saltutil.find_job", "1"]).contains("20 digits"));
+    assert!(fake.refuses(&["saltutil.kill_job"]).contains("20 digits"));
 }
 
 #[test]

@@ -26,6 +26,8 @@ Functions:
   saltutil.sync_all        nothing, for all is part of this program; also saltutil.sync_modules,
                            saltutil.sync_states, saltutil.sync_grains, saltutil.refresh_pillar,
                            saltutil.refresh_grains, mine.update
+  saltutil.running         jobs that the agent carries out; also saltutil.find_job, saltutil.term_job,
+                           saltutil.kill_job
   test.ping, test.version  whether it answers, and its version; also test.echo, test.arg, test.kwarg, test.true,
                            test.false, test.fib, test.sleep, test.retcode
 

@@ -15,6 +15,13 @@ pub(super) fn fleet() -> Fleet {
     Fleet::lazy(readable.unwrap_or(paths::CONDUCTOR_KUBECONFIG))
 }
 
+/// Whether this machine has a kubeconfig for the fleet that this user may read.
+pub(super) fn may_reach_fleet() -> bool {
+    [paths::CONDUCTOR_KUBECONFIG, paths::ADMIN_KUBECONFIG]
+        .iter()
+        .any(|path| std::fs::File::open(path).is_ok())
+}
+
 /// Shows log lines on stderr as `-l` asks.
 pub(super) fn begin_log(level: LogLevel) -> anyhow::Result<()> {
     if let LogLevel::Verbosity(verbosity) = level {

@@ -55,6 +55,7 @@ const CHECKS: &[Check] = &[
     Check { name: "deploying again changes nothing", run: deploy::again },
     Check { name: "all agents answer, in every form of output", run: jobs::all_answer },
     Check { name: "a job goes on when its agent is killed, and is told", run: jobs::survives },
+    Check { name: "a job that is killed ends with all that it started, and is told", run: jobs::killed },
     Check { name: "an agent reads and writes its own object, and no other", run: rights::of_an_agent },
     Check { name: "a certificate that a node's roles do not give is denied", run: rights::of_a_request },
     Check { name: "after a reboot the node comes back by itself", run: deploy::reboot },

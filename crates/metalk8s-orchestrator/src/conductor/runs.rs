@@ -52,7 +52,9 @@ pub(super) async fn carry_out(fleet: &Fleet, config: &ConductorConfig) {
     let mut events = fleet.follow_runs(None);
     let mut known: BTreeMap<String, Run> = BTreeMap::new();
     let mut at_work: BTreeMap<String, String> = BTreeMap::new();
-    let mut tasks: JoinSet<String> = JoinSet::new();
+    // What is seen comes later than what is done: a run that ended here is not what it still looks like.
+    let mut over: BTreeSet<String> = BTreeSet::new();
+    let mut tasks: JoinSet<(String, Recorded)> = JoinSet::new();
     let mut is_complete = false;
     loop {
         tokio::select! {
@@ -61,14 +63,20 @@ pub(super) async fn carry_out(fleet: &Fleet, config: &ConductorConfig) {
                     let name = run.metadata.name.clone().unwrap_or_default();
                     known.insert(name, *run);
                 }
-                Some(Seen::Gone(name)) => drop(known.remove(&name)),
+                Some(Seen::Gone(name)) => {
+                    known.remove(&name);
+                    over.remove(&name);
+                }
                 Some(Seen::Complete) => is_complete = true,
                 Some(Seen::Blind(why)) => tracing::warn!(error = why, "runs cannot be seen, trying again"),
                 None => return,
             },
             Some(ended) = tasks.join_next() => {
-                if let Ok(name) = ended {
+                if let Ok((name, recorded)) = ended {
                     at_work.retain(|_, run| *run != name);
+                    if recorded == Recorded::Over {
+                        over.insert(name);
+                    }
                 }
             }
         }
@@ -76,23 +84,38 @@ pub(super) async fn carry_out(fleet: &Fleet, config: &ConductorConfig) {
         if !is_complete {
             continue;
         }
-        for (name, run) in next(&known, &at_work) {
+        for (name, run) in next(&known, &at_work, &over) {
             at_work.insert(run.spec.procedure.node.clone(), name.clone());
             let (fleet, config) = (fleet.clone(), config.clone());
             tasks.spawn(async move {
-                one(&fleet, &config, &name, run).await;
-                name
+                let recorded = one(&fleet, &config, &name, run).await;
+                (name, recorded)
             });
         }
     }
 }
 
-/// Runs that may begin now: the oldest of each node at which nobody is at work. Pure.
-fn next(known: &BTreeMap<String, Run>, at_work: &BTreeMap<String, String>) -> Vec<(String, Run)> {
+/// How the work at a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recorded {
+    /// The API knows its end.
+    Over,
+    /// The API did not answer: it is to be taken up again.
+    No,
+}
+
+/// Runs that may begin now: the oldest of each node at which nobody is at work, but for those that are `over`
+/// whatever they look like. Pure.
+fn next(
+    known: &BTreeMap<String, Run>,
+    at_work: &BTreeMap<String, String>,
+    over: &BTreeSet<String>,
+) -> Vec<(String, Run)> {
     let mut busy: BTreeSet<&str> = at_work.keys().map(String::as_str).collect();
     let mut chosen = Vec::new();
     for (name, run) in known {
-        let is_over = run.status.as_ref().is_some_and(|status| status.phase.is_final());
+        let is_over =
+            over.contains(name) || run.status.as_ref().is_some_and(|status| status.phase.is_final());
         if !is_over && busy.insert(&run.spec.procedure.node) {
             chosen.push((name.clone(), run.clone()));
         }
@@ -100,7 +123,7 @@ fn next(known: &BTreeMap<String, Run>, at_work: &BTreeMap<String, String>) -> Ve
     chosen
 }
 
-async fn one(fleet: &Fleet, config: &ConductorConfig, name: &str, run: Run) {
+async fn one(fleet: &Fleet, config: &ConductorConfig, name: &str, run: Run) -> Recorded {
     let span = tracing::info_span!("run", run = name, node = run.spec.procedure.node);
     tracing::Instrument::instrument(
         async {
@@ -110,14 +133,17 @@ async fn one(fleet: &Fleet, config: &ConductorConfig, name: &str, run: Run) {
                     conduct(fleet, name, run, procedure).await
                 }
             };
-            if let Err(error) = ended {
-                // The API does not answer: the run is taken up again when it is seen again.
-                tracing::warn!(error, "a run could not be recorded, it waits");
+            match ended {
+                Ok(()) => Recorded::Over,
+                Err(error) => {
+                    tracing::warn!(error, "a run could not be recorded, it waits");
+                    Recorded::No
+                }
             }
         },
         span,
     )
-    .await;
+    .await
 }
 
 async fn conduct(fleet: &Fleet, name: &str, run: Run, mut procedure: impl Procedure) -> Result<(), String> {
@@ -235,7 +261,11 @@ mod tests {
             ("5".to_owned(), run("c", RunPhase::Pending)),
         ]);
         let at_work = BTreeMap::from([("c".to_owned(), "0".to_owned())]);
-        let names: Vec<String> = next(&known, &at_work).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["2", "4"]);
+        let names = |over: &[&str]| -> Vec<String> {
+            let over = over.iter().map(|name| (*name).to_owned()).collect();
+            next(&known, &at_work, &over).into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(names(&[]), ["2", "4"]);
+        assert_eq!(names(&["2"]), ["3", "4"], "its end is not seen yet, and it is not begun again");
     }
 }

@@ -37,6 +37,12 @@ pub(super) enum Does {
     /// All kinds of modules, or one.
     Sync(Option<&'static str>),
     Refresh,
+    Running,
+    FindJob,
+    /// Asked to, or at once.
+    EndJob {
+        hard: bool,
+    },
     Command(Told),
     Service(Verb),
     Packages(Show),
@@ -217,6 +223,10 @@ pub const FUNCTIONS: &[Function] = &[
     function("saltutil.sync_modules", SYNC, "the same for functions", Does::Sync(Some("modules"))),
     function("saltutil.sync_states", SYNC, "the same for states", Does::Sync(Some("states"))),
     function("saltutil.sync_grains", SYNC, "the same for facts", Does::Sync(Some("grains"))),
+    function("saltutil.running", "", "shows the jobs that the agent carries out", Does::Running),
+    function("saltutil.find_job", "JID", "shows one of them", Does::FindJob),
+    function("saltutil.term_job", "JID", "asks one of them to end", Does::EndJob { hard: false }),
+    function("saltutil.kill_job", "JID", "ends one of them at once", Does::EndJob { hard: true }),
     function("saltutil.refresh_pillar", "", "reads settings anew, as each call does", Does::Refresh),
     function("saltutil.refresh_grains", "", "collects facts anew, as each call does", Does::Refresh),
     function("mine.update", "", "tells facts to the others, as the agent always does", Does::Refresh),

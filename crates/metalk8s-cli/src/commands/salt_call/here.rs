@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use metalk8s_agent::Spool;
 use metalk8s_diagnostics::DiagnoseExt;
 use metalk8s_engine::{Chain, Change, Graph, Hands, State, StateError};
 use metalk8s_formulas::{CONTROL_PLANE, Stage, as_one};
@@ -20,9 +21,11 @@ use metalk8s_orchestrator::{
     bootstrap::{self, BootstrapOptions},
     lock,
 };
-use metalk8s_saltcompat::{FileRoots, Formula, Minion, grains_tree, pillar_tree};
+use metalk8s_saltcompat::{FileRoots, Formula, Minion, RunningJob, grains_tree, pillar_tree};
 use metalk8s_types::{
-    BootstrapConfiguration, Grains, Pillar, VERSION, environment, paths,
+    BootstrapConfiguration, Grains, Pillar, VERSION, environment,
+    fleet::Job,
+    paths,
     pillar::{ClusterPillar, NodeWish},
 };
 use serde_json::{Value, json};
@@ -159,6 +162,23 @@ impl Minion for Here {
             return Ok(member.settings.tree.clone());
         }
         Ok(self.configuration()?.map_or_else(|| json!({}), |configuration| pillar_tree(&configuration)))
+    }
+
+    fn running(&self) -> Result<Vec<RunningJob>, BoxError> {
+        let own = std::process::id();
+        let running =
+            Spool::open(paths::AGENT_JOBS)?.running()?.into_iter().filter(|(_, _, pid)| *pid != own);
+        let told = |(jid, job, pid): (String, Job, u32)| RunningJob {
+            jid,
+            function: job.function,
+            arguments: job.arguments,
+            pid,
+        };
+        Ok(running.map(told).collect())
+    }
+
+    fn end_job(&self, jid: &str, hard: bool) -> Result<Option<u32>, BoxError> {
+        Ok(Spool::open(paths::AGENT_JOBS)?.end(jid, hard)?)
     }
 
     async fn packages(&self) -> Result<BTreeMap<String, String>, BoxError> {

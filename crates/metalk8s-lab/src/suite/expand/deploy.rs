@@ -29,21 +29,20 @@ pub(super) fn described(stage: &Stage) -> Result<()> {
 /// The deployment is begun, its conductor is killed while roles are applied, and nobody does anything about it.
 pub(super) fn killed(stage: &Stage) -> Result<()> {
     let bootstrap = stage.lab.bootstrap()?;
+    let agents = kubectl(bootstrap, "get agents -n metalk8s-fleet --output name")?;
+    ensure!(!agents.contains(NODE), "a deployment that was refused went on by itself: {agents}");
     let command = format!("{} --async", deployment(&version_of_archive(bootstrap)?, NODE));
     let output = in_master(stage, &command)?;
     let run = output.stdout.rsplit(' ').next().unwrap_or_default().trim().to_owned();
     ensure!(run.len() == 20, "no run was begun: {}", said(&output));
     let status = || kubectl_json(bootstrap, &format!("get run {run} -n metalk8s-fleet"));
-    let step_is = |step: &str, state: &str| -> Result<bool> {
-        let run = status()?;
+    let applies = || -> Result<(), String> {
+        let run = status().map_err(|error| error.to_string())?;
         let mut steps = run["status"]["steps"].as_array().into_iter().flatten();
-        Ok(steps.any(|known| known["name"] == step && known["state"] == state))
+        let applies = steps.any(|step| step["name"] == "apply" && step["state"] == "Running");
+        if applies { Ok(()) } else { Err(run["status"].to_string()) }
     };
-    wait_until("the roles to be applied", Duration::from_secs(120), || match step_is("apply", "Running") {
-        Ok(true) => Ok(()),
-        Ok(false) => Err("not yet".to_owned()),
-        Err(error) => Err(error.to_string()),
-    })?;
+    wait_until("the roles to be applied", Duration::from_secs(120), applies)?;
     bootstrap.run_checked("pkill --signal KILL --full '^metalk8s conductor'")?;
     wait_until("the run to end", Duration::from_secs(300), || {
         let run = status().map_err(|error| error.to_string())?;

@@ -65,3 +65,25 @@ pub(super) fn survives(stage: &Stage) -> Result<()> {
     })?;
     Ok(())
 }
+
+pub(super) fn killed(stage: &Stage) -> Result<()> {
+    let output = in_master(stage, &format!("salt {NODE} cmd.run 'sleep 4321' --async"))?;
+    let jid = output.stdout.rsplit(' ').next().unwrap_or_default().trim().to_owned();
+    let call = |words: &str| in_master(stage, &format!("salt {NODE} {words}"));
+    wait_until("the job to run", Duration::from_secs(30), || {
+        let output = call("saltutil.running").map_err(|error| error.to_string())?;
+        if output.stdout.contains(&jid) { Ok(()) } else { Err(said(&output)) }
+    })?;
+    let output = call(&format!("saltutil.kill_job {jid}"))?;
+    ensure!(output.stdout.contains(&format!("Signal 9 sent to job {jid}")), "{}", said(&output));
+    wait_until("the job to be gone", Duration::from_secs(30), || {
+        let found = call(&format!("saltutil.find_job {jid}")).map_err(|error| error.to_string())?;
+        let told = in_master(stage, &format!("salt-run jobs.lookup_jid {jid}"))
+            .map_err(|error| error.to_string())?;
+        let is_over = !found.stdout.contains("cmd.run") && told.stdout.contains("signal: 9");
+        if is_over { Ok(()) } else { Err(said(&told)) }
+    })?;
+    let left = node_machine(stage)?.run("pgrep --full 'sleep 4321'")?;
+    ensure!(!left.success(), "what it started is still there: {}", left.stdout);
+    Ok(())
+}

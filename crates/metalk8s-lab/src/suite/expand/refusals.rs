@@ -67,11 +67,16 @@ pub(super) fn clock(stage: &Stage) -> Result<()> {
     let invitation = format!("{}/metalk8s join examine < /root/invitation", folder.trim());
     let output = machine.run(&invitation)?;
     ensure!(output.success(), "{}", super::said(&output));
-    ensure!(
-        output.stdout.contains("MK1212") && output.stdout.contains("600 s away"),
-        "{}",
-        super::said(&output)
-    );
+    let examined: Value = serde_json::from_str(&output.stdout)?;
+    let refused = examined["findings"].as_array().into_iter().flatten().any(|finding| {
+        let message = finding["message"].as_str().unwrap_or_default();
+        let seconds = message.split(' ').filter_map(|word| word.parse::<u64>().ok()).next();
+        // Up to a minute goes by between the two looks at the clock, on a busy computer.
+        finding["code"] == "MK1212"
+            && finding["severity"] == "error"
+            && seconds.is_some_and(|off| (600..660).contains(&off))
+    });
+    ensure!(refused, "{}", super::said(&output));
     Ok(())
 }
 
