@@ -10,7 +10,10 @@ use metalk8s_artifacts::{
 use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, Progress, explain, sentence};
 use metalk8s_formulas::{FormulaError, UpstreamManifests, bootstrap};
 use metalk8s_kube::Fleet;
-use metalk8s_types::{BootstrapConfiguration, Grains, VERSION, paths, pillar::ClusterPillar};
+use metalk8s_types::{
+    BootstrapConfiguration, Grains, VERSION, paths,
+    pillar::{ClusterPillar, Pillar},
+};
 
 use super::{Bootstrap, BootstrapOptions, RUN};
 use crate::{
@@ -124,14 +127,15 @@ pub async fn prepare(
 
     let step = progress.step("Verifying the archive");
     let known = known_settings().await;
-    let bootstrap = decide_with(options, &configuration, grains, known.as_ref())?;
-    let archives = &bootstrap.pillar.archives;
+    let (archive, pillar) = describe(options, &configuration, grains, known.as_ref())?;
+    let archives = &pillar.archives;
     // The image file is read several times faster than the files of the mounted tree, and is what stays.
     let mounted = archives.iter().find(|mount| mount.mountpoint == options.archive && mount.is_image);
     let source = mounted.map_or(&options.archive, |mount| &mount.archive);
     tokio::task::block_in_place(|| verify_once(source, Path::new(NOTE), !options.dry_run, &step))?;
     step.done();
-    Ok(bootstrap)
+    // Nothing of the archive but its signed manifest is read before this.
+    decide_from(&archive, pillar, grains)
 }
 
 /// Decides every stage again on a machine that is a Bootstrap node: neither it nor the archive is checked.
@@ -144,7 +148,9 @@ pub fn decide(
     grains: &Grains,
     known: Option<&ClusterPillar>,
 ) -> Result<Bootstrap, PrepareError> {
-    decide_with(options, &ConfigurationFile::read(&options.config)?.configuration, grains, known)
+    let configuration = ConfigurationFile::read(&options.config)?.configuration;
+    let (archive, pillar) = describe(options, &configuration, grains, known)?;
+    decide_from(&archive, pillar, grains)
 }
 
 /// What the API of a cluster that runs already knows of the other nodes.
@@ -161,18 +167,22 @@ async fn known_settings() -> Option<ClusterPillar> {
     }
 }
 
-fn decide_with(
+fn describe(
     options: &BootstrapOptions,
     configuration: &BootstrapConfiguration,
     grains: &Grains,
     known: Option<&ClusterPillar>,
-) -> Result<Bootstrap, PrepareError> {
+) -> Result<(Archive, Pillar), PrepareError> {
     let archive = read_archive(&options.archive).map_err(PrepareError::Archive)?;
     if archive.product.version != VERSION {
         return Err(PrepareError::Version { path: options.archive.clone(), found: archive.product.version });
     }
     let pillar = bootstrap_pillar(configuration, grains, &archive, &options.archive, known)?;
-    let upstream = upstream_manifests(&archive)?;
+    Ok((archive, pillar))
+}
+
+fn decide_from(archive: &Archive, pillar: Pillar, grains: &Grains) -> Result<Bootstrap, PrepareError> {
+    let upstream = upstream_manifests(archive)?;
     let stages = bootstrap(grains, &pillar, &upstream)?;
     Ok(Bootstrap { pillar, stages })
 }

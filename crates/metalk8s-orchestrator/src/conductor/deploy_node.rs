@@ -10,7 +10,7 @@ use metalk8s_kube::{Cluster, Fleet, fleet::NodeFacts};
 use metalk8s_ssh::{Command, Session};
 use metalk8s_types::{
     Role, environment,
-    fleet::RunSpec,
+    fleet::{Agent, RunSpec},
     labels, paths,
     pillar::{ClusterPillar, NodeAddresses, NodeWish},
 };
@@ -141,11 +141,15 @@ impl DeployNode {
         Ok(Done::nothing(format!("version {}, roles {}", self.version, roles.join(", "))))
     }
 
+    async fn own_agent(&self) -> Result<Option<Agent>, Failure> {
+        self.fleet.agent(&self.name).await.map_err(|error| vec![sentence(&error)])
+    }
+
     async fn is_joined(&mut self) -> Result<bool, Failure> {
         if let Some(is_joined) = self.is_joined {
             return Ok(is_joined);
         }
-        let agent = self.fleet.agent(&self.name).await.map_err(|error| vec![sentence(&error)])?;
+        let agent = self.own_agent().await?;
         let is_joined = match agent.and_then(|agent| agent.status) {
             Some(_) => job(&self.fleet, &self.name, &ping()).await.is_ok(),
             None => false,
@@ -207,8 +211,7 @@ impl DeployNode {
         if self.is_joined().await? {
             return Ok(Done::nothing("its agent answers"));
         }
-        let invitation = Invitation { shared: BTreeMap::new(), ..self.invitation().await? };
-        let examined: Examined = self.call("examine", &invitation, Duration::from_secs(60)).await?;
+        let examined = self.examined().await?;
         let (errors, warnings) = findings(&examined.findings);
         if !errors.is_empty() {
             return Err(errors);
@@ -220,10 +223,16 @@ impl DeployNode {
         })
     }
 
+    /// Keys are not sent along: nothing is done yet.
+    async fn examined(&mut self) -> Result<Examined, Failure> {
+        let invitation = Invitation { shared: BTreeMap::new(), ..self.invitation().await? };
+        self.call("examine", &invitation, Duration::from_secs(60)).await
+    }
+
     /// Whether it is a node already and shall become a master, which needs the keys that masters share.
     async fn becomes_master(&mut self) -> Result<bool, Failure> {
         let node = self.node().await?;
-        let agent = self.fleet.agent(&self.name).await.map_err(|error| vec![sentence(&error)])?;
+        let agent = self.own_agent().await?;
         let was = agent.is_some_and(|agent| agent.spec.roles.contains(&Role::Master));
         Ok(node.roles.contains(&Role::Master) && !was)
     }
@@ -249,16 +258,14 @@ impl DeployNode {
     async fn accept(&mut self) -> Result<Done, Failure> {
         let node = self.node().await?;
         if self.is_joined().await? {
-            let agent = self.fleet.agent(&self.name).await.map_err(|error| vec![sentence(&error)])?;
+            let agent = self.own_agent().await?;
             let agent = agent.ok_or_else(|| vec![format!("`{}` has left the fleet", self.name)])?;
             let wish = NodeWish { version: self.version.clone(), roles: node.roles, ..agent.spec.wish() };
             let changes = self.join_fleet(&wish).await?;
             return Ok(Done { comment: "its key was accepted before".into(), changes });
         }
         if self.addresses.is_none() {
-            let invitation = Invitation { shared: BTreeMap::new(), ..self.invitation().await? };
-            let examined: Examined = self.call("examine", &invitation, Duration::from_secs(60)).await?;
-            self.addresses = examined.addresses;
+            self.addresses = self.examined().await?.addresses;
         }
         let addresses = self
             .addresses
@@ -305,7 +312,7 @@ impl DeployNode {
         asked.await.map_err(|error| vec![sentence(&error)])?;
         let end = Instant::now() + Duration::from_secs(60);
         while Instant::now() < end {
-            let agent = self.fleet.agent(&self.name).await.map_err(|error| vec![sentence(&error)])?;
+            let agent = self.own_agent().await?;
             if let Some(certificate) = agent.and_then(|mut agent| agent.spec.certificates.remove(&name)) {
                 return Ok(certificate);
             }
@@ -364,7 +371,7 @@ impl DeployNode {
             members = etcd.members().await.map_err(|error| told(&error))?;
             changes.push(format!("member at {own}"));
         }
-        let agent = self.fleet.agent(&self.name).await.map_err(|error| vec![sentence(&error)])?;
+        let agent = self.own_agent().await?;
         let agent = agent.ok_or_else(|| vec![format!("`{}` has left the fleet", self.name)])?;
         if agent.spec.initial_cluster.is_none() || !changes.is_empty() {
             let members = initial_cluster(&members, &self.name, &own);
