@@ -19,6 +19,7 @@ use crate::{
     wait_until,
 };
 
+mod api;
 mod deploy;
 mod jobs;
 mod refusals;
@@ -56,6 +57,18 @@ const CHECKS: &[Check] = &[
     Check { name: "all agents answer, in every form of output", run: jobs::all_answer },
     Check { name: "a job goes on when its agent is killed, and is told", run: jobs::survives },
     Check { name: "a job that is killed ends with all that it started, and is told", run: jobs::killed },
+    Check {
+        name: "the HTTP API lets in whom the cluster knows and allows, and nobody else",
+        run: api::lets_in,
+    },
+    Check {
+        name: "over the HTTP API agents are pinged, and a job's events and result are read",
+        run: api::jobs,
+    },
+    Check {
+        name: "over the HTTP API the Bootstrap node is deployed, which changes nothing",
+        run: api::deploys,
+    },
     Check { name: "an agent reads and writes its own object, and no other", run: rights::of_an_agent },
     Check { name: "a certificate that a node's roles do not give is denied", run: rights::of_a_request },
     Check { name: "after a reboot the node comes back by itself", run: deploy::reboot },
