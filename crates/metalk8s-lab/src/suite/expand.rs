@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use metalk8s_diagnostics::{Diagnosed, Printer};
-use metalk8s_types::{labels, paths};
+use metalk8s_types::{Role, labels, paths};
 
 use super::{
     Check, Options, Stage, Suite, Tally,
@@ -89,7 +89,7 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
 }
 
 /// Runs a command in the container `salt-master`.
-fn in_master(stage: &Stage, command: &str) -> Result<Output> {
+pub(super) fn in_master(stage: &Stage, command: &str) -> Result<Output> {
     let bootstrap = stage.lab.bootstrap()?;
     let call = format!(
         "kubectl --kubeconfig {} exec -n kube-system -c salt-master salt-master-{} -- bash -c {}",
@@ -101,11 +101,11 @@ fn in_master(stage: &Stage, command: &str) -> Result<Output> {
 }
 
 /// Runs the deployment of a node as the manual prints it.
-fn deploy_node(stage: &Stage, node: &str) -> Result<Output> {
+pub(super) fn deploy_node(stage: &Stage, node: &str) -> Result<Output> {
     in_master(stage, &deployment(&version_of_archive(stage.lab.bootstrap()?)?, node))
 }
 
-fn deployment(version: &str, node: &str) -> String {
+pub(super) fn deployment(version: &str, node: &str) -> String {
     format!(
         "salt-run state.orchestrate metalk8s.orchestrate.deploy_node saltenv=metalk8s-{version} \
          pillar='{{\"orchestrate\": {{\"node_name\": \"{node}\"}}}}'"
@@ -114,10 +114,16 @@ fn deployment(version: &str, node: &str) -> String {
 
 /// The manifest of the manual for a worker.
 fn manifest(stage: &Stage, node: &str, host: &str) -> Result<String> {
+    node_manifest(stage, node, host, &[Role::Node])
+}
+
+/// The manifest of the manual for a node with these roles.
+pub(super) fn node_manifest(stage: &Stage, node: &str, host: &str, roles: &[Role]) -> Result<String> {
     let version = version_of_archive(stage.lab.bootstrap()?)?;
+    let roles: String = roles.iter().map(|role| format!("    {}: ''\n", role.key())).collect();
     Ok(format!(
         "apiVersion: v1\nkind: Node\nmetadata:\n  name: {node}\n  annotations:\n    {}: {}/salt-bootstrap\n    \
-         {}: {host}\n    {}: 'false'\n  labels:\n    {}: '{version}'\n    node-role.kubernetes.io/node: ''\n",
+         {}: {host}\n    {}: 'false'\n  labels:\n    {}: '{version}'\n{roles}",
         labels::SSH_KEY_PATH,
         paths::PKI_DIR,
         labels::SSH_HOST,
