@@ -11,6 +11,7 @@ rounds=${ROUNDS:-3}
 METALK8S_LAB=bench-fleet-$(printf '%s' "$root" | sha256sum | cut -c 1-8)
 export METALK8S_LAB
 folder=$(mktemp -d)
+mkdir "$folder/users"
 lab() { ./lab --quiet "$@"; }
 machine() { lab ssh bootstrap -- "$1" < /dev/null; }
 simulators=()
@@ -22,17 +23,15 @@ end() {
 trap end EXIT
 
 cargo build --locked --quiet --workspace --examples
-program=$(cargo metadata --locked --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
-program=$(find "$program" -path '*debug/examples/simulated' -newermt "1970-01-01" | head -n 1)
+program=$(find target -path '*/debug/examples/simulated' | head -n 1)
 lab down > /dev/null
 lab up > /dev/null
-lab kubeconfig > "$folder/admin"
-mkdir -p "$folder/users"
+container=$(podman ps --quiet --filter "name=metalk8s-$METALK8S_LAB-bootstrap")
 
 # One agent's objects: itself, and its rights on itself, as the conductor makes them.
 objects() {
     cat <<OBJECTS
-{"apiVersion": "fleet.metalk8s.scality.com/v1alpha1", "kind": "Agent", "metadata": {"name": "$1", "namespace": "metalk8s-fleet"}, "spec": {"version": "$2", "roles": ["node"], "addresses": {"controlPlane": "192.0.2.1", "workloadPlane": "192.0.2.1"}}}
+{"apiVersion": "fleet.metalk8s.scality.com/v1alpha1", "kind": "Agent", "metadata": {"name": "$1", "namespace": "metalk8s-fleet"}, "spec": {"version": "$2", "roles": ["node"], "addresses": {"control_plane": "192.0.2.1", "workload_plane": "192.0.2.1"}}}
 ---
 {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "agent-$1", "namespace": "metalk8s-fleet"}, "rules": [{"apiGroups": ["fleet.metalk8s.scality.com"], "resources": ["agents"], "resourceNames": ["$1"], "verbs": ["get", "list", "watch"]}, {"apiGroups": ["fleet.metalk8s.scality.com"], "resources": ["agents/status"], "resourceNames": ["$1"], "verbs": ["get", "patch"]}]}
 ---
@@ -40,6 +39,28 @@ objects() {
 ---
 OBJECTS
 }
+
+# A certificate and a kubeconfig for each, as its node would have them.
+podman exec --interactive "$container" bash -c 'cat > /root/users.sh' <<'USERS'
+mkdir -p /root/users && cd /root/users || exit 1
+pki=/etc/kubernetes/pki
+server=https://$(hostname -I | cut -d ' ' -f 1):6443
+for number in $(seq "$1" "$2"); do
+    openssl ecparam -name prime256v1 -genkey -noout -out key
+    openssl req -new -key key -subj "/O=metalk8s:agents/CN=metalk8s:agent:sim-$number" |
+        openssl x509 -req -CA $pki/ca.crt -CAkey $pki/ca.key -set_serial "$((1000000 + number))" -days 1 -out crt 2> /dev/null
+    cat > "sim-$number" <<CONFIG
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "$server", certificate-authority-data: $(base64 -w0 $pki/ca.crt)}}]
+users: [{name: u, user: {client-certificate-data: $(base64 -w0 crt), client-key-data: $(base64 -w0 key)}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+CONFIG
+done
+rm -f key crt
+USERS
+users='bash /root/users.sh'
 
 version=$(sed -n 's/^VERSION=//p' _build/root/product.txt)
 in_master() { machine "kubectl --kubeconfig /etc/kubernetes/admin.conf exec -n kube-system -c salt-master salt-master-bootstrap -- $1"; }
@@ -50,16 +71,11 @@ resident() { machine "ps -o rss= -C metalk8s -o args= | awk '/conductor/ { print
 there=0
 printf '%8s %16s %20s %24s %16s\n' agents 'ping, seconds' 'milliseconds each' 'requests each, a second' 'conductor, MiB'
 for size in $sizes; do
-    for number in $(seq "$there" $((size - 1))); do
-        objects "sim-$number" "$version"
-        # The administrator's certificate, in the name of the agent: rights and fairness are the agent's.
-        python3 - "$folder/admin" "$folder/users/sim-$number" "sim-$number" <<'PYTHON'
-import re, sys
-text = open(sys.argv[1]).read()
-print(re.sub(r'(?m)^(\s*)(- )?(client-certificate-data:)', lambda m: f'{m[1]}{m[2] or ""}as: "metalk8s:agent:{sys.argv[3]}"\n{m[1]}{"  " if m[2] else ""}as-groups: ["metalk8s:agents"]\n{m[1]}{"  " if m[2] else ""}client-certificate-data:', text, count=1), file=open(sys.argv[2], "w"), end="")
-PYTHON
-    done > "$folder/objects"
-    podman cp "$folder/objects" "$(podman ps --quiet --filter "name=metalk8s-$METALK8S_LAB-bootstrap"):/root/objects" > /dev/null
+    for number in $(seq "$there" $((size - 1))); do objects "sim-$number" "$version"; done |
+        podman exec --interactive "$container" bash -c 'cat > /root/objects'
+    machine "$users $there $((size - 1))"
+    # Only the new ones: a kubeconfig that is written again makes its agent connect again.
+    podman exec "$container" bash -c "cd /root/users && tar -c \$(seq --format 'sim-%.0f' $there $((size - 1)))" | tar -x -C "$folder/users"
     machine 'kubectl --kubeconfig /etc/kubernetes/admin.conf create -f /root/objects > /dev/null'
     "$program" "$folder/users" "$folder/spools" "$there" $((size - there)) 2> "$folder/log-$size" &
     simulators+=($!)

@@ -8,6 +8,7 @@ use std::{env, ffi::OsString, path::PathBuf};
 
 use anyhow::{Context, bail};
 use metalk8s_agent::{AgentConfig, Outcome, Spool, carry_out, serve};
+use metalk8s_diagnostics::logging;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -18,6 +19,7 @@ async fn main() -> anyhow::Result<()> {
     match words[..] {
         ["job", spool, name] => answer(spool.into(), name).await,
         [kubeconfigs, spools, first, count] => {
+            logging::daemon()?;
             simulate(kubeconfigs.into(), spools.into(), first.parse()?, count.parse()?).await
         }
         _ => bail!("usage: simulated KUBECONFIGS SPOOLS FIRST COUNT"),
