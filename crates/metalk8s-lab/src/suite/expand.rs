@@ -76,7 +76,7 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
 }
 
 /// Runs a command in the container `salt-master`.
-fn in_master(stage: &Stage, command: &str) -> Result<Output> {
+pub(super) fn in_master(stage: &Stage, command: &str) -> Result<Output> {
     let bootstrap = stage.lab.bootstrap()?;
     let call = format!(
         "kubectl --kubeconfig {} exec -n kube-system -c salt-master salt-master-{} -- bash -c {}",
