@@ -22,7 +22,7 @@ const PREFIX: &str = "metalk8s-";
 const LAYERS: [(&str, &[&str]); 7] = [
     ("words", &["types", "diagnostics"]),
     ("cores", &["engine", "pki", "artifacts", "saltcompat"]),
-    ("hands", &["host", "kube", "ssh"]),
+    ("hands", &["host", "kube", "ssh", "listen"]),
     ("knowledge", &["formulas"]),
     ("runs", &["orchestrator"]),
     ("programs", &["agent", "operators", "gateway", "saltapi", "build", "lab"]),

@@ -53,7 +53,7 @@ pub(crate) fn bus(node: &str, pillar: &Pillar) -> Graph {
         addresses: pillar.node,
         initial_cluster: pillar.initial_cluster.clone(),
     };
-    for object in agent(node, &wish) {
+    for object in agent_objects(node, &wish) {
         let id = add(&mut graph, object);
         graph.require(&id, &namespace);
         graph.require_all(&id, &definitions_served);
@@ -61,8 +61,12 @@ pub(crate) fn bus(node: &str, pillar: &Pillar) -> Graph {
     graph
 }
 
-/// The objects by which a node belongs to the fleet: its agent, and the agent's rights on it.
-pub fn agent(node: &str, wish: &NodeWish) -> [Value; 3] {
+/// The states by which a node belongs to the fleet: its agent, and the agent's rights on it.
+pub fn agent(node: &str, wish: &NodeWish) -> [State; 3] {
+    agent_objects(node, wish).map(|object| state(labelled(object)))
+}
+
+fn agent_objects(node: &str, wish: &NodeWish) -> [Value; 3] {
     let role = format!("agent-{node}");
     let NodeWish { version, roles, addresses, initial_cluster } = wish;
     let mut spec = json!({"version": version, "roles": roles, "addresses": addresses});
@@ -215,8 +219,17 @@ fn rule(groups: &[&str], resources: &[&str], verbs: &[&str], names: &[&str]) -> 
     rule
 }
 
-fn add(graph: &mut Graph, mut object: Value) -> metalk8s_engine::StateId {
+fn add(graph: &mut Graph, object: Value) -> metalk8s_engine::StateId {
+    let object = labelled(object);
+    graph.add(title(&object), state(object))
+}
+
+fn labelled(mut object: Value) -> Value {
     object["metadata"]["labels"][labels::MANAGED_BY] = labels::MANAGED_BY_VALUE.into();
     object["metadata"]["labels"][labels::PART_OF] = labels::PART_OF_VALUE.into();
-    graph.add(title(&object), object_state(object, MANAGER))
+    object
+}
+
+fn state(object: Value) -> State {
+    object_state(object, MANAGER)
 }

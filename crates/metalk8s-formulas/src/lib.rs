@@ -31,7 +31,7 @@ pub use addons::{AddonError, UpstreamManifests};
 pub use agent::running as agent_running;
 pub use apiserver_proxy::{LIST as API_SERVERS_LIST, static_pod as apiserver_proxy};
 pub use bootstrap::{CONTROL_PLANE, FormulaError, Stage, as_one, bootstrap};
-pub use fleet::agent as agent_objects;
+pub use fleet::agent as agent_states;
 pub use layout::known_name;
 pub use member::{WantedCertificate, certificates, node};
 pub use pki::{AuthorityFiles, authorities};

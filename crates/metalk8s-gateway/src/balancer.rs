@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use metalk8s_diagnostics::{Code, Diagnose, Hint};
-use tokio::net::TcpListener;
+use metalk8s_listen::{Listening, ServeError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,15 +24,14 @@ pub use config::{BackendError, Backends, BalancerConfig, Probe, parse_backends};
 
 use self::backends::Pool;
 use self::health::Health;
-use crate::http::{Limits, ServeError, Server};
+use crate::http::{Limits, Server};
 
 /// Files and sockets that are open whatever the number of clients.
 const SPARE_DESCRIPTORS: u64 = 256;
 
 /// The balancer, which listens already and forwards once [`Balancer::serve`] runs.
 pub struct Balancer {
-    listener: TcpListener,
-    address: SocketAddr,
+    listening: Listening,
     health: Server,
     config: BalancerConfig,
     pool: Arc<Pool>,
@@ -68,21 +67,19 @@ impl Diagnose for StartError {
 impl Balancer {
     /// Takes both addresses and reads the backends.
     pub async fn bind(config: BalancerConfig) -> Result<Self, StartError> {
-        let listen = |source| ServeError::Listen { address: config.listen, source };
         // Two sockets for each.
         crate::descriptors::allow(2 * config.connections as u64 + SPARE_DESCRIPTORS);
         let pool = Arc::new(Pool::new(config.local));
         pool.replace(&config.backends.read()?);
-        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let listening = Listening::at(config.listen).await?;
         let limits = Limits { connections: 64, ..Limits::default() };
         let health = Server::bind(config.health, None, limits).await?;
-        Ok(Self { listener, address, health, config, pool })
+        Ok(Self { listening, health, config, pool })
     }
 
     /// Where it listens, with the port that the kernel chose.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listening.address()
     }
 
     /// Where it tells its health, with the port that the kernel chose.
@@ -92,14 +89,14 @@ impl Balancer {
 
     /// Forwards until `shutdown`; then connections are given [`BalancerConfig::drain_time`] to end.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, address, health, config, pool } = self;
+        let Self { listening, health, config, pool } = self;
         let stop = CancellationToken::new();
         let _stop_at_end = stop.clone().drop_guard();
         let probing = probe::keep_probing(Arc::clone(&pool), config.backends.clone(), config.probe.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(probing));
-        tracing::info!(%address, "balancing the API servers");
+        tracing::info!(address = %listening.address(), "balancing the API servers");
         let telling = health.serve(Health { pool: Arc::clone(&pool) }, stop.clone());
-        let forwarding = accept_all(listener, &config, &pool, &stop);
+        let forwarding = accept_all(listening, &config, &pool, &stop);
         let stopping = async {
             shutdown.await;
             stop.cancel();
@@ -109,7 +106,7 @@ impl Balancer {
 }
 
 async fn accept_all(
-    listener: TcpListener,
+    listening: Listening,
     config: &BalancerConfig,
     pool: &Arc<Pool>,
     stop: &CancellationToken,
@@ -120,23 +117,16 @@ async fn accept_all(
     let accepting = async {
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((client, _)) => {
-                    let (pool, cut) = (Arc::clone(pool), cut.clone());
-                    connections.spawn(async move {
-                        cut.run_until_cancelled(forward::forward(client, &pool)).await;
-                        drop(place);
-                    });
-                }
-                Err(err) => {
-                    tracing::warn!(error = &err as &dyn std::error::Error, "could not accept a connection");
-                    tokio::time::sleep(crate::http::ACCEPT_PAUSE).await;
-                }
-            }
+            let client = listening.accept().await;
+            let (pool, cut) = (Arc::clone(pool), cut.clone());
+            connections.spawn(async move {
+                cut.run_until_cancelled(forward::forward(client, &pool)).await;
+                drop(place);
+            });
         }
     };
     stop.run_until_cancelled(accepting).await;
-    drop(listener);
+    drop(listening);
     connections.close();
     if tokio::time::timeout(config.drain_time, connections.wait()).await.is_err() {
         cut.cancel();

@@ -12,21 +12,18 @@ mod path;
 mod range;
 mod request;
 mod response;
-mod tls;
 mod traffic;
 mod transmit;
 mod transport;
 
 pub use limits::Limits;
-pub use listener::ServeError;
 pub use path::{BadPath, decode_path};
 pub use range::{Range, parse_range};
 pub use request::{Method, Rejection, Request, parse_head};
-pub use tls::{TlsError, TlsFiles};
 
 pub(crate) use conditional::{is_unchanged, wants_range};
 pub(crate) use connection::method_not_allowed;
-pub(crate) use listener::{ACCEPT_PAUSE, Server};
+pub(crate) use listener::Server;
 pub(crate) use response::{Body, Response};
 pub(crate) use traffic::{Traffic, TrafficFigures};
 

@@ -12,5 +12,6 @@ pub mod http;
 pub mod repositories;
 
 pub use balancer::{Backends, Balancer, BalancerConfig, StartError, serve_balancer};
-pub use http::{Limits, ServeError, TlsFiles};
+pub use http::Limits;
+pub use metalk8s_listen::{ServeError, TlsFiles};
 pub use repositories::{Repositories, RepositoriesConfig, serve_repositories};

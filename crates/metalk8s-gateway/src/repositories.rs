@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use metalk8s_listen::{ServeError, TlsFiles};
 use tokio_util::sync::CancellationToken;
 
 pub use digest::{BadDigest, Digest};
@@ -32,7 +33,7 @@ pub use layout::{IndexEntry, ReadIndexError, read_index};
 
 use self::archives::Archives;
 use self::routes::Routes;
-use crate::http::{Limits, ServeError, Server, TlsFiles};
+use crate::http::{Limits, Server};
 
 /// Files and sockets that are open whatever the number of clients.
 const SPARE_DESCRIPTORS: u64 = 128;

@@ -18,11 +18,10 @@ mod routes;
 mod server;
 mod sessions;
 mod stats;
-mod tls;
 
 pub use api::{Api, Limits};
+pub use metalk8s_listen::{ServeError, TlsFiles};
 pub use rate::Rate;
 pub use reviews::Reviews;
 pub use routes::router;
-pub use server::{SaltApiConfig, ServeError, Server, serve};
-pub use tls::{TlsError, TlsFiles};
+pub use server::{SaltApiConfig, Server, serve};

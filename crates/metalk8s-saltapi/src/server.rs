@@ -1,6 +1,6 @@
 //! Connections.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -8,20 +8,14 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use metalk8s_diagnostics::{Code, Diagnose, explain};
 use metalk8s_kube::Fleet;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::timeout,
-};
+use metalk8s_listen::{Listening, ServeError, Tls, TlsFiles};
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Api, Limits, TlsError, TlsFiles, router, tls::Tls};
+use crate::{Api, Limits, router};
 
-/// The wait after an accept that failed, so that a lack of file descriptors does not become a busy loop.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of a head, and headers in it.
 const HEAD: (usize, usize) = (64 * 1024, 64);
 
@@ -36,41 +30,6 @@ pub struct SaltApiConfig {
     pub kubeconfig: PathBuf,
     /// What clients may use.
     pub limits: Limits,
-}
-
-/// Why the server could not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The address is taken, or not one of this machine.
-    #[error("could not listen on `{address}`")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The certificate cannot be used.
-    #[error("could not set up TLS for `{address}`")]
-    Tls {
-        /// The address it is for.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: TlsError,
-    },
-}
-
-impl Diagnose for ServeError {
-    fn code(&self) -> Option<Code> {
-        match self {
-            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                Some(explain::PORT_IN_USE)
-            }
-            Self::Listen { .. } => None,
-            Self::Tls { source, .. } => source.code(),
-        }
-    }
 }
 
 /// Serves until `shutdown` ends, then lets running answers end.
@@ -89,8 +48,7 @@ pub async fn serve(config: SaltApiConfig, shutdown: impl Future<Output = ()>) ->
 
 /// A server that listens, but does not answer yet.
 pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
+    listening: Listening,
     tls: Tls,
 }
 
@@ -101,15 +59,13 @@ impl Server {
     /// When the address or the certificate cannot be used.
     pub async fn bind(address: SocketAddr, tls: TlsFiles) -> Result<Self, ServeError> {
         let tls = Tls::load(tls).map_err(|source| ServeError::Tls { address, source })?;
-        let listen = |source| ServeError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        Ok(Self { listener, address, tls })
+        let listening = Listening::at(address).await?;
+        Ok(Self { listening, tls })
     }
 
     /// The address, with the port that the kernel chose where 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listening.address()
     }
 
     /// Answers until `shutdown` ends.
@@ -121,15 +77,8 @@ impl Server {
         let accept = async {
             loop {
                 let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-                let stream = match self.listener.accept().await {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        tracing::warn!(error = %error, "could not accept a connection, trying again");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    }
-                };
-                let acceptor = TlsAcceptor::from(self.tls.config());
+                let stream = self.listening.accept().await;
+                let acceptor = self.tls.acceptor();
                 let (router, limits, stop) = (router.clone(), limits.clone(), stop.clone());
                 connections.spawn(async move {
                     let _place = place;

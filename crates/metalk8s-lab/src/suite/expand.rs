@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use metalk8s_diagnostics::{Diagnosed, Printer};
-use metalk8s_types::{labels, paths};
+use metalk8s_types::{Role, labels, paths};
 
 use super::{
     Check, Options, Stage, Suite, Tally,
@@ -19,6 +19,7 @@ use crate::{
     wait_until,
 };
 
+mod api;
 mod deploy;
 mod jobs;
 mod refusals;
@@ -56,6 +57,18 @@ const CHECKS: &[Check] = &[
     Check { name: "all agents answer, in every form of output", run: jobs::all_answer },
     Check { name: "a job goes on when its agent is killed, and is told", run: jobs::survives },
     Check { name: "a job that is killed ends with all that it started, and is told", run: jobs::killed },
+    Check {
+        name: "the HTTP API lets in whom the cluster knows and allows, and nobody else",
+        run: api::lets_in,
+    },
+    Check {
+        name: "over the HTTP API agents are pinged, and a job's events and result are read",
+        run: api::jobs,
+    },
+    Check {
+        name: "over the HTTP API the Bootstrap node is deployed, which changes nothing",
+        run: api::deploys,
+    },
     Check { name: "an agent reads and writes its own object, and no other", run: rights::of_an_agent },
     Check { name: "a certificate that a node's roles do not give is denied", run: rights::of_a_request },
     Check { name: "after a reboot the node comes back by itself", run: deploy::reboot },
@@ -88,11 +101,11 @@ pub(super) fn in_master(stage: &Stage, command: &str) -> Result<Output> {
 }
 
 /// Runs the deployment of a node as the manual prints it.
-fn deploy_node(stage: &Stage, node: &str) -> Result<Output> {
+pub(super) fn deploy_node(stage: &Stage, node: &str) -> Result<Output> {
     in_master(stage, &deployment(&version_of_archive(stage.lab.bootstrap()?)?, node))
 }
 
-fn deployment(version: &str, node: &str) -> String {
+pub(super) fn deployment(version: &str, node: &str) -> String {
     format!(
         "salt-run state.orchestrate metalk8s.orchestrate.deploy_node saltenv=metalk8s-{version} \
          pillar='{{\"orchestrate\": {{\"node_name\": \"{node}\"}}}}'"
@@ -101,10 +114,16 @@ fn deployment(version: &str, node: &str) -> String {
 
 /// The manifest of the manual for a worker.
 fn manifest(stage: &Stage, node: &str, host: &str) -> Result<String> {
+    node_manifest(stage, node, host, &[Role::Node])
+}
+
+/// The manifest of the manual for a node with these roles.
+pub(super) fn node_manifest(stage: &Stage, node: &str, host: &str, roles: &[Role]) -> Result<String> {
     let version = version_of_archive(stage.lab.bootstrap()?)?;
+    let roles: String = roles.iter().map(|role| format!("    {}: ''\n", role.key())).collect();
     Ok(format!(
         "apiVersion: v1\nkind: Node\nmetadata:\n  name: {node}\n  annotations:\n    {}: {}/salt-bootstrap\n    \
-         {}: {host}\n    {}: 'false'\n  labels:\n    {}: '{version}'\n    node-role.kubernetes.io/node: ''\n",
+         {}: {host}\n    {}: 'false'\n  labels:\n    {}: '{version}'\n{roles}",
         labels::SSH_KEY_PATH,
         paths::PKI_DIR,
         labels::SSH_HOST,

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use metalk8s_diagnostics::sentence;
-use metalk8s_engine::{Hands, State, journal::RunId, state::Object};
-use metalk8s_formulas::{agent_objects, authorities};
+use metalk8s_engine::{Hands, journal::RunId};
+use metalk8s_formulas::{agent_states, authorities};
 use metalk8s_kube::{Cluster, Fleet, fleet::NodeFacts};
 use metalk8s_ssh::{Command, Session};
 use metalk8s_types::{
@@ -294,8 +294,7 @@ impl DeployNode {
     async fn join_fleet(&self, wish: &NodeWish) -> Result<Vec<String>, Failure> {
         let cluster = Cluster::lazy(&self.config.kubeconfig);
         let mut changes = Vec::new();
-        for manifest in agent_objects(&self.name, wish) {
-            let state = State::Object(Object { manifest, manager: "metalk8s-fleet".to_owned(), force: true });
+        for state in agent_states(&self.name, wish) {
             let failed = |error: metalk8s_engine::StateError| vec![sentence(&error)];
             if let Some(change) = cluster.check(&state).await.map_err(failed)? {
                 changes.push(cluster.apply(&state, &change).await.map_err(failed)?.summary);

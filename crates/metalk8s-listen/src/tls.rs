@@ -1,5 +1,3 @@
-//! The server's certificate, read again when its files change.
-
 use std::{
     io,
     os::unix::fs::MetadataExt,
@@ -13,6 +11,7 @@ use rustls_pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject},
 };
+use tokio_rustls::TlsAcceptor;
 
 /// Certificate and key, both PEM.
 #[derive(Debug, Clone)]
@@ -71,20 +70,26 @@ impl Diagnose for TlsError {
 /// Tells one state of a file from the next: inode, length, time of the last change.
 type Stamp = (u64, u64, i64, i64);
 
-pub(crate) struct Tls {
+/// The files, and what they said last.
+#[derive(Debug)]
+pub struct Tls {
     files: TlsFiles,
     current: Mutex<(Option<[Stamp; 2]>, Arc<ServerConfig>)>,
 }
 
 impl Tls {
-    pub(crate) fn load(files: TlsFiles) -> Result<Self, TlsError> {
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let stamps = stamps(&files);
         let config = read(&files)?;
         Ok(Self { files, current: Mutex::new((stamps, config)) })
     }
 
     /// For the next connection. Files that are being renewed, or are broken, leave the one from before in use.
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+    pub fn acceptor(&self) -> TlsAcceptor {
         let stamps = stamps(&self.files);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if stamps.is_some() && stamps != current.0 {
@@ -92,12 +97,12 @@ impl Tls {
             match read(&self.files) {
                 Ok(config) => current.1 = config,
                 Err(error) => tracing::warn!(
-                    error = metalk8s_diagnostics::sentence(&error),
+                    error = &error as &dyn std::error::Error,
                     "could not read the certificate again, will use the one from before"
                 ),
             }
         }
-        Arc::clone(&current.1)
+        TlsAcceptor::from(Arc::clone(&current.1))
     }
 }
 

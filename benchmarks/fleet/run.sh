@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# What a fleet costs: agents of nodes that do not exist, from 10 to 1,000, at the API server and etcd of one machine
+# of the lab. Each is the daemon that a node runs; all of them live in one process on this computer, which shares
+# its cores with the machine. The lab is removed at the end.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root"
+. benchmarks/table.sh
+sizes=${SIZES:-10 100 300 1000}
+rounds=${ROUNDS:-3}
+METALK8S_LAB=bench-fleet-$(printf '%s' "$root" | sha256sum | cut -c 1-8)
+export METALK8S_LAB
+folder=$(mktemp -d)
+lab() { ./lab --quiet "$@"; }
+machine() { lab ssh bootstrap -- "$1" < /dev/null; }
+simulators=()
+end() {
+    (( ${#simulators[@]} == 0 )) || kill "${simulators[@]}" 2> /dev/null || true
+    ./lab --quiet down > /dev/null
+    rm -rf "$folder"
+}
+trap end EXIT
+
+cargo build --locked --quiet --workspace --examples
+program=$(cargo metadata --locked --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+program=$(find "$program" -path '*debug/examples/simulated' -newermt "1970-01-01" | head -n 1)
+lab down > /dev/null
+lab up > /dev/null
+lab kubeconfig > "$folder/admin"
+mkdir -p "$folder/users"
+
+# One agent's objects: itself, and its rights on itself, as the conductor makes them.
+objects() {
+    cat <<OBJECTS
+{"apiVersion": "fleet.metalk8s.scality.com/v1alpha1", "kind": "Agent", "metadata": {"name": "$1", "namespace": "metalk8s-fleet"}, "spec": {"version": "$2", "roles": ["node"], "addresses": {"controlPlane": "192.0.2.1", "workloadPlane": "192.0.2.1"}}}
+---
+{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "agent-$1", "namespace": "metalk8s-fleet"}, "rules": [{"apiGroups": ["fleet.metalk8s.scality.com"], "resources": ["agents"], "resourceNames": ["$1"], "verbs": ["get", "list", "watch"]}, {"apiGroups": ["fleet.metalk8s.scality.com"], "resources": ["agents/status"], "resourceNames": ["$1"], "verbs": ["get", "patch"]}]}
+---
+{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "agent-$1", "namespace": "metalk8s-fleet"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "agent-$1"}, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "metalk8s:agent:$1"}]}
+---
+OBJECTS
+}
+
+version=$(sed -n 's/^VERSION=//p' _build/root/product.txt)
+in_master() { machine "kubectl --kubeconfig /etc/kubernetes/admin.conf exec -n kube-system -c salt-master salt-master-bootstrap -- $1"; }
+# Requests that the API server has answered, but for those of this measurement and of its own.
+requests() { machine "kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /metrics" | awk '/^apiserver_request_total/ && /resource="agents"/ { sum += $NF } END { print sum + 0 }'; }
+resident() { machine "ps -o rss= -C metalk8s -o args= | awk '/conductor/ { print \$1 }'" | awk '{ print $1 / 1024 }'; }
+
+there=0
+printf '%8s %16s %20s %24s %16s\n' agents 'ping, seconds' 'milliseconds each' 'requests each, a second' 'conductor, MiB'
+for size in $sizes; do
+    for number in $(seq "$there" $((size - 1))); do
+        objects "sim-$number" "$version"
+        # The administrator's certificate, in the name of the agent: rights and fairness are the agent's.
+        python3 - "$folder/admin" "$folder/users/sim-$number" "sim-$number" <<'PYTHON'
+import re, sys
+text = open(sys.argv[1]).read()
+print(re.sub(r'(?m)^(\s*)(- )?(client-certificate-data:)', lambda m: f'{m[1]}{m[2] or ""}as: "metalk8s:agent:{sys.argv[3]}"\n{m[1]}{"  " if m[2] else ""}as-groups: ["metalk8s:agents"]\n{m[1]}{"  " if m[2] else ""}client-certificate-data:', text, count=1), file=open(sys.argv[2], "w"), end="")
+PYTHON
+    done > "$folder/objects"
+    podman cp "$folder/objects" "$(podman ps --quiet --filter "name=metalk8s-$METALK8S_LAB-bootstrap"):/root/objects" > /dev/null
+    machine 'kubectl --kubeconfig /etc/kubernetes/admin.conf create -f /root/objects > /dev/null'
+    "$program" "$folder/users" "$folder/spools" "$there" $((size - there)) 2> "$folder/log-$size" &
+    simulators+=($!)
+    there=$size
+    for _ in $(seq 120); do
+        told=$(machine "kubectl --kubeconfig /etc/kubernetes/admin.conf get agents -n metalk8s-fleet -o jsonpath='{range .items[*]}{.status.grains.os}{\"\\n\"}{end}'" | grep --count Simulated || true)
+        (( told < size )) || break
+        sleep 1
+    done
+    (( told == size )) || { echo "only $told of $size agents have told of themselves"; tail -n 3 "$folder/log-$size"; exit 1; }
+    seconds=()
+    for _ in $(seq "$rounds"); do
+        seconds+=("$(in_master "bash -c 'TIMEFORMAT=%R; time salt \"sim-*\" test.ping --timeout 60 --out txt > /tmp/pinged; grep --count True /tmp/pinged'" 2>&1 | paste --serial --delimiters ' ')")
+    done
+    answered=$(printf '%s\n' "${seconds[@]}" | awk -v size="$size" '$1 != size { print "only " $1 " answered" }')
+    [[ -z $answered ]] || { echo "$answered of $size"; exit 1; }
+    ping=$(printf '%s\n' "${seconds[@]}" | awk '{ print $2 }' | sort --numeric | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }')
+    sleep 20
+    before=$(requests)
+    sleep 120
+    idle=$(awk -v a="$before" -v b="$(requests)" -v n="$size" 'BEGIN { printf "%.4f", (b - a) / 120 / n }')
+    memory=$(resident)
+    each=$(awk -v s="$ping" -v n="$size" 'BEGIN { printf "%.1f", s * 1000 / n }')
+    printf '%8s %16s %20s %24s %16.0f\n' "$size" "$ping" "$each" "$idle" "$memory"
+done
+result "\`salt '*' test.ping\`, $size agents" "at most 10 s" "$ping s" "$ping" 10
+result "conductor, $size agents, resident" "at most 256 MiB" "$(printf %.0f "$memory") MiB" "$memory" 256
+result "requests to the API for each idle agent, $size agents" "at most 0.02 a second" "$idle a second" "$idle" 0.02

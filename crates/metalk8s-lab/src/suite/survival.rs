@@ -1,0 +1,108 @@
+//! Three machines with all roles, of which one after the other is lost while a client writes all the time.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use metalk8s_diagnostics::{Diagnosed, Printer};
+use metalk8s_types::Role;
+
+use super::{
+    Check, Options, Stage, Suite, Tally,
+    cluster::{condition, kubectl, kubectl_json, said, wait_for_pods, wait_settled},
+    expand::{deploy_node, in_master, node_manifest},
+    quiet, run_checks,
+};
+use crate::{Lab, LabConfig, Machine, TemporaryLab, install, wait_until};
+
+mod etcd;
+mod load;
+mod losses;
+
+/// Run by `metalk8s-lab suite survival`.
+pub const SUITE: Suite = Suite {
+    name: "survival",
+    about: "three masters lose processes, machines and their network under writes, and nothing written is lost",
+    run,
+};
+
+/// The machines that join.
+const JOINING: [&str; 2] = ["node1", "node2"];
+/// The one from which is written, by its own balancer. It loses processes, but never its power.
+const WRITER: &str = "node2";
+/// How long a cluster may take to be whole again.
+const WHOLE: Duration = Duration::from_secs(300);
+
+const CHECKS: &[Check] = &[
+    Check { name: "two machines become masters with etcd, one after the other", run: joined },
+    Check { name: "a client writes by the balancer of a node, and is answered", run: load::begins },
+    Check { name: "the leader of etcd is killed, twice", run: losses::leader },
+    Check { name: "an API server is killed on each machine", run: losses::api_servers },
+    Check {
+        name: "conductor and agents are killed while a node is deployed, and the run ends well",
+        run: losses::deployment,
+    },
+    Check { name: "a whole master loses its power, and comes back", run: losses::master },
+    Check { name: "the Bootstrap node loses its power, and comes back", run: losses::bootstrap },
+    Check { name: "a master is cut off from the others, and comes back", run: losses::partition },
+    Check { name: "every write that was acknowledged is there", run: load::nothing_is_lost },
+    Check { name: "nothing has tried to leave the lab", run: super::install::nothing_leaves },
+];
+
+fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
+    let config = LabConfig {
+        name: options.lab.beside("survival"),
+        machines: 3,
+        archive: Some(options.archive.clone()),
+        bootstrap: true,
+    };
+    printer.data(&format!("seed {0}: --seed {0} kills at the same moments", options.seed));
+    let lab = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
+    install::bootstrap(&lab, &quiet()).map_err(Diagnosed::new)?;
+    wait_settled(lab.bootstrap()?)?;
+    Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
+}
+
+fn machine<'s>(stage: &'s Stage, name: &str) -> Result<&'s Machine> {
+    stage.lab.machine(name).with_context(|| format!("the lab has no machine `{name}`"))
+}
+
+fn writer(stage: &Stage) -> Result<&Machine> {
+    machine(stage, WRITER)
+}
+
+/// All machines of the cluster.
+fn machines(stage: &Stage) -> Result<Vec<&Machine>> {
+    let joined = JOINING.iter().map(|name| machine(stage, name));
+    [stage.lab.bootstrap().map_err(Into::into)].into_iter().chain(joined).collect()
+}
+
+fn joined(stage: &Stage) -> Result<()> {
+    let bootstrap = stage.lab.bootstrap()?;
+    for name in JOINING {
+        let host = machine(stage, name)?.control.to_string();
+        let manifest = node_manifest(stage, name, &host, &[Role::Master, Role::Etcd, Role::Infra])?;
+        bootstrap.write("/root/node.yaml", manifest.as_bytes(), 0o644)?;
+        kubectl(bootstrap, "apply -f /root/node.yaml")?;
+        let output = deploy_node(stage, name)?;
+        ensure!(output.success(), "{}", said(&output));
+    }
+    whole(stage)
+}
+
+/// Waits until all nodes are Ready, all members of etcd healthy, all agents answer, and all pods run.
+fn whole(stage: &Stage) -> Result<()> {
+    let bootstrap = stage.lab.bootstrap()?;
+    wait_until("all nodes", WHOLE, || {
+        let nodes = kubectl_json(bootstrap, "get nodes").map_err(|error| format!("{error:#}"))?;
+        let nodes = nodes["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let ready = nodes.iter().filter(|node| condition(node, "Ready") == Some("True")).count();
+        let expected = 1 + JOINING.len();
+        if ready == expected { Ok(()) } else { Err(format!("{ready} of {expected} are Ready")) }
+    })?;
+    wait_until("all members of etcd", WHOLE, || etcd::healthy(stage).map_err(|error| format!("{error:#}")))?;
+    wait_until("all agents", WHOLE, || {
+        let output = in_master(stage, "salt '*' test.ping").map_err(|error| format!("{error:#}"))?;
+        if output.success() { Ok(()) } else { Err(said(&output)) }
+    })?;
+    wait_for_pods(bootstrap)
+}

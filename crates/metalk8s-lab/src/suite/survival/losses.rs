@@ -1,0 +1,122 @@
+//! What is taken away.
+
+use std::{thread::sleep, time::Duration};
+
+use anyhow::{Result, ensure};
+
+use super::{
+    Machine, Stage, etcd, in_master, kubectl_json, load::silence_of, machine, machines, said, wait_until,
+    whole,
+};
+use crate::{
+    install::version_of_archive,
+    suite::{chance::Chance, expand},
+};
+
+/// How long a machine is without power.
+const OFF: Duration = Duration::from_secs(45);
+/// How long a master is cut off: in the sample, and in all of it.
+const CUT_OFF: Duration = Duration::from_secs(30);
+const CUT_OFF_LONG: Duration = Duration::from_secs(120);
+/// How often something is killed during a deployment, unless it is said otherwise.
+const ROUNDS: u64 = 3;
+/// A deployment that changes nothing takes about that long.
+const DEPLOYMENT_SECONDS: f64 = 2.0;
+
+/// Ends processes whose command line begins so, without asking.
+fn kill(machine: &Machine, command: &str) -> Result<()> {
+    machine.run_checked(&format!("pkill --signal KILL --full '^{command}'"))?;
+    Ok(())
+}
+
+pub(super) fn leader(stage: &Stage) -> Result<()> {
+    for _ in 0..2 {
+        let leader = etcd::leader(stage)?;
+        silence_of(stage, &leader.name, || kill(leader, "etcd "))?;
+        whole(stage)?;
+    }
+    Ok(())
+}
+
+pub(super) fn api_servers(stage: &Stage) -> Result<()> {
+    for machine in machines(stage)? {
+        silence_of(stage, &machine.name, || kill(machine, "kube-apiserver "))?;
+        whole(stage)?;
+    }
+    Ok(())
+}
+
+/// All at once, at a moment that chance gives; nobody does anything about it afterwards.
+pub(super) fn deployment(stage: &Stage) -> Result<()> {
+    let bootstrap = stage.lab.bootstrap()?;
+    let rounds = stage.options.rounds.unwrap_or(ROUNDS);
+    let mut chance = Chance::new(stage.options.seed);
+    let command = format!("{} --async", expand::deployment(&version_of_archive(bootstrap)?, "node1"));
+    for round in 0..rounds {
+        let output = in_master(stage, &command)?;
+        let run = output.stdout.rsplit(' ').next().unwrap_or_default().trim().to_owned();
+        ensure!(run.len() == 20, "no run was begun: {}", said(&output));
+        sleep(Duration::from_secs_f64(chance.fraction() * DEPLOYMENT_SECONDS));
+        for machine in machines(stage)? {
+            kill(machine, "[^ ]*metalk8s agent")?;
+        }
+        kill(bootstrap, "metalk8s conductor")?;
+        wait_until("the run to end", Duration::from_secs(180), || {
+            let run = kubectl_json(bootstrap, &format!("get run {run} -n metalk8s-fleet"));
+            let status = &run.map_err(|error| format!("{error:#}"))?["status"];
+            match status["phase"].as_str() {
+                Some("Succeeded") => Ok(()),
+                other => Err(format!("round {round}: {other:?}: {}", status["message"])),
+            }
+        })?;
+    }
+    stage.note(format!("{rounds} times"));
+    whole(stage)
+}
+
+pub(super) fn master(stage: &Stage) -> Result<()> {
+    off_and_on(stage, machine(stage, "node1")?)
+}
+
+pub(super) fn bootstrap(stage: &Stage) -> Result<()> {
+    off_and_on(stage, stage.lab.bootstrap()?)
+}
+
+fn off_and_on(stage: &Stage, machine: &Machine) -> Result<()> {
+    silence_of(stage, "its power", || {
+        machine.cut_power()?;
+        sleep(OFF);
+        Ok(())
+    })?;
+    silence_of(stage, "its return", || Ok(machine.start()?))?;
+    whole(stage)
+}
+
+/// The one that leads, so that the others must choose another.
+pub(super) fn partition(stage: &Stage) -> Result<()> {
+    let time = if stage.options.full { CUT_OFF_LONG } else { CUT_OFF };
+    // The writer's own machine would be cut off from its writes.
+    let mut cut_off = etcd::leader(stage)?;
+    if cut_off.name == super::WRITER {
+        cut_off = machine(stage, "node1")?;
+    }
+    let others = machines(stage)?.into_iter().filter(|other| other.name != cut_off.name);
+    let addresses: Vec<String> =
+        others.flat_map(|other| [other.control.to_string(), other.workload.to_string()]).collect();
+    let rules = format!(
+        "table inet cut_off {{\n chain in {{ type filter hook input priority -300; ip saddr {{ {0} }} drop; }}\n \
+         chain out {{ type filter hook output priority -300; ip daddr {{ {0} }} drop; }}\n}}\n",
+        addresses.join(", ")
+    );
+    cut_off.write("/root/cut_off.nft", rules.as_bytes(), 0o644)?;
+    silence_of(stage, &format!("{} for {} s", cut_off.name, time.as_secs()), || {
+        cut_off.run_checked("nft --file /root/cut_off.nft")?;
+        sleep(time);
+        Ok(())
+    })?;
+    silence_of(stage, "its return", || {
+        cut_off.run_checked("nft delete table inet cut_off")?;
+        Ok(())
+    })?;
+    whole(stage)
+}
