@@ -46,6 +46,7 @@ async fn simulate(kubeconfigs: PathBuf, spools: PathBuf, first: usize, count: us
         let config = AgentConfig {
             kubeconfig: kubeconfigs.join(&node),
             grains: json!({"id": node, "os": "Simulated"}),
+            lives: Vec::new,
             node,
             spool,
             command,

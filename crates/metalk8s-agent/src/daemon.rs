@@ -8,6 +8,7 @@ use metalk8s_kube::{
     Fleet,
     fleet::{FleetError, Seen},
 };
+use metalk8s_pki::Life;
 use metalk8s_types::{
     VERSION,
     fleet::{Agent, JobState},
@@ -18,6 +19,7 @@ use tokio::{process::Child, task::JoinSet};
 use crate::{
     decide::{Action, concluded, decide},
     process::Process,
+    renewal::{self, Renewals},
     report::report,
     spool::{Remembered, Spool, SpoolError},
     worker::start,
@@ -41,6 +43,8 @@ pub struct AgentConfig {
     pub command: Vec<OsString>,
     /// Facts of the node under Salt's names.
     pub grains: Value,
+    /// Reads how long the certificates of the node live that its roles renew.
+    pub lives: fn() -> Vec<Life>,
 }
 
 /// Why an agent ended by itself.
@@ -65,12 +69,15 @@ pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> R
         children: JoinSet::new(),
         mine: BTreeMap::new(),
         has_introduced_itself: false,
+        renewals: Renewals::new(&config.node, config.lives),
+        renewal: None,
         config,
     };
     let mut events = daemon.fleet.follow_agents(Some(&daemon.config.node));
     let mut shutdown = std::pin::pin!(shutdown);
     tracing::info!(node = daemon.config.node, version = VERSION, "the agent begins");
     loop {
+        daemon.renew()?;
         let again = daemon.act().await?;
         tokio::select! {
             () = &mut shutdown => {
@@ -80,6 +87,7 @@ pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> R
             Some(seen) = events.recv() => daemon.see(seen),
             Some(ended) = daemon.children.join_next() => daemon.reaped(ended.ok()),
             () = tokio::time::sleep(again.unwrap_or(LOOK)), if again.is_some() => {}
+            () = tokio::time::sleep(daemon.renewals.wait(Timestamp::now())) => {}
         }
     }
 }
@@ -98,6 +106,9 @@ struct Daemon {
     /// Those of them that have not ended, or whose outcome has not been looked at.
     mine: BTreeMap<String, Process>,
     has_introduced_itself: bool,
+    renewals: Renewals,
+    /// The job that renews certificates, the last one.
+    renewal: Option<String>,
 }
 
 impl Daemon {
@@ -181,6 +192,27 @@ impl Daemon {
             }
             Ok(()) => is_busy.then_some(LOOK),
         })
+    }
+
+    /// Begins the renewal of certificates when one is due, also while the API cannot be seen.
+    fn renew(&mut self) -> Result<(), SpoolError> {
+        let now = Timestamp::now();
+        let is_busy = self.renewal.as_ref().is_some_and(|name| self.mine.contains_key(name));
+        if !self.renewals.begin(is_busy, now) {
+            return Ok(());
+        }
+        if self.agent.is_none()
+            && let Some(before) = self.renewal.take()
+        {
+            // Nobody will ever be told of it.
+            self.spool.forget(&before)?;
+        }
+        let name = renewal::job_name(now);
+        tracing::info!(job = name, "certificates of this node are due, renewing them");
+        self.spool.begin(&name, &renewal::job(now))?;
+        self.begin(&name)?;
+        self.renewal = Some(name);
+        Ok(())
     }
 
     fn begin(&mut self, name: &str) -> Result<(), SpoolError> {

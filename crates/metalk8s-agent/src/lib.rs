@@ -9,6 +9,7 @@
 mod daemon;
 mod decide;
 mod process;
+mod renewal;
 mod report;
 mod spool;
 mod worker;

@@ -1,6 +1,8 @@
 //! What can be typed.
 
 mod archive;
+mod certificates;
+mod doctor;
 mod fleet;
 mod join;
 mod node;
@@ -22,6 +24,8 @@ use metalk8s_diagnostics::Output;
 use metalk8s_types::paths;
 
 pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
+pub use certificates::Certificates;
+pub use doctor::Doctor;
 pub use fleet::{Agent, Conductor, Job, SaltApi};
 pub use join::{Join, JoinCommand};
 pub use node::{Node, NodeCommand, NodeDeploy};
@@ -51,6 +55,8 @@ pub enum Command {
     Bootstrap(Bootstrap),
     Archive(Archive),
     Node(Node),
+    Certificates(Certificates),
+    Doctor(Doctor),
     Run(Run),
     Explain(Explain),
     Repositories(Repositories),

@@ -2,11 +2,12 @@
 //!
 //! The first two digits name the area: 10 starting a program, 11 the configuration, 12 the host, 13 the
 //! archive, 14 packages and images, 15 states, 16 keys, 17 the cluster, 18 SLS files, 19 other machines over
-//! SSH. A code is never given a second meaning; a code that is no longer used stays in its table.
+//! SSH, 20 what the doctor finds. A code is never given a second meaning; a code that is no longer used stays in its table.
 
 mod archive;
 mod cluster;
 mod config;
+mod health;
 mod host;
 mod keys;
 mod packages;
@@ -22,6 +23,7 @@ use crate::Code;
 pub use archive::*;
 pub use cluster::*;
 pub use config::*;
+pub use health::*;
 pub use host::*;
 pub use keys::*;
 pub use packages::*;
@@ -57,7 +59,7 @@ macro_rules! explanations {
 }
 use explanations;
 
-const TABLES: [&[Explanation]; 10] = [
+const TABLES: [&[Explanation]; 11] = [
     start::START,
     config::CONFIG,
     host::HOST,
@@ -68,6 +70,7 @@ const TABLES: [&[Explanation]; 10] = [
     cluster::CLUSTER,
     sls::SLS,
     ssh::SSH,
+    health::HEALTH,
 ];
 
 /// All explanations, by code.

@@ -18,15 +18,17 @@ use crate::{
 /// The directory with the list of API servers; the directory is mounted, so that a replaced file is seen.
 const DIRECTORY: &str = "/var/lib/metalk8s/apiserver-proxy";
 
+/// The list of API servers of a node, `address:port` in each line.
+pub const LIST: &str = "/var/lib/metalk8s/apiserver-proxy/backends";
+
 /// The balancer as a static pod, and its list of API servers, which it reads again when it changes.
 pub fn static_pod(pillar: &Pillar) -> Result<Graph, FormulaError> {
     let mut graph = Graph::default();
-    let file = Path::new(DIRECTORY).join("backends");
     let backends: String = pillar.masters.iter().map(|address| endpoint(*address, 6443) + "\n").collect();
-    let list = graph.add("list of API servers", State::File(File::text(&file, backends)));
+    let list = graph.add("list of API servers", State::File(File::text(LIST, backends)));
     let pod = Pod::new("apiserver-proxy", image(pillar, "metalk8s")?, SERVER)
         .command(["metalk8s", "apiserver-proxy", "--listen", APISERVER_PROXY])
-        .command(["--health", "127.0.0.1:7080", "--backends-file", &file.display().to_string()])
+        .command(["--health", "127.0.0.1:7080", "--backends-file", LIST])
         .command(["--local", &pillar.node.control_plane.to_string()])
         .host_path(HostPath::directory("backends", DIRECTORY).read_only())
         .http_probes(Ipv4Addr::LOCALHOST.into(), 7080, "/healthz", "/healthz")

@@ -37,29 +37,10 @@ pub(crate) fn static_pods(
     let configuration = apiserver::configuration(graph);
     let server = add(graph, "kube-apiserver", apiserver::pod(pillar)?, apiserver::files());
     graph.require_all(&server, &configuration);
-    let manager = add(
-        graph,
-        "kube-controller-manager",
-        controller_manager(pillar)?,
-        pki_files(&["ca.crt", "sa.key", "controller-manager.crt", "controller-manager.key"])
-            .chain(pki_files(match pillar.authorities {
-                Authorities::Here => &["ca.key"],
-                Authorities::Elsewhere(_) => &[],
-            }))
-            .chain([PathBuf::from("/etc/kubernetes/controller-manager.conf")])
-            .collect(),
-    );
-    let scheduler = add(
-        graph,
-        "kube-scheduler",
-        scheduler(pillar)?,
-        pki_files(&["scheduler.crt", "scheduler.key"])
-            .chain([PathBuf::from("/etc/kubernetes/scheduler.conf")])
-            .collect(),
-    );
     graph.require_all(&server, [&last]);
-    graph.require_all(&manager, [&last]);
-    graph.require_all(&scheduler, [&last]);
+    for (pod, _) in elected_pods(graph, pillar)? {
+        graph.require(&pod, &last);
+    }
     let answers = graph.add(
         "API server answers",
         State::Wait(Wait {
@@ -75,6 +56,24 @@ pub(crate) fn static_pods(
     Ok(())
 }
 
+/// Controller manager and scheduler, each with its kubeconfig: they read it when they start. The certificates
+/// that they serve with are watched (k8s.io/apiserver, dynamiccertificates).
+pub(crate) fn elected_pods(
+    graph: &mut Graph,
+    pillar: &Pillar,
+) -> Result<[(StateId, PathBuf); 2], FormulaError> {
+    let kubeconfig = |name: &str| PathBuf::from(format!("/etc/kubernetes/{name}.conf"));
+    let keys: &[&str] = match pillar.authorities {
+        Authorities::Here => &["ca.crt", "sa.key", "ca.key"],
+        Authorities::Elsewhere(_) => &["ca.crt", "sa.key"],
+    };
+    let (of_manager, of_scheduler) = (kubeconfig("controller-manager"), kubeconfig("scheduler"));
+    let files = pki_files(keys).chain([of_manager.clone()]).collect();
+    let manager = add(graph, "kube-controller-manager", controller_manager(pillar)?, files);
+    let scheduler = add(graph, "kube-scheduler", scheduler(pillar)?, vec![of_scheduler.clone()]);
+    Ok([(manager, of_manager), (scheduler, of_scheduler)])
+}
+
 fn add(graph: &mut Graph, name: &str, pod: Pod, files: Vec<PathBuf>) -> StateId {
     graph.add(
         format!("static pod {name}"),
@@ -86,7 +85,7 @@ fn add(graph: &mut Graph, name: &str, pod: Pod, files: Vec<PathBuf>) -> StateId 
     )
 }
 
-fn pki_files(names: &'static [&'static str]) -> impl Iterator<Item = PathBuf> {
+fn pki_files<'a>(names: &'a [&'a str]) -> impl Iterator<Item = PathBuf> {
     names.iter().map(|name| Path::new(paths::KUBERNETES_PKI).join(name))
 }
 

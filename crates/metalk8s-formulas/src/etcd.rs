@@ -68,10 +68,8 @@ pub(crate) fn static_pod(
         State::StaticPod(StaticPod {
             path: Path::new(paths::MANIFESTS).join("etcd.yaml"),
             manifest: pod.manifest(),
-            files: ["ca.crt", "server.crt", "server.key", "peer.crt", "peer.key"]
-                .iter()
-                .map(|name| Path::new(paths::ETCD_PKI).join(name))
-                .collect(),
+            // Certificates and keys of its own are read for each connection (etcd, security guide).
+            files: vec![Path::new(paths::ETCD_PKI).join("ca.crt")],
         }),
     );
     graph.require(&manifest, &pulled);

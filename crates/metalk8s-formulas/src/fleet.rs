@@ -191,6 +191,8 @@ fn conductor_rules() -> Value {
         rule(&[""], &["nodes"], &["get", "list", "watch", "patch", "delete"], &[]),
         rule(&[""], &["pods"], &["get", "list", "watch", "delete"], &[]),
         rule(&[""], &["pods/eviction"], &["create"], &[]),
+        // Whether the control plane has a leader is looked at, and nothing else.
+        rule(&["coordination.k8s.io"], &["leases"], &["get"], &["kube-controller-manager", "kube-scheduler"]),
         rule(&["apps"], &["daemonsets", "deployments", "statefulsets", "replicasets"], &["get", "list"], &[]),
         rule(&["policy"], &["poddisruptionbudgets"], &["get", "list"], &[]),
         rule(

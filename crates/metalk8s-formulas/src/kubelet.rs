@@ -29,9 +29,10 @@ pub(crate) fn running(grains: &Grains, pillar: &Pillar, taints: &[Taint]) -> Res
         State::File(File::text(
             "/var/lib/kubelet/kubeadm-flags.env",
             format!(
-                "{}KUBELET_KUBEADM_ARGS=\"--kubeconfig=/etc/kubernetes/kubelet.conf --node-ip={} \
+                "{}KUBELET_KUBEADM_ARGS=\"--kubeconfig={} --node-ip={} \
                  --hostname-override={}\"\n",
                 header(),
+                paths::KUBELET_KUBECONFIG,
                 pillar.node.control_plane,
                 node_name(grains)
             ),
@@ -46,12 +47,20 @@ pub(crate) fn running(grains: &Grains, pillar: &Pillar, taints: &[Taint]) -> Res
     );
     let plugins = graph
         .add("directory of CNI configuration", State::Directory(Directory::new("/etc/cni/net.d", 0o755)));
-    let service = graph.add("kubelet runs", State::Service(Service::running("kubelet.service")));
+    let service = graph.add("kubelet runs", service());
     graph.require(&service, &plugins);
     for file in [&config, &flags, &drop_in] {
         graph.watch(&service, file);
     }
     Ok(graph)
+}
+
+/// The kubelet runs. Its kubeconfig holds its certificate, which it reads when it starts.
+pub(crate) fn service() -> State {
+    State::Service(Service {
+        reads: vec![paths::KUBELET_KUBECONFIG.into()],
+        ..Service::running("kubelet.service")
+    })
 }
 
 /// KubeletConfiguration (kubelet.config.k8s.io/v1beta1).

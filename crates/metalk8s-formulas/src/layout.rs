@@ -10,10 +10,8 @@ use serde_json::Value;
 pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Where the local balancer of the API servers listens (NET-12).
 pub(crate) const APISERVER_PROXY: &str = "127.0.0.1:7443";
-/// Days that a certificate of a server or client is valid for; it is renewed after two thirds of them.
-pub(crate) const LEAF_DAYS: u32 = 365;
-/// Days that an authority is valid for.
-pub(crate) const AUTHORITY_DAYS: u32 = 3650;
+/// Seconds that an authority is valid for: ten years. Its life is not settable, because nothing renews it.
+pub(crate) const AUTHORITY_LIFETIME: u64 = 3650 * 86_400;
 
 /// The first line of every generated file (CFG-28).
 pub(crate) fn header() -> String {
@@ -48,6 +46,12 @@ pub(crate) fn kubernetes_service(pillar: &Pillar) -> IpAddr {
 /// The address of the cluster's DNS: the tenth.
 pub(crate) fn dns_service(pillar: &Pillar) -> IpAddr {
     nth_address(&pillar.networks.services, 10)
+}
+
+/// Whom the cluster's DNS must know: the server, the name, and its address.
+pub fn known_name(services: &IpNet) -> (IpAddr, String, IpAddr) {
+    let name = format!("kubernetes.default.svc.{CLUSTER_DOMAIN}");
+    (nth_address(services, 10), name, nth_address(services, 1))
 }
 
 /// An address with a port, as in URLs.

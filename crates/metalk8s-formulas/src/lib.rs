@@ -22,16 +22,22 @@ mod member;
 mod node;
 mod pki;
 mod pod;
+mod renewal;
 mod repositories;
 mod salt_master;
 mod system;
 
 pub use addons::{AddonError, UpstreamManifests};
 pub use agent::running as agent_running;
-pub use apiserver_proxy::static_pod as apiserver_proxy;
+pub use apiserver_proxy::{LIST as API_SERVERS_LIST, static_pod as apiserver_proxy};
 pub use bootstrap::{CONTROL_PLANE, FormulaError, Stage, as_one, bootstrap};
 pub use fleet::agent as agent_states;
+pub use layout::known_name;
 pub use member::{WantedCertificate, certificates, node};
 pub use pki::{AuthorityFiles, authorities};
-pub use repositories::{archives_declared, archives_mounted, packages as packages_of_node, repository};
+pub use renewal::{CERTIFICATE_FILES, CertificateFile, CertificateForm, Taken, renewed};
+pub use repositories::{
+    archives_declared, archives_mounted, packages as packages_of_node, repository,
+    server_endpoint as repositories_endpoint,
+};
 pub use system::prepared as system;

@@ -71,30 +71,36 @@ pub struct WantedCertificate {
     pub dns_names: Vec<String>,
     /// Addresses it is good for.
     pub addresses: Vec<IpAddr>,
-    /// Days it is valid for.
-    pub days: u32,
+    /// Seconds it is valid for.
+    pub lifetime_seconds: u64,
 }
 
 /// Every certificate that a node with these settings asks for: what its agent may have signed, and nothing else.
 pub fn certificates(node: &str, pillar: &Pillar) -> Vec<WantedCertificate> {
     let wanted = |step: &Step| match &step.state {
-        State::Certificate(Certificate { signer, subject, usages, dns_names, addresses, days, .. }) => {
-            Some(WantedCertificate {
-                signer: signer.clone(),
-                subject: subject.clone(),
-                usages: usages.clone(),
-                dns_names: dns_names.clone(),
-                addresses: addresses.clone(),
-                days: *days,
-            })
-        }
-        State::Kubeconfig(Kubeconfig { signer, subject, days, .. }) => Some(WantedCertificate {
+        State::Certificate(Certificate {
+            signer,
+            subject,
+            usages,
+            dns_names,
+            addresses,
+            lifetime_seconds,
+            ..
+        }) => Some(WantedCertificate {
+            signer: signer.clone(),
+            subject: subject.clone(),
+            usages: usages.clone(),
+            dns_names: dns_names.clone(),
+            addresses: addresses.clone(),
+            lifetime_seconds: *lifetime_seconds,
+        }),
+        State::Kubeconfig(Kubeconfig { signer, subject, lifetime_seconds, .. }) => Some(WantedCertificate {
             signer: signer.clone(),
             subject: subject.clone(),
             usages: vec![Usage::Client],
             dns_names: Vec::new(),
             addresses: Vec::new(),
-            days: *days,
+            lifetime_seconds: *lifetime_seconds,
         }),
         _ => None,
     };

@@ -17,7 +17,7 @@ use metalk8s_types::{Pillar, Role, fleet, paths, pillar::Authorities};
 
 use crate::{
     accounts::{APISERVER, CONTROLLER_MANAGER, ETCD, SCHEDULER, SERVER},
-    layout::{APISERVER_PROXY, AUTHORITY_DAYS, CLUSTER_DOMAIN, LEAF_DAYS, endpoint, kubernetes_service},
+    layout::{APISERVER_PROXY, AUTHORITY_LIFETIME, CLUSTER_DOMAIN, endpoint, kubernetes_service},
 };
 
 /// The key that encrypts Secrets at rest (NFR-09).
@@ -308,7 +308,7 @@ fn kubeconfigs(node: &str, pillar: &Pillar) -> Vec<Kubeconfig> {
             common_name: name.to_owned(),
             organizations: groups.iter().map(|group| (*group).to_owned()).collect(),
         },
-        days: LEAF_DAYS,
+        lifetime_seconds: pillar.certificates.lifetime_seconds,
         readers,
     };
     let mut kubeconfigs = Vec::new();
@@ -319,12 +319,7 @@ fn kubeconfigs(node: &str, pillar: &Pillar) -> Vec<Kubeconfig> {
         });
     }
     let kubelet = format!("system:node:{node}");
-    kubeconfigs.push(kubeconfig(
-        "/etc/kubernetes/kubelet.conf",
-        &kubelet,
-        &["system:nodes"],
-        Readers::root(),
-    ));
+    kubeconfigs.push(kubeconfig(paths::KUBELET_KUBECONFIG, &kubelet, &["system:nodes"], Readers::root()));
     if pillar.roles.contains(&Role::Master) {
         let manager = "system:kube-controller-manager";
         kubeconfigs.extend([
@@ -352,7 +347,7 @@ fn add_authority(graph: &mut Graph, realm: Realm, pillar: &Pillar) -> Option<Sta
                 key: realm.key(),
                 readers: realm.signers(),
                 common_name: name.to_owned(),
-                days: AUTHORITY_DAYS,
+                lifetime_seconds: AUTHORITY_LIFETIME,
             }),
         )),
         Authorities::Elsewhere(certificates) => realm.is_needed(pillar).then(|| {
@@ -379,7 +374,7 @@ fn add_leaf(graph: &mut Graph, leaf: &Leaf<'_>, pillar: &Pillar) -> StateId {
             usages: leaf.usages.to_vec(),
             dns_names: leaf.dns_names.clone(),
             addresses: leaf.addresses.clone(),
-            days: LEAF_DAYS,
+            lifetime_seconds: pillar.certificates.lifetime_seconds,
         }),
     )
 }

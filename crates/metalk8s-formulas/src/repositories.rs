@@ -177,7 +177,12 @@ fn source(grains: &Grains, pillar: &Pillar, base: &str) -> RepositorySource {
 
 /// Address and port of the repositories that are asked first.
 fn server_address(pillar: &Pillar) -> String {
-    endpoint(pillar.repositories.first().copied().unwrap_or(pillar.node.control_plane), PORT)
+    server_endpoint(pillar.repositories.first().copied().unwrap_or(pillar.node.control_plane))
+}
+
+/// Where the repositories of the node with this control-plane address are, as in URLs.
+pub fn server_endpoint(address: std::net::IpAddr) -> String {
+    endpoint(address, PORT)
 }
 
 /// The repositories' server as a static pod. Its own image and that of the pause container come straight

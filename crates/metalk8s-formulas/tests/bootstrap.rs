@@ -5,19 +5,20 @@ mod machine;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use metalk8s_engine::{
     State,
     state::{Readers, StaticPod},
 };
-use metalk8s_formulas::{FormulaError, UpstreamManifests, bootstrap};
+use metalk8s_formulas::{CERTIFICATE_FILES, FormulaError, Taken, UpstreamManifests, bootstrap, renewed};
 use metalk8s_types::{
     Grains, Pillar, Role,
     grains::Cgroup,
     pillar::{
-        ArchiveFacts, ArchiveMount, ArchiveSource, Authorities, ImageFacts, Networks, NodeAddresses, Proxies,
+        ArchiveFacts, ArchiveMount, ArchiveSource, Authorities, Certificates, ImageFacts, Networks,
+        NodeAddresses, Proxies,
     },
 };
 use serde_json::{Value, json};
@@ -54,6 +55,7 @@ fn pillar() -> Pillar {
             workload_plane_mtu: None,
         },
         proxies: Proxies::default(),
+        certificates: Certificates::default(),
         ca_node: "bootstrap".into(),
         node: NodeAddresses {
             control_plane: "10.200.1.2".parse().unwrap(),
@@ -295,4 +297,50 @@ fn an_archive_without_an_image_is_named() {
     pillar.archive.images.remove("etcd");
     let error = bootstrap(&grains(), &pillar, &upstream()).unwrap_err();
     assert!(matches!(&error, FormulaError::Missing { what: "image", name, .. } if name == "etcd"), "{error}");
+}
+
+/// Where a state keeps a certificate.
+fn certificate_of(state: &State) -> Option<String> {
+    let path = match state {
+        State::Certificate(wish) => &wish.certificate,
+        State::Authority(wish) => &wish.certificate,
+        State::Kubeconfig(wish) => &wish.path,
+        _ => return None,
+    };
+    Some(path.display().to_string())
+}
+
+#[test]
+fn every_certificate_of_a_bootstrap_node_is_known_with_the_program_that_uses_it() {
+    let graph = renewed(&grains(), &pillar()).unwrap();
+    let made: BTreeSet<String> =
+        graph.steps().iter().filter_map(|step| certificate_of(&step.state)).collect();
+    let known: BTreeSet<String> = CERTIFICATE_FILES.iter().map(|file| file.path.to_owned()).collect();
+    assert_eq!(made, known);
+}
+
+#[test]
+fn a_renewal_restarts_neither_the_api_server_nor_etcd() {
+    let graph = renewed(&grains(), &pillar()).unwrap();
+    graph.validate().unwrap();
+    let restarted: Vec<String> = graph
+        .steps()
+        .iter()
+        .filter_map(|step| match &step.state {
+            State::StaticPod(pod) => Some(pod.path.file_stem()?.to_str()?.to_owned()),
+            State::Service(service) => Some(service.name.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(restarted, ["kubelet.service", "kube-controller-manager", "kube-scheduler"]);
+    for pod in static_pods(&states()) {
+        for file in &pod.files {
+            let renews = CERTIFICATE_FILES.iter().find(|known| file.as_path() == Path::new(known.path));
+            assert!(
+                renews.is_none_or(|known| known.taken != Taken::ByItself),
+                "{file:?} restarts {:?}",
+                pod.path
+            );
+        }
+    }
 }

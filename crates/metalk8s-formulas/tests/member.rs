@@ -9,7 +9,9 @@ use metalk8s_engine::{State, state::Signer};
 use metalk8s_formulas::{as_one, certificates, node};
 use metalk8s_types::{
     Grains, Pillar, Role,
-    pillar::{ClusterPillar, ImageFacts, Networks, NodeAddresses, NodeWish, Proxies, VersionFacts},
+    pillar::{
+        Certificates, ClusterPillar, ImageFacts, Networks, NodeAddresses, NodeWish, Proxies, VersionFacts,
+    },
 };
 
 fn grains() -> Grains {
@@ -41,6 +43,7 @@ fn pillar(roles: &[Role]) -> Pillar {
             workload_plane_mtu: None,
         },
         proxies: Proxies::default(),
+        certificates: Certificates::default(),
         ca_node: "bootstrap".into(),
         versions: BTreeMap::from([("9.8.7".to_owned(), facts)]),
         masters: BTreeMap::from([("bootstrap".to_owned(), "10.200.1.2".parse().unwrap())]),

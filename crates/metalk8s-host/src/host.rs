@@ -134,7 +134,7 @@ impl Host {
     }
 
     /// The contents of a small text file; what is not UTF-8 is replaced.
-    pub(crate) fn read_text(&self, path: &Path) -> Result<Option<String>, StateError> {
+    pub fn read_text(&self, path: &Path) -> Result<Option<String>, StateError> {
         Ok(self.read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 

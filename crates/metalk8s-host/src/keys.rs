@@ -77,7 +77,7 @@ fn authority_of(host: &Host, certificate: &Path, key: &Path) -> Result<Authority
     Ok(AuthorityMaterial { certificate_pem: read(certificate)?, key_pem: read(key)? })
 }
 
-fn request(subject: &Subject, usages: &[Usage], days: u32) -> Request {
+fn request(subject: &Subject, usages: &[Usage], lifetime_seconds: u64) -> Request {
     let usage = |usage: &Usage| match usage {
         Usage::Server => metalk8s_pki::Usage::Server,
         Usage::Client => metalk8s_pki::Usage::Client,
@@ -86,7 +86,7 @@ fn request(subject: &Subject, usages: &[Usage], days: u32) -> Request {
         common_name: subject.common_name.clone(),
         organizations: subject.organizations.clone(),
         usages: usages.iter().map(usage).collect(),
-        days,
+        lifetime_seconds,
         ..Request::default()
     }
 }

@@ -1,8 +1,11 @@
 //! Units of systemd.
 
-use std::time::Duration;
+use std::{os::unix::fs::MetadataExt, path::Path, time::Duration};
 
+use jiff::{SignedDuration, Timestamp};
 use metalk8s_engine::{Change, ChangeKind, StateError, state::Service};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     Host,
@@ -20,6 +23,10 @@ struct Unit {
     active: String,
     file: String,
     needs_reload: bool,
+    /// Microseconds after the boot at which its program was started; 0 where it was not.
+    started: i64,
+    /// Whether a file that it reads only then is newer.
+    is_behind: bool,
 }
 
 /// One call of systemctl that brings the unit nearer to the wish.
@@ -37,7 +44,7 @@ enum Action {
 }
 
 pub(crate) async fn check(host: &Host, wish: &Service) -> Result<Option<Change>, StateError> {
-    let actions = decide(wish, &show(host, &wish.name).await?);
+    let actions = decide(wish, &observed(host, wish).await?);
     let Some(last) = actions.last() else { return Ok(None) };
     let kind = match last {
         Action::Start | Action::Restart | Action::Reload | Action::ResetFailed => ChangeKind::Run,
@@ -48,7 +55,7 @@ pub(crate) async fn check(host: &Host, wish: &Service) -> Result<Option<Change>,
 }
 
 pub(crate) async fn apply(host: &Host, wish: &Service) -> Result<(), StateError> {
-    let unit = show(host, &wish.name).await?;
+    let unit = observed(host, wish).await?;
     if unit.is_missing() && wish.running == Some(true) {
         // A package of the same run may have brought the unit after systemd last looked.
         systemctl(host, Action::Reload, &wish.name).await?;
@@ -72,11 +79,39 @@ pub(crate) async fn react(host: &Host, wish: &Service) -> Result<Option<Change>,
     Ok(Some(Change::new(ChangeKind::Run, format!("{told} {}", wish.name))))
 }
 
+/// The unit, compared with the files that it reads.
+async fn observed(host: &Host, wish: &Service) -> Result<Unit, StateError> {
+    let mut unit = show(host, &wish.name).await?;
+    if wish.reads.is_empty() || unit.started == 0 {
+        return Ok(unit);
+    }
+    let (now, ticks) = (Timestamp::now(), clock_gettime(ClockId::Monotonic));
+    let since_boot = SignedDuration::new(ticks.tv_sec, i32::try_from(ticks.tv_nsec).unwrap_or(0));
+    let started = now - (since_boot - SignedDuration::from_micros(unit.started));
+    for path in &wish.reads {
+        // A time to come is of a clock that was wrong; it must not restart the unit again and again.
+        unit.is_behind |= changed(host, path)?.is_some_and(|changed| started < changed && changed <= now);
+    }
+    Ok(unit)
+}
+
+/// When a file was put where it is: a rename changes the status, not the contents.
+fn changed(host: &Host, path: &Path) -> Result<Option<Timestamp>, StateError> {
+    match std::fs::metadata(host.real(path)?) {
+        Ok(found) => Ok(Timestamp::new(found.ctime(), i32::try_from(found.ctime_nsec()).unwrap_or(0)).ok()),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(err) => Err(err).doing(|| format!("could not look at `{}`", path.display())),
+    }
+}
+
 async fn show(host: &Host, name: &str) -> Result<Unit, StateError> {
     let doing = || format!("could not ask systemd for `{name}`");
     let output = host
         .program("systemctl")
-        .args(["show", "--property=LoadState,ActiveState,UnitFileState,NeedDaemonReload"])
+        .args([
+            "show",
+            "--property=LoadState,ActiveState,UnitFileState,NeedDaemonReload,ExecMainStartTimestampMonotonic",
+        ])
         .arg(no_option(name).doing(doing)?)
         .run()
         .await
@@ -95,6 +130,8 @@ impl Unit {
             active: value("ActiveState"),
             file: value("UnitFileState"),
             needs_reload: value("NeedDaemonReload") == "yes",
+            started: value("ExecMainStartTimestampMonotonic").parse().unwrap_or(0),
+            is_behind: false,
         }
     }
 
@@ -157,7 +194,7 @@ fn decide(wish: &Service, unit: &Unit) -> Vec<Action> {
         }
         // The unit's file changed after systemd read it, so what runs is not what the file says: a run was
         // killed between writing the one and restarting the other.
-        (Some(true), true) if unit.needs_reload => actions.push(Action::Restart),
+        (Some(true), true) if unit.needs_reload || unit.is_behind => actions.push(Action::Restart),
         (Some(false), _) if matches!(&*unit.active, "active" | "reloading" | "activating") => {
             actions.push(Action::Stop);
         }
@@ -254,8 +291,9 @@ mod tests {
         cd "$ROOT/run/fake"
         case "$1" in
         show) echo "LoadState=$(cat load)"; echo "ActiveState=$(cat active)"
-              echo "UnitFileState=$(cat file)"; echo "NeedDaemonReload=$(cat reload)" ;;
-        start|restart) echo active > active ;;
+              echo "UnitFileState=$(cat file)"; echo "NeedDaemonReload=$(cat reload)"
+              echo "ExecMainStartTimestampMonotonic=$(cat started)" ;;
+        start|restart) echo active > active; read up _ < /proc/uptime; echo "$((${up%.*} + 1))000000" > started ;;
         stop) echo inactive > active ;;
         enable) echo enabled > file ;;
         disable) echo disabled > file ;;
@@ -266,7 +304,9 @@ mod tests {
 
     fn lab(load: &str, active: &str, file: &str) -> Lab {
         let lab = Lab::new();
-        for (name, value) in [("load", load), ("active", active), ("file", file), ("reload", "no")] {
+        for (name, value) in
+            [("load", load), ("active", active), ("file", file), ("reload", "no"), ("started", "0")]
+        {
             lab.file(&format!("/run/fake/{name}"), value);
         }
         lab.program("systemctl", SYSTEMCTL);
@@ -325,6 +365,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_unit_that_started_before_a_file_that_it_reads_was_renewed_is_restarted() {
+        let lab = lab("loaded", "active", "enabled");
+        lab.file("/run/fake/started", "1");
+        let reads = vec!["/etc/kubernetes/kubelet.conf".into(), "/etc/missing".into()];
+        let wish = Service { reads, ..Service::running("kubelet.service") };
+        assert_eq!(lab.check(&State::Service(wish.clone())).await.unwrap(), None);
+        lab.file("/etc/kubernetes/kubelet.conf", "renewed");
+        lab.settles(&State::Service(wish)).await;
+        assert_eq!(changes(&lab), ["systemctl restart kubelet.service"]);
+    }
+
+    #[tokio::test]
     async fn a_watched_change_restarts_or_reloads_what_runs() {
         let lab = lab("loaded", "active", "enabled");
         let wish = Service::running("kubelet.service");
@@ -360,6 +412,7 @@ mod tests {
             active: "active".into(),
             file: "static".into(),
             needs_reload: false,
+            ..Unit::default()
         };
         assert_eq!(decide(&Service::running("x.service"), &unit), []);
     }

@@ -10,6 +10,7 @@ mod requests;
 mod reviews;
 mod runs;
 mod settings;
+mod survey;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -26,6 +27,7 @@ pub use lease::{Lease, LeaseHeld};
 pub use nodes::{NodeAnnotations, NodeFacts};
 pub use requests::{PendingRequest, RequestOutcome};
 pub use reviews::Identity;
+pub use survey::{Condition, LeaseSurvey, NodeSurvey, PodSurvey};
 
 /// A cluster's bus, reached with a kubeconfig.
 #[derive(Clone)]

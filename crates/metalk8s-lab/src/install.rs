@@ -103,10 +103,14 @@ pub fn prepare(lab: &Lab, podman: &Podman, path: &Path, progress: &Progress) -> 
 
 /// Shares a key, mounts the archive, and writes the configuration; gives the folder of the archive.
 pub fn configure(lab: &Lab) -> Result<String, InstallError> {
+    configure_as(lab, &configuration(lab))
+}
+
+fn configure_as(lab: &Lab, configuration: &str) -> Result<String, InstallError> {
     let machine = bootstrap_machine(lab)?;
     share_key(lab, machine)?;
     let folder = mount(lab)?;
-    machine.write(paths::BOOTSTRAP_CONFIG, configuration(lab).as_bytes(), 0o644)?;
+    machine.write(paths::BOOTSTRAP_CONFIG, configuration.as_bytes(), 0o644)?;
     Ok(folder)
 }
 
@@ -124,6 +128,11 @@ pub fn mount(lab: &Lab) -> Result<String, InstallError> {
 
 /// Prepares the machine by [`configure`] and runs `bootstrap.sh`, unless that was done.
 pub fn bootstrap(lab: &Lab, progress: &Progress) -> Result<(), InstallError> {
+    bootstrap_as(lab, &configuration(lab), progress)
+}
+
+/// The same with another configuration than that of the manual.
+pub fn bootstrap_as(lab: &Lab, configuration: &str, progress: &Progress) -> Result<(), InstallError> {
     let machine = bootstrap_machine(lab)?;
     if mark(machine, MARK)?.is_some() {
         // Machines that came later get the key, too.
@@ -131,7 +140,7 @@ pub fn bootstrap(lab: &Lab, progress: &Progress) -> Result<(), InstallError> {
         progress.say("The machine bootstrap is bootstrapped already; nothing to do");
         return Ok(());
     }
-    let folder = configure(lab)?;
+    let folder = configure_as(lab, configuration)?;
     let command = format!("{folder}/bootstrap.sh");
     progress.say(&format!("Running {command} on the machine {BOOTSTRAP} (about {BOOTSTRAP_ESTIMATE} s)"));
     let started = std::time::Instant::now();

@@ -19,6 +19,7 @@ pub mod install;
 pub mod inventory;
 pub mod machines;
 pub mod manual;
+pub mod renewal;
 pub mod survival;
 
 use inventory::Inventory;
@@ -74,8 +75,15 @@ pub struct Stage {
 }
 
 /// All suites.
-pub const SUITES: &[Suite] =
-    &[machines::SUITE, install::SUITE, expand::SUITE, faults::SUITE, manual::SUITE, survival::SUITE];
+pub const SUITES: &[Suite] = &[
+    machines::SUITE,
+    install::SUITE,
+    expand::SUITE,
+    renewal::SUITE,
+    faults::SUITE,
+    manual::SUITE,
+    survival::SUITE,
+];
 
 /// What a suite found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Begin with [`serve`].
 
 mod deploy_node;
-mod etcd;
+pub(crate) mod etcd;
 mod runs;
 mod settings;
 mod signer;

@@ -250,6 +250,7 @@ fn as_configuration(invitation: &Invitation) -> BootstrapConfiguration {
         networks: invitation.settings.networks.clone(),
         ingress_ip: None,
         proxies: invitation.settings.proxies.clone(),
+        certificates: invitation.settings.certificates,
         ca_minion: invitation.node.clone(),
         archives: Vec::new(),
         feature_gates: BTreeMap::new(),

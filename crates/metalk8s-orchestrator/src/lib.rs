@@ -8,9 +8,12 @@
 pub mod archives;
 pub mod bootstrap;
 pub mod bus;
+pub mod certificates;
 pub mod conductor;
 mod configuration;
 pub mod dispatch;
+pub mod doctor;
+mod https;
 pub mod join;
 mod lock;
 pub mod master;
@@ -23,6 +26,7 @@ mod run_journal;
 pub mod runs;
 pub mod ssh;
 pub mod stages;
+pub mod survey;
 #[cfg(test)]
 mod testing;
 mod verified;

@@ -60,6 +60,7 @@ pub(crate) fn bootstrap_pillar(
     Ok(Pillar {
         networks: configuration.networks.clone(),
         proxies: configuration.proxies.clone(),
+        certificates: configuration.certificates,
         ca_node: configuration.ca_minion.clone(),
         node: NodeAddresses { control_plane, workload_plane },
         archive: archive.facts(root, &grains.package_repository()),

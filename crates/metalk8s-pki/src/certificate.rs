@@ -8,7 +8,7 @@ use x509_parser::{
     certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, pem::parse_x509_pem,
 };
 
-use crate::material::Usage;
+use crate::{life::Life, material::Usage};
 
 /// A certificate that can be read; its bytes are kept, because the parser only borrows.
 pub(crate) struct Certificate {
@@ -33,9 +33,9 @@ impl Certificate {
         parsed
     }
 
-    pub(crate) fn not_before(&self) -> Timestamp {
-        Timestamp::from_second(self.view().validity().not_before.timestamp())
-            .expect("`parse` has checked the times")
+    pub(crate) fn life(&self) -> Life {
+        let begin = Timestamp::from_second(self.view().validity().not_before.timestamp());
+        Life { begin: begin.expect("`parse` has checked the times"), end: self.not_after() }
     }
 
     pub(crate) fn not_after(&self) -> Timestamp {
@@ -59,6 +59,10 @@ impl Certificate {
 
     pub(crate) fn subject(&self) -> String {
         self.view().subject().to_string()
+    }
+
+    pub(crate) fn issuer(&self) -> String {
+        self.view().issuer().to_string()
     }
 
     pub(crate) fn names(&self) -> BTreeSet<String> {

@@ -8,6 +8,7 @@ use x509_parser::pem::parse_x509_pem;
 
 use crate::{
     certificate::{Certificate, public_key_fits},
+    life::Life,
     material::Request,
 };
 
@@ -104,7 +105,7 @@ impl fmt::Display for Reason {
 
 /// Why the certificate must be made anew; `None` where it is good. Empty text means that nothing is there.
 ///
-/// The days of the request are not compared: a certificate lives as long as it was made for.
+/// The lifetime of the request is not compared: a certificate lives as long as it was made for.
 pub fn check_certificate(
     certificate_pem: &str,
     key_pem: &str,
@@ -184,22 +185,17 @@ pub fn check_key_pair(private_pem: &str, public_pem: &str) -> Option<Reason> {
 
 /// The life of a certificate, and whether it is time to renew it.
 fn check_life(certificate: &Certificate, now: Timestamp) -> Option<Reason> {
-    let (begin, end) = (certificate.not_before(), certificate.not_after());
+    let life = certificate.life();
+    let Life { begin, end } = life;
     if now < begin {
         Some(Reason::NotYetValid(begin))
     } else if now >= end {
         Some(Reason::Expired(end))
-    } else if is_due(begin, end, now) {
+    } else if life.is_due(now) {
         Some(Reason::Due(end))
     } else {
         None
     }
-}
-
-/// Whether two thirds of the time from `begin` to `end` are over.
-fn is_due(begin: Timestamp, end: Timestamp, now: Timestamp) -> bool {
-    // In whole seconds, as in the certificate; the product stays far below the limit of the type.
-    3 * (now.as_second() - begin.as_second()) >= 2 * (end.as_second() - begin.as_second())
 }
 
 fn read_certificate(pem: &str, part: Part) -> Result<Certificate, Reason> {

@@ -50,8 +50,8 @@ pub enum IssueError {
         name: String,
     },
     /// Not a time that a certificate can name.
-    #[error("a life of {0} days ends later than a certificate can say, or never begins")]
-    Days(u32),
+    #[error("a life of {0} s ends later than a certificate can say, or never begins")]
+    Lifetime(u64),
     /// The library refused.
     #[error("could not sign the certificate `{common_name}`")]
     Sign {
@@ -64,9 +64,9 @@ pub enum IssueError {
 }
 
 /// Makes a self-signed authority with a new key.
-pub fn authority(common_name: &str, days: u32, now: Timestamp) -> Result<Issued, IssueError> {
+pub fn authority(common_name: &str, lifetime_seconds: u64, now: Timestamp) -> Result<Issued, IssueError> {
     let key = KeyPair::generate().map_err(IssueError::Key)?;
-    let mut params = params(common_name, &[], now, end_of_life(now, days)?);
+    let mut params = params(common_name, &[], now, end_of_life(now, lifetime_seconds)?);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages =
         vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -120,7 +120,7 @@ fn sign(
         return Err(IssueError::AuthorityExpired(signer.common_name()));
     }
 
-    let end = end_of_life(now, request.days)?.min(signer.not_after());
+    let end = end_of_life(now, request.lifetime_seconds)?.min(signer.not_after());
     let mut params = params(&request.common_name, &request.organizations, now, end);
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
@@ -172,10 +172,11 @@ pub fn key_pair() -> Result<KeyPairPem, IssueError> {
     Ok(KeyPairPem { private_pem: key.serialize_pem(), public_pem: key.public_key_pem() })
 }
 
-fn end_of_life(now: Timestamp, days: u32) -> Result<Timestamp, IssueError> {
-    let life = SignedDuration::from_hours(24 * i64::from(days));
+fn end_of_life(now: Timestamp, lifetime_seconds: u64) -> Result<Timestamp, IssueError> {
+    let life =
+        i64::try_from(lifetime_seconds).ok().filter(|seconds| *seconds > 0).map(SignedDuration::from_secs);
     // Certificates write years with four digits, and so does `Timestamp`.
-    now.checked_add(life).ok().filter(|_| days > 0).ok_or(IssueError::Days(days))
+    life.and_then(|life| now.checked_add(life).ok()).ok_or(IssueError::Lifetime(lifetime_seconds))
 }
 
 fn params(common_name: &str, organizations: &[String], now: Timestamp, end: Timestamp) -> CertificateParams {

@@ -123,6 +123,11 @@ pub fn check_kubeconfig(
     check_certificate(&certificate, &key, ca_pem, request, now)
 }
 
+/// The certificate of the only user, in PEM.
+pub(crate) fn client_certificate(text: &str) -> Option<String> {
+    decode(&read(text)?.1.user.certificate)
+}
+
 /// Cluster and user of the only context.
 fn read(text: &str) -> Option<(NamedCluster, NamedUser)> {
     let config: Config = serde_saphyr::from_str(text).ok()?;

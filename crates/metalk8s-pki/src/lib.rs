@@ -8,13 +8,17 @@
 
 mod certificate;
 mod check;
+mod inspect;
 mod issue;
 mod kubeconfig;
+mod life;
 mod material;
 mod requested;
 
 pub use check::{Part, Reason, check_authority, check_certificate, check_key_pair};
+pub use inspect::{Inspected, inspect_certificate, inspect_kubeconfig};
 pub use issue::{IssueError, authority, certificate_request, issue, key_pair, sign_request};
 pub use kubeconfig::{check_kubeconfig, kubeconfig};
+pub use life::Life;
 pub use material::{AuthorityMaterial, Issued, KeyPairPem, NewRequest, Request, Usage};
 pub use requested::{ReadRequestError, RequestedCertificate};

@@ -51,8 +51,8 @@ pub struct Request {
     pub dns_names: Vec<String>,
     /// Addresses it is good for.
     pub addresses: Vec<IpAddr>,
-    /// Days it is valid for; it never outlives its authority.
-    pub days: u32,
+    /// Seconds it is valid for; it never outlives its authority.
+    pub lifetime_seconds: u64,
 }
 
 /// What a certificate may be used for (RFC 5280, extended key usage).

@@ -81,7 +81,8 @@ impl RequestedCertificate {
 
     /// Whether it asks for exactly this. How long it shall live is not its to say.
     pub fn asks_for(&self, request: &Request) -> bool {
-        let Request { common_name, organizations, usages, dns_names, addresses, days: _ } = request;
+        let Request { common_name, organizations, usages, dns_names, addresses, lifetime_seconds: _ } =
+            request;
         let names: BTreeSet<String> =
             dns_names.iter().cloned().chain(addresses.iter().map(IpAddr::to_string)).collect();
         self.common_name == *common_name
@@ -139,7 +140,7 @@ mod tests {
             usages: vec![Usage::Server, Usage::Client],
             dns_names: vec!["node-1".into()],
             addresses: vec!["10.0.0.1".parse().unwrap()],
-            days: 365,
+            lifetime_seconds: 365 * 86_400,
         }
     }
 
@@ -165,7 +166,7 @@ mod tests {
     #[test]
     fn a_signed_request_fits_the_key_that_was_made_for_it() {
         let now = Timestamp::now();
-        let ca = authority("kubernetes", 10, now).unwrap().into();
+        let ca = authority("kubernetes", 10 * 86_400, now).unwrap().into();
         let made = certificate_request(&wish()).unwrap();
         let read = RequestedCertificate::parse(&made.request_pem).unwrap();
         let certificate = sign_request(&ca, &read, &wish(), now).unwrap();

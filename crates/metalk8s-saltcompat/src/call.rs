@@ -26,8 +26,8 @@ use crate::{
 pub use error::CallError;
 pub use jobs::RunningJob;
 pub use returned::Returned;
+pub use table::{CERTIFICATES, FUNCTIONS, Function, HEALTH};
 use table::{Does, REFUSED, Show};
-pub use table::{FUNCTIONS, Function};
 
 /// Named words that state functions understand besides `test`; none of them changes what plain files mean.
 const OF_STATES: [&str; 5] = ["test", "saltenv", "pillarenv", "pillar", "queue"];
@@ -77,11 +77,26 @@ pub trait Minion: Sync {
     /// When it cannot be ended.
     fn end_job(&self, jid: &str, hard: bool) -> Result<Option<u32>, Box<dyn Error + Send + Sync>>;
 
+    /// What it tells of itself beside its facts, as JSON.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    async fn tell(&self, what: About) -> Result<Value, Box<dyn Error + Send + Sync>>;
+
     /// Its packages with their versions.
     ///
     /// # Errors
     /// When they cannot be listed.
     async fn packages(&self) -> Result<BTreeMap<String, String>, Box<dyn Error + Send + Sync>>;
+}
+
+/// What a machine can be asked for by functions of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// Its certificates: [`crate::CERTIFICATES`].
+    Certificates,
+    /// How it stands: [`crate::HEALTH`].
+    Health,
 }
 
 /// Calls a function by Salt's name with the words that stand after it.
@@ -142,6 +157,11 @@ pub async fn call(
         Does::Running => call.running(minion)?,
         Does::FindJob => call.find_job(minion)?,
         Does::EndJob { hard } => call.end_job(minion, hard)?,
+        Does::Tell(what) => {
+            call.no_words()?;
+            let told = minion.tell(what).await;
+            told.map_err(|source| CallError::Machine { what: what.name(), source })?
+        }
         Does::Refresh => {
             call.takes(0, &["wait", "timeout", "clean_cache", "refresh_pillar"]).map(|()| true.into())?
         }
@@ -149,6 +169,15 @@ pub async fn call(
         Does::Ping => call.no_words().map(|()| true.into())?,
         Does::Version => call.no_words().map(|()| VERSION.into())?,
     }))
+}
+
+impl About {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Certificates => "certificates",
+            Self::Health => "state of health",
+        }
+    }
 }
 
 /// The pillar, with the grains over it.

@@ -25,11 +25,14 @@ pub enum Formula {
     Etcd,
     /// The local balancer of the API servers, with its list of them.
     ApiserverProxy,
+    /// Certificates that are due are renewed, and taken by the programs that use them.
+    CertificatesRenewed,
 }
 
 /// Every formula with its name.
-pub const FORMULAS: [(&str, Formula); 5] = [
+pub const FORMULAS: [(&str, Formula); 6] = [
     ("metalk8s.archives.mounted", Formula::ArchivesMounted),
+    ("metalk8s.certificates.renewed", Formula::CertificatesRenewed),
     (HIGHSTATE, Formula::Highstate),
     ("metalk8s.repo", Formula::Repository),
     ("metalk8s.kubernetes.etcd", Formula::Etcd),

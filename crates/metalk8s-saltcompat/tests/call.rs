@@ -13,7 +13,7 @@ use metalk8s_engine::{
     state::Mount,
 };
 use metalk8s_saltcompat::{
-    CallError, FORMULAS, FileRoots, Formula, Minion, Returned, RunningJob, call, grains_tree,
+    About, CallError, FORMULAS, FileRoots, Formula, Minion, Returned, RunningJob, call, grains_tree,
     output::{Out, StateOutput},
     pillar_tree,
 };
@@ -103,6 +103,13 @@ impl Minion for Fake {
 
     fn end_job(&self, jid: &str, _hard: bool) -> Result<Option<u32>, Box<dyn Error + Send + Sync>> {
         Ok((jid == JOB).then_some(42))
+    }
+
+    async fn tell(&self, what: About) -> Result<Value, Box<dyn Error + Send + Sync>> {
+        Ok(match what {
+            About::Certificates => json!([{"file": "/etc/kubernetes/admin.conf"}]),
+            About::Health => Err("the disk cannot be read")?,
+        })
     }
 
     async fn packages(&self) -> Result<BTreeMap<String, String>, Box<dyn Error + Send + Sync>> {
@@ -676,4 +683,14 @@ fn facts_cannot_be_set() {
         message,
         "`grains.setval` is not offered: facts are told by the machine itself, and nobody sets them"
     );
+}
+
+#[test]
+fn a_machine_tells_of_its_certificates_and_why_it_cannot_tell_of_its_health() {
+    let fake = fake();
+    let told = fake.value(&["metalk8s.certificates"]);
+    assert_eq!(told, json!([{"file": "/etc/kubernetes/admin.conf"}]));
+    let error = fake.call(&["metalk8s.health"]).unwrap_err();
+    assert!(metalk8s_diagnostics::sentence(&error).contains("the disk cannot be read"), "{error}");
+    assert!(fake.call(&["metalk8s.certificates", "node-1"]).is_err());
 }

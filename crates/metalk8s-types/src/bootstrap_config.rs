@@ -17,7 +17,7 @@ pub use edit::Uneditable;
 pub use mistake::{Mistake, MistakeCode};
 pub use values::is_host_name;
 
-use crate::pillar::{Networks, Proxies};
+use crate::pillar::{Certificates, Networks, Proxies};
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -38,6 +38,8 @@ pub struct BootstrapConfiguration {
     pub ingress_ip: Option<IpAddr>,
     /// `proxies`.
     pub proxies: Proxies,
+    /// `certificates`, with defaults filled in.
+    pub certificates: Certificates,
     /// `ca.minion`: the host name of the Bootstrap node.
     pub ca_minion: String,
     /// `archives`: absolute paths of ISO files or folders, at least one, none twice.

@@ -14,6 +14,8 @@ pub const KUBERNETES_PKI: &str = "/etc/kubernetes/pki";
 pub const ETCD_PKI: &str = "/etc/kubernetes/pki/etcd";
 /// The administrator's kubeconfig.
 pub const ADMIN_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
+/// The kubelet's kubeconfig.
+pub const KUBELET_KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
 /// The kubeconfig of a node's agent.
 pub const AGENT_KUBECONFIG: &str = "/etc/metalk8s/agent.conf";
 /// The conductor's kubeconfig, where Salt's master had its own (constants.md, section 3).

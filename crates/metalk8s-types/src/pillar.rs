@@ -20,6 +20,8 @@ pub struct Pillar {
     pub networks: Networks,
     /// The proxies of the container runtime.
     pub proxies: Proxies,
+    /// How long certificates live.
+    pub certificates: Certificates,
     /// The node that holds the authorities, which is the Bootstrap node.
     pub ca_node: String,
     /// Addresses of this node, found by the CIDRs of both planes (BOOT-32).
@@ -60,6 +62,9 @@ pub struct ClusterPillar {
     pub networks: Networks,
     /// The proxies of the container runtime.
     pub proxies: Proxies,
+    /// How long certificates live; the settings of older versions do not say it.
+    #[serde(default)]
+    pub certificates: Certificates,
     /// The node that holds the authorities.
     pub ca_node: String,
     /// What each version that can be installed offers, by version.
@@ -122,6 +127,7 @@ impl ClusterPillar {
         Ok(Pillar {
             networks: self.networks.clone(),
             proxies: self.proxies.clone(),
+            certificates: self.certificates,
             ca_node: self.ca_node.clone(),
             node: *addresses,
             archive: ArchiveFacts {
@@ -180,6 +186,19 @@ pub struct Proxies {
     pub https: Option<String>,
     /// Hosts, addresses and ranges that bypass it.
     pub no_proxy: Vec<String>,
+}
+
+/// Certificates of servers and clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificates {
+    /// Seconds that one is valid for; it is renewed after two thirds of its life.
+    pub lifetime_seconds: u64,
+}
+
+impl Default for Certificates {
+    fn default() -> Self {
+        Self { lifetime_seconds: 365 * 86_400 }
+    }
 }
 
 /// Addresses of one node.

@@ -29,6 +29,7 @@ pub(crate) async fn run(args: args::Agent) -> anyhow::Result<Exit> {
         spool: args.jobs,
         command,
         grains: grains_tree(&grains, None),
+        lives: metalk8s_orchestrator::certificates::lives,
     };
     serve(config, shutdown()).await?;
     Ok(Exit::Done)

@@ -13,4 +13,10 @@ super::explanations! { KEYS:
     AUTHORITY_KEY_MISSING = "MK1604", "the private key of an authority is missing",
         "Only the node that holds the authorities can sign, and its key is not there.",
         "Run the command on the node that `ca.minion` names, or restore the key from a backup.";
+    CERTIFICATE_LATE = "MK1605", "a certificate was not renewed in time",
+        "Each node renews its certificates by itself after two thirds of their life; this one is older. When it expires, what shows it is refused.",
+        "Look at the jobs of the node (`salt-run jobs.list_jobs`, function `state.apply` of `metalk8s.certificates.renewed`) and at `journalctl -u metalk8s-agent`. By hand: `salt NODE state.apply metalk8s.certificates.renewed`. Where the agent's own certificate has expired, `metalk8s node deploy NODE` gives it a new one.";
+    AUTHORITY_ENDS = "MK1606", "a certificate authority is in its last year",
+        "Nothing renews an authority by itself, because everything that it signed would have to change with it. Certificates never outlive it.",
+        "Plan its replacement before the named day.";
 }

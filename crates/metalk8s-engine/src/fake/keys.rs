@@ -40,7 +40,7 @@ impl World {
             State::RandomKey(RandomKey { path, bytes }) => {
                 vec![secret(path, &format!("{bytes} random bytes"), &Readers::root())]
             }
-            State::Authority(Authority { certificate, key, readers, common_name, days: _ }) => {
+            State::Authority(Authority { certificate, key, readers, common_name, lifetime_seconds: _ }) => {
                 vec![
                     open(certificate, &format!("authority {common_name}")),
                     secret(key, "private key", readers),
@@ -60,7 +60,7 @@ impl World {
                 ca_certificate,
                 signer,
                 subject,
-                days: _,
+                lifetime_seconds: _,
                 readers,
             }) => {
                 signed(ca_certificate, signer)?;

@@ -163,7 +163,7 @@ impl World {
     }
 
     fn check_service(&self, service: &Service) -> Result<Option<Change>, StateError> {
-        let Service { name, running, enabled, masked, may_be_missing, reload: _ } = service;
+        let Service { name, running, enabled, masked, may_be_missing, reload: _, reads: _ } = service;
         let Some(unit) = self.units.get(name) else {
             let content = *may_be_missing && *running != Some(true);
             return if content {

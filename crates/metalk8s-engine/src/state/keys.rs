@@ -45,8 +45,8 @@ pub struct Authority {
     pub readers: Readers,
     /// The common name, such as `kubernetes`.
     pub common_name: String,
-    /// Days the certificate is valid for.
-    pub days: u32,
+    /// Seconds the certificate is valid for.
+    pub lifetime_seconds: u64,
 }
 
 /// A certificate with a key made on this host.
@@ -73,8 +73,8 @@ pub struct Certificate {
     pub dns_names: Vec<String>,
     /// Addresses it is good for.
     pub addresses: Vec<IpAddr>,
-    /// Days it is valid for.
-    pub days: u32,
+    /// Seconds it is valid for.
+    pub lifetime_seconds: u64,
 }
 
 /// Who signs a certificate.
@@ -123,8 +123,8 @@ pub struct Kubeconfig {
     pub signer: Signer,
     /// Who the client is.
     pub subject: Subject,
-    /// Days the client's certificate is valid for.
-    pub days: u32,
+    /// Seconds the client's certificate is valid for.
+    pub lifetime_seconds: u64,
     /// Who may read the file.
     pub readers: Readers,
 }

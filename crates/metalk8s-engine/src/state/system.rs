@@ -63,6 +63,9 @@ pub struct Service {
     pub may_be_missing: bool,
     /// Whether a watched change makes it reload instead of restart.
     pub reload: bool,
+    /// Files that its program reads when it starts and never again: it is restarted where one is newer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<PathBuf>,
 }
 
 /// A kernel parameter, now and after a boot.
@@ -208,6 +211,7 @@ impl Service {
             masked: false,
             may_be_missing: false,
             reload: false,
+            reads: Vec::new(),
         }
     }
 
@@ -220,6 +224,7 @@ impl Service {
             masked: false,
             may_be_missing: true,
             reload: false,
+            reads: Vec::new(),
         }
     }
 }

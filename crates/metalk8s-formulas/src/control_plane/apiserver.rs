@@ -49,21 +49,14 @@ pub(super) fn configuration(graph: &mut Graph) -> Vec<StateId> {
 }
 
 /// Files whose change restarts the API server.
+///
+/// Its own certificates are not among them: the one it serves with and that of the aggregator are watched
+/// (k8s.io/apiserver, dynamiccertificates), those for kubelets are read for each connection (client-go,
+/// transport.dynamicClientCert), those for etcd too (etcd client, transport.TLSInfo).
 pub(super) fn files() -> Vec<PathBuf> {
-    pki_files(&[
-        "ca.crt",
-        "apiserver.crt",
-        "apiserver.key",
-        "apiserver-kubelet-client.crt",
-        "apiserver-etcd-client.crt",
-        "front-proxy-ca.crt",
-        "front-proxy-client.crt",
-        "sa.pub",
-        "sa.key",
-        "etcd/ca.crt",
-    ])
-    .chain([ENCRYPTION, AUTHENTICATION, AUDIT_POLICY].map(PathBuf::from))
-    .collect()
+    pki_files(&["ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "etcd/ca.crt"])
+        .chain([ENCRYPTION, AUTHENTICATION, AUDIT_POLICY].map(PathBuf::from))
+        .collect()
 }
 
 /// The pod.

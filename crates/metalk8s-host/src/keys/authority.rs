@@ -30,7 +30,7 @@ pub(crate) fn apply(host: &Host, wish: &Authority) -> Result<(), StateError> {
         return own(host, &wish.key, &wish.readers);
     }
     let numbers = private(&wish.readers).numbers(host)?;
-    let made = metalk8s_pki::authority(&wish.common_name, wish.days, now())
+    let made = metalk8s_pki::authority(&wish.common_name, wish.lifetime_seconds, now())
         .doing(|| format!("could not make the authority `{}`", wish.common_name))?;
     write(host, &wish.key, &made.key_pem, numbers)?;
     write(host, &wish.certificate, &made.certificate_pem, Numbers::root(PUBLIC))

@@ -41,6 +41,6 @@ fn full_request(wish: &Certificate) -> Request {
     Request {
         dns_names: wish.dns_names.clone(),
         addresses: wish.addresses.clone(),
-        ..request(&wish.subject, &wish.usages, wish.days)
+        ..request(&wish.subject, &wish.usages, wish.lifetime_seconds)
     }
 }

@@ -46,5 +46,5 @@ fn renewal(host: &Host, wish: &Kubeconfig) -> Result<Option<Reason>, StateError>
 }
 
 fn client(wish: &Kubeconfig) -> Request {
-    request(&wish.subject, &[Usage::Client], wish.days)
+    request(&wish.subject, &[Usage::Client], wish.lifetime_seconds)
 }

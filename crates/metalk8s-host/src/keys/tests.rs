@@ -14,7 +14,7 @@ fn authority(common_name: &str, readers: Readers) -> State {
         key: "/pki/ca.key".into(),
         readers,
         common_name: common_name.to_owned(),
-        days: 3650,
+        lifetime_seconds: 3650 * 86_400,
     })
 }
 
@@ -29,7 +29,7 @@ fn certificate(name: &str, readers: Readers) -> State {
         usages: vec![Usage::Server],
         dns_names: vec![name.to_owned()],
         addresses: vec!["10.96.0.1".parse().unwrap()],
-        days: 365,
+        lifetime_seconds: 365 * 86_400,
     })
 }
 
@@ -44,7 +44,7 @@ fn kubeconfig(server: &str, readers: Readers) -> State {
             common_name: "kubernetes-admin".to_owned(),
             organizations: vec!["system:masters".to_owned()],
         },
-        days: 365,
+        lifetime_seconds: 365 * 86_400,
         readers,
     })
 }

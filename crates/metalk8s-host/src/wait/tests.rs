@@ -92,7 +92,7 @@ fn certificate(name: &str, usage: Usage) -> State {
         usages: vec![usage],
         dns_names: Vec::new(),
         addresses: vec!["127.0.0.1".parse().unwrap()],
-        days: 1,
+        lifetime_seconds: 86_400,
     })
 }
 
@@ -102,7 +102,7 @@ fn authority(folder: &str) -> State {
         key: format!("{folder}/ca.key").into(),
         readers: Readers::root(),
         common_name: "test".to_owned(),
-        days: 2,
+        lifetime_seconds: 2 * 86_400,
     })
 }
 

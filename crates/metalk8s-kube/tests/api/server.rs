@@ -54,7 +54,8 @@ impl Server {
         for (name, program) in [("etcd", "etcd"), ("kube-apiserver", "kubernetes")] {
             symlink(binary(program), folder.path().join(name)).unwrap();
         }
-        let ca = AuthorityMaterial::from(authority("kubernetes", 10, jiff::Timestamp::now()).unwrap());
+        let ca =
+            AuthorityMaterial::from(authority("kubernetes", 10 * 86_400, jiff::Timestamp::now()).unwrap());
         let server = Self { folder, ca, etcd: None, api: None };
         server.write("ca.crt", &server.ca.certificate_pem);
         let tls = server.issue(&server.ca, "kube-apiserver", &[], Usage::Server);
@@ -73,7 +74,8 @@ impl Server {
 
     /// A client that trusts, and is trusted by, another authority.
     pub(crate) fn stranger(&self) -> Cluster {
-        let ca = AuthorityMaterial::from(authority("kubernetes", 10, jiff::Timestamp::now()).unwrap());
+        let ca =
+            AuthorityMaterial::from(authority("kubernetes", 10 * 86_400, jiff::Timestamp::now()).unwrap());
         let text = fs::read_to_string(self.path("admin.conf")).unwrap();
         let server = text.lines().find_map(|line| line.trim().strip_prefix("server: ")).unwrap();
         let server = server.trim_matches(['"', '\'']);
@@ -186,7 +188,7 @@ impl Server {
             organizations: organizations.iter().map(|name| (*name).to_owned()).collect(),
             usages: vec![usage],
             addresses: if usage == Usage::Server { vec![[127, 0, 0, 1].into()] } else { Vec::new() },
-            days: 5,
+            lifetime_seconds: 5 * 86_400,
             ..Request::default()
         };
         issue(ca, &request, jiff::Timestamp::now()).unwrap()

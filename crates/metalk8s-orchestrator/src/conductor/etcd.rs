@@ -1,67 +1,51 @@
 //! The members of etcd, over the JSON form of its API (etcd documentation, "gRPC gateway").
 
 use std::{
-    fs, io,
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, StatusCode, body::Bytes, header};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper::{Method, StatusCode};
+use metalk8s_diagnostics::sentence;
 use metalk8s_types::paths;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::https::{Https, KeyFileError};
+
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The largest answer that is read, in bytes.
-const LIMIT: usize = 1 << 20;
 
 /// An etcd, reached as its health check reaches it (PKI-09).
-pub(super) struct Etcd {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+pub(crate) struct Etcd {
+    client: Https,
     endpoints: Vec<IpAddr>,
 }
 
 /// A member, as etcd lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Member {
+pub(crate) struct Member {
     /// Its id, a number in text.
     #[serde(rename = "ID")]
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Its name; empty as long as it has not started.
     #[serde(default)]
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Where the others reach it.
     #[serde(rename = "peerURLs", default)]
-    pub(super) peer_urls: Vec<String>,
+    pub(crate) peer_urls: Vec<String>,
     /// Whether it only learns, and has no vote.
     #[serde(rename = "isLearner", default)]
-    pub(super) is_learner: bool,
+    pub(crate) is_learner: bool,
 }
 
 /// Why etcd did not do something.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum EtcdError {
+pub(crate) enum EtcdError {
     /// A key or certificate.
-    #[error("`{path}` cannot be used")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] KeyFileError),
     /// No member answered.
     #[error("no member of etcd answers: {}", .0.join("; "))]
     Unreachable(Vec<String>),
@@ -74,12 +58,12 @@ pub(super) enum EtcdError {
 }
 
 /// Where the others reach the member on a node.
-pub(super) fn peer_url(address: IpAddr) -> String {
+pub(crate) fn peer_url(address: IpAddr) -> String {
     format!("https://{}", SocketAddr::new(address, 2380))
 }
 
 /// `--initial-cluster` of a member that joins: all that are there, and itself.
-pub(super) fn initial_cluster(members: &[Member], node: &str, own: &str) -> String {
+pub(crate) fn initial_cluster(members: &[Member], node: &str, own: &str) -> String {
     let others = members.iter().filter(|member| !member.peer_urls.iter().any(|url| url == own));
     let others = others.filter(|member| !member.name.is_empty()).flat_map(|member| {
         member.peer_urls.iter().map(|url| format!("{}={url}", member.name)).collect::<Vec<_>>()
@@ -92,44 +76,18 @@ impl Etcd {
     ///
     /// # Errors
     /// When the keys of its health check cannot be read.
-    pub(super) fn new(endpoints: Vec<IpAddr>) -> Result<Self, EtcdError> {
-        let folder = Path::new(paths::ETCD_PKI);
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| EtcdError::File { path, source }
-        };
-        let invalid = |path: &Path| {
-            let path = path.to_owned();
-            move |error: String| EtcdError::File { path, source: io::Error::other(error) }
-        };
-        let certificates = |path: &Path| -> Result<Vec<CertificateDer<'static>>, EtcdError> {
-            let bytes = fs::read(path).map_err(failed(path))?;
-            let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-            read.map_err(|error| invalid(path)(error.to_string()))
-        };
-        let ca = folder.join("ca.crt");
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(&ca)? {
-            roots.add(certificate).map_err(|error| invalid(&ca)(error.to_string()))?;
-        }
-        let key_path = folder.join("healthcheck-client.key");
-        let key = fs::read(&key_path).map_err(failed(&key_path))?;
-        let key =
-            PrivateKeyDer::from_pem_slice(&key).map_err(|error| invalid(&key_path)(error.to_string()))?;
-        let chain = certificates(&folder.join("healthcheck-client.crt"))?;
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key);
-        let config = config.map_err(|error| invalid(&key_path)(error.to_string()))?;
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), endpoints })
+    pub(crate) fn new(endpoints: Vec<IpAddr>) -> Result<Self, EtcdError> {
+        let in_folder = |name: &str| Path::new(paths::ETCD_PKI).join(name);
+        let (chain, key) = (in_folder("healthcheck-client.crt"), in_folder("healthcheck-client.key"));
+        let client = Https::new(&in_folder("ca.crt"), Some((&chain, &key)))?;
+        Ok(Self { client, endpoints })
     }
 
     /// All members.
     ///
     /// # Errors
     /// When no member answers.
-    pub(super) async fn members(&self) -> Result<Vec<Member>, EtcdError> {
+    pub(crate) async fn members(&self) -> Result<Vec<Member>, EtcdError> {
         let answer = self.call("cluster/member/list", &json!({})).await?;
         let members = answer.get("members").cloned().unwrap_or_else(|| json!([]));
         serde_json::from_value(members).map_err(EtcdError::Answer)
@@ -139,7 +97,7 @@ impl Etcd {
     ///
     /// # Errors
     /// When there is another learner already, or no member answers.
-    pub(super) async fn add_learner(&self, peer_url: &str) -> Result<(), EtcdError> {
+    pub(crate) async fn add_learner(&self, peer_url: &str) -> Result<(), EtcdError> {
         let body = json!({"peerURLs": [peer_url], "isLearner": true});
         self.call("cluster/member/add", &body).await.map(drop)
     }
@@ -148,43 +106,38 @@ impl Etcd {
     ///
     /// # Errors
     /// When it has not learnt enough yet, or no member answers.
-    pub(super) async fn promote(&self, id: &str) -> Result<(), EtcdError> {
+    pub(crate) async fn promote(&self, id: &str) -> Result<(), EtcdError> {
         self.call("cluster/member/promote", &json!({ "ID": id })).await.map(drop)
     }
 
     /// Asks one member after the other.
-    async fn call(&self, path: &str, body: &Value) -> Result<Value, EtcdError> {
+    pub(crate) async fn call(&self, path: &str, body: &Value) -> Result<Value, EtcdError> {
         let mut told = Vec::new();
         for address in &self.endpoints {
-            let endpoint = SocketAddr::new(*address, 2379);
-            match tokio::time::timeout(PATIENCE, self.ask(endpoint, path, body)).await {
-                Ok(Ok((StatusCode::OK, bytes))) => {
-                    return serde_json::from_slice(&bytes).map_err(EtcdError::Answer);
-                }
-                Ok(Ok((_, bytes))) => {
-                    let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-                    let message = answer["message"].as_str().or(answer["error"].as_str());
-                    return Err(EtcdError::Refused(message.unwrap_or("nothing").to_owned()));
-                }
-                Ok(Err(error)) => told.push(format!("{endpoint}: {error}")),
-                Err(_) => told.push(format!("{endpoint}: no answer within {} s", PATIENCE.as_secs())),
+            match self.ask(*address, path, body).await {
+                Err(EtcdError::Unreachable(why)) => told.extend(why),
+                answer => return answer,
             }
         }
         Err(EtcdError::Unreachable(told))
     }
 
-    async fn ask(
-        &self,
-        endpoint: SocketAddr,
-        path: &str,
-        body: &Value,
-    ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
-        let request = Request::post(format!("https://{endpoint}/v3/{path}"))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body.to_string())))?;
-        let answer = self.client.request(request).await?;
-        let status = answer.status();
-        Ok((status, Limited::new(answer.into_body(), LIMIT).collect().await?.to_bytes()))
+    /// Asks one member.
+    ///
+    /// # Errors
+    /// When it does not answer, or says no.
+    pub(crate) async fn ask(&self, address: IpAddr, path: &str, body: &Value) -> Result<Value, EtcdError> {
+        let endpoint = SocketAddr::new(address, 2379);
+        let url = format!("https://{endpoint}/v3/{path}");
+        let answer = self.client.call(Method::POST, &url, "*/*", body.to_string(), PATIENCE).await;
+        let answer = answer
+            .map_err(|error| EtcdError::Unreachable(vec![format!("{endpoint}: {}", sentence(&error))]))?;
+        if answer.status == StatusCode::OK {
+            return serde_json::from_slice(&answer.body).map_err(EtcdError::Answer);
+        }
+        let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let message = said["message"].as_str().or(said["error"].as_str());
+        Err(EtcdError::Refused(message.unwrap_or("nothing").to_owned()))
     }
 }
 

@@ -132,6 +132,7 @@ pub fn cluster_pillar(
     Ok(ClusterPillar {
         networks: configuration.networks,
         proxies: configuration.proxies,
+        certificates: configuration.certificates,
         ca_node: configuration.ca_minion,
         versions,
         masters: with(Role::Master),

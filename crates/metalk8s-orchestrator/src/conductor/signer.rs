@@ -153,7 +153,7 @@ fn as_request(wanted: WantedCertificate) -> Request {
         usages: wanted.usages.into_iter().map(usage).collect(),
         dns_names: wanted.dns_names,
         addresses: wanted.addresses,
-        days: wanted.days,
+        lifetime_seconds: wanted.lifetime_seconds,
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
     use metalk8s_pki::certificate_request;
     use metalk8s_types::{
         Role,
-        pillar::{Networks, NodeAddresses, Proxies, VersionFacts},
+        pillar::{Certificates, Networks, NodeAddresses, Proxies, VersionFacts},
     };
 
     use super::*;
@@ -214,6 +214,7 @@ mod tests {
                 workload_plane_mtu: None,
             },
             proxies: Proxies::default(),
+            certificates: Certificates::default(),
             ca_node: "bootstrap".into(),
             versions: BTreeMap::from([("1.0.0".into(), facts)]),
             masters: BTreeMap::new(),
@@ -255,7 +256,10 @@ mod tests {
         let agent = agent_user("node-1");
         let kubelet = client("system:node:node-1", "system:nodes");
         let given = judged(&[Role::Node], &agent, KUBERNETES, &kubelet).unwrap();
-        assert_eq!((given.common_name.as_str(), given.days), ("system:node:node-1", 365));
+        assert_eq!(
+            (given.common_name.as_str(), given.lifetime_seconds),
+            ("system:node:node-1", 365 * 86_400)
+        );
         let admin = client("kubernetes-admin", "system:masters");
         let refused = [
             (&[Role::Node][..], KUBERNETES, &admin),

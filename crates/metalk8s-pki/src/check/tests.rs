@@ -20,12 +20,12 @@ fn request() -> Request {
         usages: vec![Usage::Server, Usage::Client],
         dns_names: vec!["kubernetes".into(), "kubernetes.default.svc".into()],
         addresses: vec!["10.96.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
-        days: 90,
+        lifetime_seconds: 90 * 86_400,
     }
 }
 
 fn realm() -> (AuthorityMaterial, Issued) {
-    let ca = AuthorityMaterial::from(authority("kubernetes", 3650, now()).unwrap());
+    let ca = AuthorityMaterial::from(authority("kubernetes", 3650 * 86_400, now()).unwrap());
     let issued = issue(&ca, &request(), now()).unwrap();
     (ca, issued)
 }
@@ -155,13 +155,13 @@ proptest! {
     ) {
         let time = |second| Timestamp::from_second(second).unwrap();
         let left = (begin + life) - at;
-        prop_assert_eq!(is_due(time(begin), time(begin + life), time(at)), 3 * left <= life);
+        prop_assert_eq!(Life { begin: time(begin), end: time(begin + life) }.is_due(time(at)), 3 * left <= life);
     }
 
     #[test]
     fn once_due_a_certificate_stays_due(begin in 0..1_000_000_i64, life in 1..1_000_000_i64, at in 0..2_000_000_i64) {
         let time = |second| Timestamp::from_second(second).unwrap();
-        let due = |at| is_due(time(begin), time(begin + life), time(at));
+        let due = |at| Life { begin: time(begin), end: time(begin + life) }.is_due(time(at));
         prop_assert!(!due(at) || due(at + 1));
         prop_assert!(due(begin + life));
         prop_assert!(!due(begin));

@@ -11,7 +11,7 @@ fn now() -> Timestamp {
 }
 
 fn ca() -> AuthorityMaterial {
-    authority("kubernetes", 3650, now()).unwrap().into()
+    authority("kubernetes", 3650 * 86_400, now()).unwrap().into()
 }
 
 fn server() -> Request {
@@ -20,7 +20,7 @@ fn server() -> Request {
         usages: vec![Usage::Server],
         dns_names: vec!["kubernetes.default".into()],
         addresses: vec!["10.96.0.1".parse().unwrap()],
-        days: 365,
+        lifetime_seconds: 365 * 86_400,
         ..Request::default()
     }
 }
@@ -124,7 +124,7 @@ fn serial_numbers_are_long_positive_and_never_the_same() {
 
 #[test]
 fn a_certificate_never_outlives_its_authority() {
-    let ca = AuthorityMaterial::from(authority("short", 10, now()).unwrap());
+    let ca = AuthorityMaterial::from(authority("short", 10 * 86_400, now()).unwrap());
     let issued = issue(&ca, &server(), now()).unwrap();
     let end = |pem: &str| Certificate::parse(pem).unwrap().not_after();
     assert_eq!(end(&issued.certificate_pem), end(&ca.certificate_pem));
@@ -143,8 +143,8 @@ fn wishes_that_make_no_sense_are_refused() {
         issue(&ca, &request, now()).unwrap_err()
     };
     assert!(matches!(refused(|r| r.usages.clear()), IssueError::NoUsage(_)));
-    assert!(matches!(refused(|r| r.days = 0), IssueError::Days(0)));
-    assert!(matches!(refused(|r| r.days = u32::MAX), IssueError::Days(_)));
+    assert!(matches!(refused(|r| r.lifetime_seconds = 0), IssueError::Lifetime(0)));
+    assert!(matches!(refused(|r| r.lifetime_seconds = u64::MAX), IssueError::Lifetime(_)));
     assert!(matches!(refused(|r| r.dns_names.push("knöten".into())), IssueError::DnsName { .. }));
     assert!(matches!(
         refused(|r| r.organizations = vec!["a".into(), "b".into()]),
@@ -165,7 +165,7 @@ fn an_authority_that_does_not_hold_together_is_refused() {
 
 #[test]
 fn private_keys_are_absent_from_debug_output() {
-    let issued = authority("kubernetes", 1, now()).unwrap();
+    let issued = authority("kubernetes", 86_400, now()).unwrap();
     let pair = key_pair().unwrap();
     let shown = format!("{issued:?} {:?} {pair:?}", AuthorityMaterial::from(issued.clone()));
     for secret in [&issued.key_pem, &pair.private_pem] {

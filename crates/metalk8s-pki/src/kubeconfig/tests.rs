@@ -12,13 +12,13 @@ fn request() -> Request {
         common_name: "kubernetes-admin".into(),
         organizations: vec!["system:masters".into()],
         usages: vec![Usage::Client],
-        days: 30,
+        lifetime_seconds: 30 * 86_400,
         ..Request::default()
     }
 }
 
 fn ca() -> AuthorityMaterial {
-    authority("kubernetes", 3650, now()).unwrap().into()
+    authority("kubernetes", 3650 * 86_400, now()).unwrap().into()
 }
 
 fn admin(ca: &AuthorityMaterial) -> String {

@@ -1,5 +1,10 @@
 //! Every function that is offered, with what it takes and does.
 
+/// The function that shows the certificates of a machine.
+pub const CERTIFICATES: &str = "metalk8s.certificates";
+/// The function that shows how a machine stands.
+pub const HEALTH: &str = "metalk8s.health";
+
 /// A function that is offered.
 #[derive(Debug, Clone, Copy)]
 pub struct Function {
@@ -53,6 +58,7 @@ pub(super) enum Does {
     Services,
     HasService,
     DiskUsage,
+    Tell(super::About),
     /// Functions, and state functions.
     Sys {
         states: bool,
@@ -183,6 +189,13 @@ pub const FUNCTIONS: &[Function] = &[
         Does::Interfaces(Link::Hardware),
     ),
     function("disk.usage", "", "shows how full the file systems are", Does::DiskUsage),
+    function(
+        CERTIFICATES,
+        "",
+        "shows the certificates of the machine and when each is renewed",
+        Does::Tell(super::About::Certificates),
+    ),
+    function(HEALTH, "", "shows clock, disks, units and addresses", Does::Tell(super::About::Health)),
     function(
         "sys.list_functions",
         "[MODULE...]",

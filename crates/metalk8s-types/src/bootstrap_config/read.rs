@@ -12,7 +12,7 @@ use super::{
     values,
     yaml::{Node, Value},
 };
-use crate::pillar::{Networks, Proxies};
+use crate::pillar::{Certificates, Networks, Proxies};
 
 const CIDRS: &str = "a range such as `10.200.1.0/28`, or a list of ranges";
 const API_VERSIONS: &str = "`metalk8s.scality.com/v1alpha2`, `metalk8s.scality.com/v1alpha3`";
@@ -43,7 +43,7 @@ pub(super) fn configuration(document: &Node) -> Result<BootstrapConfiguration, V
 
 /// The configuration; whoever returns `None` has added a mistake.
 fn read(reader: &mut Reader, document: &Node) -> Option<BootstrapConfiguration> {
-    let known = ["apiVersion", "kind", "networks", "proxies", "ca", "archives", "kubernetes"];
+    let known = ["apiVersion", "kind", "networks", "proxies", "certificates", "ca", "archives", "kubernetes"];
     let fields = reader.fields(document, "", &known)?;
     let version = version(reader, &fields);
     kind(reader, &fields);
@@ -51,6 +51,7 @@ fn read(reader: &mut Reader, document: &Node) -> Option<BootstrapConfiguration> 
         .required(&fields, "networks", "a mapping with `controlPlane` and `workloadPlane`")
         .and_then(|node| networks(reader, node));
     let proxies = fields.get("proxies").map(|node| proxies(reader, node)).unwrap_or_default();
+    let certificates = fields.get("certificates").map(|node| certificates(reader, node)).unwrap_or_default();
     let ca_minion =
         reader.required(&fields, "ca", "a mapping with `minion`").and_then(|node| ca_minion(reader, node));
     let archives = reader
@@ -63,6 +64,7 @@ fn read(reader: &mut Reader, document: &Node) -> Option<BootstrapConfiguration> 
         networks,
         ingress_ip,
         proxies,
+        certificates,
         ca_minion: ca_minion?,
         archives: archives?,
         feature_gates,
@@ -200,6 +202,14 @@ fn no_proxy(reader: &mut Reader, node: &Node, path: &str) -> Vec<String> {
         .into_iter()
         .filter_map(|(item, key)| values::proxy_exception(reader, item, &key))
         .collect()
+}
+
+fn certificates(reader: &mut Reader, node: &Node) -> Certificates {
+    let fields = reader.fields(node, "certificates", &["lifetime"]);
+    let lifetime = fields.and_then(|fields| {
+        fields.get("lifetime").and_then(|node| values::lifetime(reader, node, &fields.path("lifetime")))
+    });
+    lifetime.map_or_else(Certificates::default, |lifetime_seconds| Certificates { lifetime_seconds })
 }
 
 fn ca_minion(reader: &mut Reader, node: &Node) -> Option<String> {

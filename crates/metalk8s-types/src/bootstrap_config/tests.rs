@@ -69,6 +69,7 @@ fn everything_that_can_be_said_is_read() {
          \x20 http: http://user:geheim@proxy.example.org:3128\n\
          \x20 https: https://10.0.0.1:3129/\n\
          \x20 no_proxy: [localhost, 127.0.0.1, 10.10.0.0/16, .example.org, '*.lan']\n\
+         certificates: {lifetime: 90d}\n\
          ca: {minion: node-1.example.org}\n\
          archives: /archives//a.iso\n\
          kubernetes: {apiServer: {featureGates: {TTLAfterFinished: true, Other1: false}}}\n",
@@ -77,6 +78,7 @@ fn everything_that_can_be_said_is_read() {
     assert_eq!(configuration.networks.control_plane, nets(&["10.1.0.0/24", "10.2.0.0/24"]));
     assert_eq!(configuration.networks.workload_plane_mtu, Some(1460));
     assert_eq!(configuration.ingress_ip, Some([10, 1, 0, 9].into()));
+    assert_eq!(configuration.certificates.lifetime_seconds, 90 * 86_400);
     assert_eq!(configuration.proxies.https.as_deref(), Some("https://10.0.0.1:3129/"));
     assert_eq!(configuration.proxies.no_proxy.len(), 5);
     assert_eq!(configuration.archives, [PathBuf::from("/archives/a.iso")]);
@@ -306,4 +308,20 @@ proptest! {
 fn the_example_of_the_archive_is_accepted() {
     let text = include_bytes!("../../../../examples/bootstrap.yaml");
     assert_eq!(BootstrapConfiguration::parse(text).unwrap().ca_minion, "bootstrap");
+}
+
+#[test]
+fn a_lifetime_of_certificates_has_a_unit_and_bounds() {
+    let of = |lifetime: &str| {
+        let text = GOOD.replacen("ca:\n", &format!("certificates: {{lifetime: {lifetime}}}\nca:\n"), 1);
+        BootstrapConfiguration::parse(text.as_bytes()).map(|read| read.certificates.lifetime_seconds)
+    };
+    for (text, seconds) in [("5m", 300), ("12h", 43_200), ("1825d", 157_680_000)] {
+        assert_eq!(of(text), Ok(seconds), "{text}");
+    }
+    for text in ["4m", "1826d", "365", "-5m", "1.5h", "m", "5 m", "99999999999999999999d"] {
+        let mistakes = of(text).unwrap_err();
+        assert!(mistakes.len() == 1 && mistakes[0].to_string().contains("`5m` to `1825d`"), "{mistakes:?}");
+    }
+    assert_eq!(good(GOOD).certificates.lifetime_seconds, 365 * 86_400);
 }

@@ -113,6 +113,26 @@ pub(super) fn mtu(reader: &mut Reader, node: &Node, key: &str) -> Option<u32> {
     }
 }
 
+/// How long a certificate lives, in seconds.
+pub(super) fn lifetime(reader: &mut Reader, node: &Node, key: &str) -> Option<u64> {
+    // Below that, a renewal would begin before the one before it has settled; above, the authority ends first.
+    const LIFETIME: &str = "a time from `5m` to `1825d`, in minutes, hours or days";
+    let text = reader.text(node, key, LIFETIME)?;
+    let units = [("m", 60), ("h", 3600), ("d", 86_400)];
+    let seconds = units.into_iter().find_map(|(name, seconds)| {
+        let number =
+            text.strip_suffix(name).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        number.parse::<u64>().ok()?.checked_mul(seconds)
+    });
+    match seconds {
+        Some(seconds @ 300..=157_680_000) => Some(seconds),
+        _ => {
+            reader.bad(node, key, "this is no lifetime of a certificate", LIFETIME);
+            None
+        }
+    }
+}
+
 /// A name of a machine.
 pub(super) fn host_name(reader: &mut Reader, node: &Node, key: &str) -> Option<String> {
     let text = reader.text(node, key, HOST_NAME)?;

@@ -46,10 +46,13 @@ fn check_promises(configuration: &BootstrapConfiguration) {
         networks,
         ingress_ip,
         proxies,
+        certificates,
         ca_minion,
         archives,
         feature_gates,
     } = configuration;
+    // A certificate must end before its authority.
+    assert!((300..3650 * 86_400).contains(&certificates.lifetime_seconds));
     let planes = || networks.control_plane.iter().chain(&networks.workload_plane);
     assert!(!networks.control_plane.is_empty() && !networks.workload_plane.is_empty());
     for net in planes().chain([&networks.pods, &networks.services]) {
@@ -81,8 +84,16 @@ fn check_promises(configuration: &BootstrapConfiguration) {
 
 /// The same configuration, every key written out. JSON is YAML.
 fn render(configuration: &BootstrapConfiguration) -> String {
-    let BootstrapConfiguration { version, networks, ingress_ip, proxies, ca_minion, archives, feature_gates } =
-        configuration;
+    let BootstrapConfiguration {
+        version,
+        networks,
+        ingress_ip,
+        proxies,
+        certificates,
+        ca_minion,
+        archives,
+        feature_gates,
+    } = configuration;
     let version = match version {
         Version::V1Alpha2 => "metalk8s.scality.com/v1alpha2",
         Version::V1Alpha3 => "metalk8s.scality.com/v1alpha3",
@@ -97,6 +108,7 @@ fn render(configuration: &BootstrapConfiguration) -> String {
             "services": networks.services,
         },
         "proxies": proxies,
+        "certificates": { "lifetime": format!("{}m", certificates.lifetime_seconds / 60) },
         "ca": { "minion": ca_minion },
         "archives": archives,
         "kubernetes": { "apiServer": { "featureGates": feature_gates } },

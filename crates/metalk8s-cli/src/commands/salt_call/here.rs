@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use metalk8s_agent::Spool;
-use metalk8s_diagnostics::DiagnoseExt;
+use metalk8s_diagnostics::{DiagnoseExt, sentence};
 use metalk8s_engine::{Chain, Change, Graph, Hands, State, StateError};
 use metalk8s_formulas::{CONTROL_PLANE, Stage, as_one};
 use metalk8s_host::Host;
@@ -19,9 +19,9 @@ use metalk8s_orchestrator::{
     ConfigurationError, ConfigurationFile, Requests, RunLock,
     archives::{self, ArchivesOptions},
     bootstrap::{self, BootstrapOptions},
-    lock,
+    certificates, doctor, lock,
 };
-use metalk8s_saltcompat::{FileRoots, Formula, Minion, RunningJob, grains_tree, pillar_tree};
+use metalk8s_saltcompat::{About, FileRoots, Formula, Minion, RunningJob, grains_tree, pillar_tree};
 use metalk8s_types::{
     BootstrapConfiguration, Grains, Pillar, VERSION, environment,
     fleet::Job,
@@ -43,8 +43,8 @@ pub(crate) struct Here {
     config: PathBuf,
     /// What the API tells a node that has no configuration of its own.
     member: Option<Member>,
-    /// What the API tells the Bootstrap node of the others.
-    known: Option<ClusterPillar>,
+    /// What the API tells the Bootstrap node of the others, or why it does not.
+    known: Result<Option<ClusterPillar>, String>,
     /// Held to the end of the program, once a formula is going to be applied.
     lock: Mutex<Option<RunLock>>,
 }
@@ -64,7 +64,7 @@ impl Here {
             roots,
             config: config_dir.join(name),
             member: None,
-            known: None,
+            known: Ok(None),
             lock: Mutex::default(),
         }
     }
@@ -74,7 +74,7 @@ impl Here {
         let mut here = Self::new(roots, paths::CONFIG_DIR.into());
         let fleet = Fleet::lazy(kubeconfig);
         if here.config.exists() {
-            here.known = fleet.settings().await?;
+            here.known = fleet.settings().await.map_err(|error| sentence(&error));
             return Ok(here);
         }
         let agent = fleet.agent(node).await?.ok_or_else(|| format!("`{node}` is no node of the fleet"))?;
@@ -92,7 +92,7 @@ impl Here {
     fn settings(&self, grains: &Grains) -> Result<Pillar, BoxError> {
         match &self.member {
             Some(Member { settings, wish }) => Ok(settings.of_node(wish, &grains.package_repository())?),
-            None => Ok(bootstrap::decide(&self.options(), grains, self.known.as_ref())?.pillar),
+            None => Ok(bootstrap::decide(&self.options(), grains, self.others()?)?.pillar),
         }
     }
 
@@ -100,8 +100,28 @@ impl Here {
     fn stages(&self, grains: &Grains) -> Result<Vec<Stage>, BoxError> {
         Ok(match &self.member {
             Some(_) => metalk8s_formulas::node(grains, &self.settings(grains)?)?,
-            None => bootstrap::decide(&self.options(), grains, self.known.as_ref()).diagnose()?.stages,
+            None => bootstrap::decide(&self.options(), grains, self.others()?).diagnose()?.stages,
         })
+    }
+
+    /// What the API tells the Bootstrap node of the others: without it a formula would forget them.
+    fn others(&self) -> Result<Option<&ClusterPillar>, BoxError> {
+        match &self.known {
+            Ok(known) => Ok(known.as_ref()),
+            Err(why) => Err(why.clone().into()),
+        }
+    }
+
+    /// The settings that certificates are made from. On the Bootstrap node they need no API, which may have gone
+    /// because of a certificate.
+    fn settings_of_certificates(&self, grains: &Grains) -> Result<Pillar, BoxError> {
+        match &self.member {
+            Some(_) => self.settings(grains),
+            None => {
+                let known = self.known.as_ref().ok().and_then(Option::as_ref);
+                Ok(bootstrap::decide(&self.options(), grains, known)?.pillar)
+            }
+        }
     }
 
     fn options(&self) -> BootstrapOptions {
@@ -181,6 +201,14 @@ impl Minion for Here {
         Ok(Spool::open(paths::AGENT_JOBS)?.end(jid, hard)?)
     }
 
+    async fn tell(&self, what: About) -> Result<Value, BoxError> {
+        let node = self.host.collect_grains()?.hostname;
+        Ok(match what {
+            About::Certificates => serde_json::to_value(certificates::here(&self.host, &node))?,
+            About::Health => serde_json::to_value(doctor::MachineHealth::of(&self.host).await?)?,
+        })
+    }
+
     async fn packages(&self) -> Result<BTreeMap<String, String>, BoxError> {
         Ok(self.host.packages().await?)
     }
@@ -202,6 +230,10 @@ impl Minion for Here {
             Formula::Repository => {
                 let grains = grains()?;
                 Ok(metalk8s_formulas::repository(&grains, &self.settings(&grains)?))
+            }
+            Formula::CertificatesRenewed => {
+                let grains = grains()?;
+                Ok(metalk8s_formulas::renewed(&grains, &self.settings_of_certificates(&grains)?)?)
             }
             Formula::ApiserverProxy => Ok(metalk8s_formulas::apiserver_proxy(&self.settings(&grains()?)?)?),
         }
