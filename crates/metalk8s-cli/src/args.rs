@@ -4,6 +4,7 @@ mod archive;
 mod fleet;
 mod join;
 mod node;
+mod plan;
 mod run;
 mod salt;
 mod salt_call;
@@ -22,9 +23,10 @@ use metalk8s_diagnostics::Output;
 use metalk8s_types::paths;
 
 pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
-pub use fleet::{Agent, Conductor, Job, SaltApi};
+pub use fleet::{Agent, Conductor, Job, Look, SaltApi};
 pub use join::{Join, JoinCommand};
 pub use node::{Node, NodeCommand, NodeDeploy};
+pub use plan::{Apply, Asking, Drift, Plan};
 pub use run::{Journals, Run, RunCommand};
 pub use salt::Salt;
 pub use salt_call::{LogLevel, SaltCall};
@@ -52,11 +54,15 @@ pub enum Command {
     Archive(Archive),
     Node(Node),
     Run(Run),
+    Plan(Plan),
+    Apply(Apply),
+    Drift(Drift),
     Explain(Explain),
     Repositories(Repositories),
     ApiserverProxy(ApiserverProxy),
     Agent(Agent),
     Job(Job),
+    Look(Look),
     Join(Join),
     Conductor(Conductor),
     Salt(Box<Salt>),

@@ -2,14 +2,19 @@
 
 pub(crate) mod agent;
 pub(crate) mod apiserver_proxy;
+pub(crate) mod apply;
 pub(crate) mod archive;
 pub(crate) mod bootstrap;
 pub(crate) mod conductor;
+mod confirm;
+pub(crate) mod drift;
 pub(crate) mod explain;
 pub(crate) mod job;
 pub(crate) mod join;
+pub(crate) mod look;
 mod master;
 pub(crate) mod node;
+pub(crate) mod plan;
 mod procedure;
 pub(crate) mod repositories;
 pub(crate) mod run;

@@ -156,7 +156,9 @@ impl ChangeSet {
             let told = || (change.id.clone(), change.summary.clone());
             match before.get(&change.id) {
                 None => difference.new.push(told()),
-                Some(agreed) if !agreed.covers(change.kind, &change.digest) => difference.different.push(told()),
+                Some(agreed) if !agreed.covers(change.kind, &change.digest) => {
+                    difference.different.push(told())
+                }
                 Some(_) => {}
             }
         }
@@ -224,7 +226,11 @@ impl Difference {
         let new = self.new.iter().map(|(id, what)| format!("new: `{id}`: {what}"));
         let different = self.different.iter().map(|(id, what)| format!("different: `{id}`: {what}"));
         let unchecked = self.unchecked.iter().map(|state| {
-            format!("cannot be looked at: `{}`: {}", state.id, [&[state.error.clone()], &state.causes[..]].concat().join(": "))
+            format!(
+                "cannot be looked at: `{}`: {}",
+                state.id,
+                [&[state.error.clone()], &state.causes[..]].concat().join(": ")
+            )
         });
         let gone = self.gone.iter().map(|id| format!("gone: `{id}`: nothing is to be done any more"));
         new.chain(different).chain(unchecked).chain(gone).collect()

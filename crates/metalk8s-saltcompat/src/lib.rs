@@ -34,7 +34,7 @@ mod yaml;
 /// The function that asks whether a machine answers.
 pub const PING: &str = "test.ping";
 
-pub use call::{CallError, FUNCTIONS, Function, Minion, Returned, RunningJob, call};
+pub use call::{CallError, FUNCTIONS, Function, Minion, Returned, RunningJob, applies_states, call};
 pub use formulas::{FORMULAS, Formula};
 pub use glob::Glob;
 pub use grains::grains_tree;

@@ -130,7 +130,10 @@ fn diffs_are_cut_and_states_and_digests_stay() {
 
 #[test]
 fn it_survives_being_stored_and_is_printed_with_what_was_cut() {
-    let mut set = set(vec![write("hosts", "", "a\nb\nc\n"), step("key", Planned::Failed { error: "no".into(), causes: vec!["why".into()] })]);
+    let mut set = set(vec![
+        write("hosts", "", "a\nb\nc\n"),
+        step("key", Planned::Failed { error: "no".into(), causes: vec!["why".into()] }),
+    ]);
     let json = serde_json::to_string(&set).unwrap();
     assert_eq!(serde_json::from_str::<ChangeSet>(&json).unwrap(), set);
     assert_eq!(

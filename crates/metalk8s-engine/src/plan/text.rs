@@ -146,7 +146,9 @@ impl Planned {
             Self::Unknown { before } => {
                 (PendingKind::Unknown, format!("{what} cannot be known before {before}"))
             }
-            Self::Nothing | Self::NotNeeded { .. } | Self::Blocked { .. } | Self::Failed { .. } => return None,
+            Self::Nothing | Self::NotNeeded { .. } | Self::Blocked { .. } | Self::Failed { .. } => {
+                return None;
+            }
         })
     }
 }
