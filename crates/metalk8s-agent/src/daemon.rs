@@ -101,7 +101,10 @@ pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> R
             }
             Some(seen) = events.recv() => daemon.see(seen),
             Some(ended) = daemon.children.join_next() => daemon.reaped(ended.ok()),
-            Some(_) = daemon.looking.join_next() => {}
+            Some(_) = daemon.looking.join_next() => {
+                let seen = drift::seen(&daemon.config.looks.seen);
+                daemon.schedule.ended(seen.as_ref(), Timestamp::now());
+            }
             () = tokio::time::sleep(again.unwrap_or(LOOK)), if again.is_some() => {}
         }
     }

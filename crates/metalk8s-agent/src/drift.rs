@@ -9,13 +9,17 @@ use serde_json::{Map, json};
 /// How long after the last change by a job the node is looked at: most come in a row.
 const AFTER_CHANGES: SignedDuration = SignedDuration::from_secs(10);
 
+/// How long after a look that could see nothing the next one is: the API may be back.
+const AFTER_FAILURE: SignedDuration = SignedDuration::from_mins(5);
+
 /// When the node is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Schedule {
     every: Duration,
     offset: Duration,
     next: Timestamp,
-    after_changes: Option<Timestamp>,
+    /// The moment of a look out of turn.
+    extra: Option<Timestamp>,
 }
 
 impl Schedule {
@@ -27,7 +31,7 @@ impl Schedule {
             every,
             offset: Duration::from_secs(stable_hash(node) % seconds),
             next: now,
-            after_changes: None,
+            extra: None,
         };
         schedule.next = schedule.slot_after(now);
         schedule
@@ -35,7 +39,14 @@ impl Schedule {
 
     /// A job has changed something.
     pub(crate) fn changed(&mut self, now: Timestamp) {
-        self.after_changes = Some(now + AFTER_CHANGES);
+        self.extra = Some(now + AFTER_CHANGES);
+    }
+
+    /// A look has ended; this is what was seen.
+    pub(crate) fn ended(&mut self, seen: Option<&Drift>, now: Timestamp) {
+        if self.extra.is_none() && !self.every.is_zero() && seen.is_none_or(|seen| seen.error.is_some()) {
+            self.extra = Some(now + AFTER_FAILURE);
+        }
     }
 
     /// Whether to look now. While jobs are carried out, the node may be half of something.
@@ -45,7 +56,7 @@ impl Schedule {
 
     /// A look begins.
     pub(crate) fn begun(&mut self, now: Timestamp) {
-        self.after_changes = None;
+        self.extra = None;
         self.next = self.slot_after(now);
     }
 
@@ -57,7 +68,7 @@ impl Schedule {
 
     fn due_at(&self) -> Option<Timestamp> {
         let by_clock = (!self.every.is_zero()).then_some(self.next);
-        by_clock.into_iter().chain(self.after_changes).min()
+        by_clock.into_iter().chain(self.extra).min()
     }
 
     fn slot_after(&self, now: Timestamp) -> Timestamp {
@@ -143,6 +154,18 @@ mod tests {
         assert!(schedule.is_due(at(115), false));
         schedule.begun(at(115));
         assert!(!schedule.is_due(at(1000), false));
+    }
+
+    #[test]
+    fn a_look_that_could_see_nothing_is_taken_again_soon() {
+        let mut schedule = Schedule::new("node-1", HOUR, at(0));
+        let next = schedule.next;
+        schedule.begun(next);
+        schedule.ended(Some(&drift(2, 0)), next);
+        assert_eq!(schedule.wait(next), Some(HOUR));
+        let blind = Drift { error: Some("the API is away".into()), ..drift(0, 0) };
+        schedule.ended(Some(&blind), next);
+        assert_eq!(schedule.wait(next), Some(Duration::from_secs(300)));
     }
 
     #[test]

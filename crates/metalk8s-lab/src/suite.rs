@@ -13,6 +13,7 @@ use crate::lab::{Lab, LabName};
 
 pub mod chance;
 pub mod cluster;
+pub mod drift;
 pub mod expand;
 pub mod faults;
 pub mod install;
@@ -73,7 +74,8 @@ pub struct Stage {
 }
 
 /// All suites.
-pub const SUITES: &[Suite] = &[machines::SUITE, install::SUITE, expand::SUITE, faults::SUITE, manual::SUITE];
+pub const SUITES: &[Suite] =
+    &[machines::SUITE, install::SUITE, drift::SUITE, expand::SUITE, faults::SUITE, manual::SUITE];
 
 /// What a suite found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -25,7 +25,7 @@ pub use drift::{Verdict, record};
 pub use file::{PlanFile, PlanFileError};
 pub use fleet::{AskError, Asked, ask};
 pub use node::{NodeError, Reply, Request, carry_out, look};
-pub use text::{applied_text, drift_text, plan_text};
+pub use text::{applied_text, checked_lines, drift_text, plan_text};
 
 /// The function by which an agent is asked what would change on its node.
 pub const LOOK: &str = "metalk8s.plan";

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use metalk8s_diagnostics::{DiagnoseExt, Diagnosed, Exit, Output, Printer};
-use metalk8s_orchestrator::plans::{self, Answer, Application, ApplyPlanError, PlanFile};
+use metalk8s_diagnostics::{DiagnoseExt, Diagnosed, Exit, Output, Paint, Printer, colours_wanted};
+use metalk8s_orchestrator::plans::{self, Answer, Application, ApplyPlanError, Asked, PlanFile};
 use serde_json::json;
 
 use super::{
@@ -22,7 +22,7 @@ pub(crate) async fn run(args: Apply, printer: &mut Printer) -> anyhow::Result<Ex
     let fleet = fleet();
     let cluster = cluster(&fleet).await?;
     let done = match Application::new(&fleet, &plan, &cluster, Duration::from_secs(args.timeout)) {
-        Ok(application) => carry_out(&application, &args, printer).await?,
+        Ok(application) => carry_out(&application, &plan, &args, printer).await?,
         Err(error) => Err(error),
     };
     Ok(match done {
@@ -41,6 +41,7 @@ pub(crate) async fn run(args: Apply, printer: &mut Printer) -> anyhow::Result<Ex
 
 async fn carry_out(
     application: &Application<'_>,
+    plan: &PlanFile,
     args: &Apply,
     printer: &mut Printer,
 ) -> anyhow::Result<Result<Exit, ApplyPlanError>> {
@@ -48,11 +49,13 @@ async fn carry_out(
         Ok(checked) => checked,
         Err(error) => return Ok(Err(error)),
     };
-    for (node, states) in &checked.done {
-        printer.say(&format!("{node}: {} states of the plan are done already.", states.len()));
+    if !args.yes {
+        let colours = colours_wanted(&std::io::stderr());
+        let asked = Asked { plans: plan.nodes.clone(), ..Asked::default() };
+        printer.say(plans::plan_text(&asked, Paint::new(colours), colours).trim_end());
     }
-    for (node, states) in &checked.to_do {
-        printer.say(&format!("{node}: {states} states to change, as the plan says."));
+    for line in plans::checked_lines(&checked) {
+        printer.say(&line);
     }
     if !checked.to_do.is_empty() && !confirm("Apply this plan?", args.yes)? {
         printer.say("Nothing was changed.");

@@ -167,7 +167,13 @@ impl Change {
 }
 
 fn unified_diff(before: &str, after: &str) -> String {
-    TextDiff::from_lines(before, after).unified_diff().context_radius(3).to_string()
+    // Values such as kernel parameters have no line break, and nobody misses it.
+    let hint = before.ends_with('\n') != after.ends_with('\n');
+    TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(3)
+        .missing_newline_hint(hint)
+        .to_string()
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn metrics_have_the_text_format() {
-        insta::assert_snapshot!(metrics_text(&drift(Ok(&changes(&["a"])), at(1000)), at(1000)), @"");
+        insta::assert_snapshot!(metrics_text(&drift(Ok(&changes(&["a"])), at(1000)), at(1000)));
         let failed = metrics_text(&drift(Err("no settings".into()), at(0)), at(0));
         assert!(failed.contains("\nmetalk8s_drift_check_failed 1\n"), "{failed}");
     }
