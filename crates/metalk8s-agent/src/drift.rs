@@ -27,12 +27,8 @@ impl Schedule {
     /// `every` is zero.
     pub(crate) fn new(node: &str, every: Duration, now: Timestamp) -> Self {
         let seconds = every.as_secs().max(1);
-        let mut schedule = Self {
-            every,
-            offset: Duration::from_secs(stable_hash(node) % seconds),
-            next: now,
-            extra: None,
-        };
+        let mut schedule =
+            Self { every, offset: Duration::from_secs(stable_hash(node) % seconds), next: now, extra: None };
         schedule.next = schedule.slot_after(now);
         schedule
     }

@@ -226,11 +226,8 @@ impl Difference {
         let new = self.new.iter().map(|(id, what)| format!("new: `{id}`: {what}"));
         let different = self.different.iter().map(|(id, what)| format!("different: `{id}`: {what}"));
         let unchecked = self.unchecked.iter().map(|state| {
-            format!(
-                "cannot be looked at: `{}`: {}",
-                state.id,
-                [&[state.error.clone()], &state.causes[..]].concat().join(": ")
-            )
+            let why = std::iter::once(&state.error).chain(&state.causes).map(String::as_str);
+            format!("cannot be looked at: `{}`: {}", state.id, why.collect::<Vec<_>>().join(": "))
         });
         let gone = self.gone.iter().map(|id| format!("gone: `{id}`: nothing is to be done any more"));
         new.chain(different).chain(unchecked).chain(gone).collect()

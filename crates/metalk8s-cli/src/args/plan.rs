@@ -26,7 +26,7 @@ Examples:
 
 Exit status:
   0  all of the plan is done
-  1  a state failed; what was done is kept, and the same command goes on
+  1  a state failed: what was done is kept, and the same command goes on; or the answer was no
   2  wrong usage
   4  a node did not answer; nothing was changed
   5  the plan is not what would be done now; nothing was changed on the nodes that it names";

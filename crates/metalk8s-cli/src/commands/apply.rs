@@ -59,7 +59,7 @@ async fn carry_out(
     }
     if !checked.to_do.is_empty() && !confirm("Apply this plan?", args.yes)? {
         printer.say("Nothing was changed.");
-        return Ok(Ok(Exit::Done));
+        return Ok(Ok(Exit::Failed));
     }
     let mut answers: BTreeMap<String, Answer> = BTreeMap::new();
     let carried_out = application.carry_out(&checked, |node, answer| match answer {

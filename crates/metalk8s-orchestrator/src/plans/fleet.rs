@@ -18,6 +18,9 @@ use crate::{
     master::{Answers, name},
 };
 
+/// How many letters of a reason are told.
+const LONGEST_REASON: usize = 200;
+
 /// What nodes answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Asked {
@@ -94,7 +97,7 @@ pub(super) async fn tell<T: DeserializeOwned>(
 fn understood<T: DeserializeOwned>(answer: output::Answer, patience: Duration) -> Result<T, String> {
     match answer {
         output::Answer::Returned(Returned::Value(value) | Returned::Ended { value, retcode: _ }) => {
-            let words = value.as_str().map(str::to_owned);
+            let words = value.as_str().map(shortened);
             serde_json::from_value(value).map_err(|error| words.unwrap_or_else(|| error.to_string()))
         }
         output::Answer::Returned(states @ Returned::States(_)) => {
@@ -104,6 +107,14 @@ fn understood<T: DeserializeOwned>(answer: output::Answer, patience: Duration) -
         output::Answer::NoResponse { jid } => {
             Err(format!("its agent did not answer within {} s (job {jid})", patience.as_secs()))
         }
+    }
+}
+
+/// A reason that has room in a table.
+fn shortened(why: &str) -> String {
+    match why.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{} ...", why[..end].trim_end()),
+        None => why.to_owned(),
     }
 }
 
@@ -131,6 +142,8 @@ mod tests {
         assert_eq!(of(output::Answer::Returned(Returned::Value(value))), Ok(plan));
         let failed = Returned::Ended { value: json!("metalk8s.plan: no settings"), retcode: 1 };
         assert_eq!(of(output::Answer::Returned(failed)), Err("metalk8s.plan: no settings".into()));
+        let long = Returned::Ended { value: json!("ä".repeat(5000)), retcode: 1 };
+        assert_eq!(of(output::Answer::Returned(long)), Err(format!("{} ...", "ä".repeat(LONGEST_REASON))));
         let late = of(output::Answer::NoResponse { jid: "1".into() }).unwrap_err();
         assert!(late.contains("within 7 s"), "{late}");
         assert!(of(output::Answer::Returned(Returned::Value(json!({"a": 1})))).is_err());
