@@ -75,7 +75,7 @@ pub struct Plan {
 
 /// Do exactly what a plan says
 ///
-/// All nodes of the plan compare it with what they would do now, before the first one is changed; where that is
+/// All nodes on which the plan changes something compare it with what they would do now, before the first one is changed; where that is
 /// something else, it is refused with the difference. Then nodes are changed one after the other, masters first, up
 /// to the first failure. Can be run again: what is done already is left alone.
 #[derive(Debug, Args)]
