@@ -11,13 +11,14 @@ use metalk8s_kube::{
 use metalk8s_pki::Life;
 use metalk8s_types::{
     VERSION,
-    fleet::{Agent, JobState},
+    fleet::{Agent, Drift, JobState},
 };
 use serde_json::{Map, Value, json};
 use tokio::{process::Child, task::JoinSet};
 
 use crate::{
     decide::{Action, concluded, decide},
+    drift::{self, Schedule},
     process::Process,
     renewal::{self, Renewals},
     report::report,
@@ -29,6 +30,22 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(2);
 /// How long it waits before it tells again what the API did not take.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// How long a look at the node may take.
+const LONGEST_LOOK: Duration = Duration::from_secs(600);
+
+/// How an agent has its node compared with what it shall be.
+#[derive(Debug, Clone)]
+pub struct Looks {
+    /// The words that start the process of a look; the name of the node comes after them.
+    pub command: Vec<OsString>,
+    /// How often; zero is never.
+    pub every: Duration,
+    /// Whether a job of this function may have changed the node, so that it is looked at soon after.
+    pub after: fn(&str) -> bool,
+    /// Where a look leaves what it saw: a [`Drift`] in JSON.
+    pub seen: PathBuf,
+}
 
 /// What an agent needs to know.
 #[derive(Debug, Clone)]
@@ -45,6 +62,8 @@ pub struct AgentConfig {
     pub grains: Value,
     /// Reads how long the certificates of the node live that its roles renew.
     pub lives: fn() -> Vec<Life>,
+    /// How the node is compared with what it shall be.
+    pub looks: Looks,
 }
 
 /// Why an agent ended by itself.
@@ -64,6 +83,9 @@ pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> R
         spool: Spool::open(&config.spool)?,
         fleet: Fleet::lazy(&config.kubeconfig),
         started: Timestamp::now(),
+        schedule: Schedule::new(&config.node, config.looks.every, Timestamp::now()),
+        looking: JoinSet::new(),
+        told: None,
         agent: None,
         begun: BTreeMap::new(),
         children: JoinSet::new(),
@@ -86,6 +108,10 @@ pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> R
             }
             Some(seen) = events.recv() => daemon.see(seen),
             Some(ended) = daemon.children.join_next() => daemon.reaped(ended.ok()),
+            Some(_) = daemon.looking.join_next() => {
+                let seen = drift::seen(&daemon.config.looks.seen);
+                daemon.schedule.ended(seen.as_ref(), Timestamp::now());
+            }
             () = tokio::time::sleep(again.unwrap_or(LOOK)), if again.is_some() => {}
             () = tokio::time::sleep(daemon.renewals.wait(Timestamp::now())) => {}
         }
@@ -97,6 +123,11 @@ struct Daemon {
     spool: Spool,
     fleet: Fleet,
     started: Timestamp,
+    schedule: Schedule,
+    /// The look that is being taken.
+    looking: JoinSet<()>,
+    /// What was told last of a look.
+    told: Option<Drift>,
     /// What the API said last.
     agent: Option<Agent>,
     /// When jobs were begun by this process.
@@ -124,7 +155,13 @@ impl Daemon {
 
     fn reaped(&mut self, name: Option<String>) {
         match name {
-            Some(name) => drop(self.mine.remove(&name)),
+            Some(name) => {
+                self.mine.remove(&name);
+                let function = self.spool.get(&name).ok().flatten().map(|memory| memory.job.function);
+                if function.is_some_and(|function| (self.config.looks.after)(&function)) {
+                    self.schedule.changed(Timestamp::now());
+                }
+            }
             // Nobody knows whose end it was: all are looked at by their processes.
             None => self.mine.clear(),
         }
@@ -146,7 +183,8 @@ impl Daemon {
     async fn act(&mut self) -> Result<Option<Duration>, SpoolError> {
         let Some(agent) = &self.agent else { return Ok(None) };
         let wished = agent.spec.jobs.clone();
-        let knows = agent.status.clone().unwrap_or_default().jobs;
+        let status = agent.status.clone().unwrap_or_default();
+        let knows = &status.jobs;
         let mut remembered = self.remembered()?;
         for action in decide(&wished, &remembered, Timestamp::now()) {
             match action {
@@ -175,23 +213,49 @@ impl Daemon {
         }
         remembered = self.remembered()?;
         let is_wished = |name: &str| wished.contains_key(name);
-        let report = report(&knows, &remembered, &self.begun, is_wished, Timestamp::now());
-        let told = self.tell(report.jobs).await;
+        let report = report(knows, &remembered, &self.begun, is_wished, Timestamp::now());
+        let seen = drift::seen(&self.config.looks.seen).filter(|seen| self.told.as_ref() != Some(seen));
+        let mut news = seen.as_ref().map(|seen| drift::report(&status, seen)).unwrap_or_default();
+        if !report.jobs.is_empty() {
+            news.insert("jobs".into(), report.jobs.into());
+        }
+        let told = self.tell(news).await;
+        if told.is_ok() {
+            self.told = seen.or(self.told.take());
+        }
         for name in &report.forget {
             self.spool.forget(name)?;
             self.begun.remove(name);
         }
         let is_busy = remembered.values().any(|memory| memory.outcome.is_none());
-        Ok(match told {
+        let again = match told {
             Err(error) => {
                 tracing::warn!(
                     error = sentence(&error),
-                    "the API does not know yet what became of jobs, trying again"
+                    "the API does not know yet what happened, trying again"
                 );
                 Some(AGAIN)
             }
             Ok(()) => is_busy.then_some(LOOK),
-        })
+        };
+        Ok(again.into_iter().chain(self.look(is_busy)).min())
+    }
+
+    /// Has the node compared with what it shall be, when it is time; says how long that is until then.
+    fn look(&mut self, is_busy: bool) -> Option<Duration> {
+        let now = Timestamp::now();
+        if !self.looking.is_empty() {
+            return None;
+        }
+        if self.schedule.is_due(now, is_busy) {
+            self.schedule.begun(now);
+            match start(&self.config.looks.command, &self.config.node) {
+                Ok(child) => drop(self.looking.spawn(looked(child))),
+                Err(error) => tracing::error!(%error, "the process of a look could not be started"),
+            }
+        }
+        // While jobs are carried out, their ends wake the agent.
+        self.schedule.wait(now).filter(|wait| !(is_busy && wait.is_zero()))
     }
 
     /// Begins the renewal of certificates when one is due, also while the API cannot be seen.
@@ -237,15 +301,11 @@ impl Daemon {
     }
 
     /// Tells the API what it does not know.
-    async fn tell(&mut self, jobs: Map<String, Value>) -> Result<(), FleetError> {
-        let mut status = Map::new();
+    async fn tell(&mut self, mut status: Map<String, Value>) -> Result<(), FleetError> {
         if !self.has_introduced_itself {
             status.insert("version".into(), VERSION.into());
             status.insert("started".into(), json!(self.started));
             status.insert("grains".into(), self.config.grains.clone());
-        }
-        if !jobs.is_empty() {
-            status.insert("jobs".into(), jobs.into());
         }
         if status.is_empty() {
             return Ok(());
@@ -254,6 +314,22 @@ impl Daemon {
         self.has_introduced_itself = true;
         self.agent = Some(agent);
         Ok(())
+    }
+}
+
+/// Waits for the end of a look.
+async fn looked(mut child: Child) {
+    match tokio::time::timeout(LONGEST_LOOK, child.wait()).await {
+        Ok(Ok(status)) if status.success() => {}
+        Ok(Ok(status)) => tracing::warn!(%status, "a look at the node failed"),
+        Ok(Err(error)) => tracing::warn!(%error, "a look at the node cannot be waited for"),
+        Err(_) => {
+            tracing::warn!(
+                seconds = LONGEST_LOOK.as_secs(),
+                "a look at the node takes too long and is ended"
+            );
+            let _ = child.kill().await;
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod doctor;
 mod fleet;
 mod join;
 mod node;
+mod plan;
 mod run;
 mod salt;
 mod salt_call;
@@ -26,9 +27,10 @@ use metalk8s_types::paths;
 pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
 pub use certificates::Certificates;
 pub use doctor::Doctor;
-pub use fleet::{Agent, Conductor, Job, SaltApi};
+pub use fleet::{Agent, Conductor, Job, Look, SaltApi};
 pub use join::{Join, JoinCommand};
 pub use node::{Node, NodeCommand, NodeDeploy};
+pub use plan::{Apply, Asking, Drift, Plan};
 pub use run::{Journals, Run, RunCommand};
 pub use salt::Salt;
 pub use salt_call::{LogLevel, SaltCall};
@@ -58,11 +60,15 @@ pub enum Command {
     Certificates(Certificates),
     Doctor(Doctor),
     Run(Run),
+    Plan(Plan),
+    Apply(Apply),
+    Drift(Drift),
     Explain(Explain),
     Repositories(Repositories),
     ApiserverProxy(ApiserverProxy),
     Agent(Agent),
     Job(Job),
+    Look(Look),
     Join(Join),
     Conductor(Conductor),
     Salt(Box<Salt>),

@@ -2,16 +2,22 @@
 
 pub(crate) mod agent;
 pub(crate) mod apiserver_proxy;
+pub(crate) mod apply;
 pub(crate) mod archive;
 pub(crate) mod bootstrap;
 pub(crate) mod certificates;
 pub(crate) mod conductor;
+mod confirm;
 pub(crate) mod doctor;
+
+pub(crate) mod drift;
 pub(crate) mod explain;
 pub(crate) mod job;
 pub(crate) mod join;
+pub(crate) mod look;
 mod master;
 pub(crate) mod node;
+pub(crate) mod plan;
 mod procedure;
 pub(crate) mod repositories;
 pub(crate) mod run;

@@ -37,7 +37,9 @@ fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
     // What works on one state after the other, or waits most of the time, gains nothing from threads, and would
     // pay for their start and their stacks.
     let mut runtime = match args.command {
-        Command::SaltCall(_) | Command::Agent(_) => tokio::runtime::Builder::new_current_thread(),
+        Command::SaltCall(_) | Command::Agent(_) | Command::Look(_) => {
+            tokio::runtime::Builder::new_current_thread()
+        }
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     runtime.enable_all().build()?.block_on(async {
@@ -48,11 +50,15 @@ fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
             Command::Certificates(command) => commands::certificates::run(command, printer).await,
             Command::Doctor(command) => commands::doctor::run(command, printer).await,
             Command::Run(command) => commands::run::run(command, args.quiet, printer).await,
+            Command::Plan(command) => commands::plan::run(command, printer).await,
+            Command::Apply(command) => commands::apply::run(command, printer).await,
+            Command::Drift(command) => commands::drift::run(command, printer).await,
             Command::Explain(command) => commands::explain::run(&command, printer),
             Command::Repositories(command) => commands::repositories::run(command).await,
             Command::ApiserverProxy(command) => commands::apiserver_proxy::run(command).await,
             Command::Agent(command) => commands::agent::run(command).await,
             Command::Job(command) => commands::job::run(command).await,
+            Command::Look(command) => commands::look::run(command).await,
             Command::Join(command) => commands::join::run(command, printer).await,
             Command::Conductor(command) => commands::conductor::run(command).await,
             Command::Salt(command) => commands::salt::run(*command, printer).await,

@@ -8,6 +8,7 @@
 
 mod apply;
 mod chain;
+mod changes;
 mod check;
 mod clock;
 pub mod fake;
@@ -21,6 +22,7 @@ pub mod state;
 
 pub use apply::{ApplyOptions, apply};
 pub use chain::Chain;
+pub use changes::{Agreed, ChangeSet, Diff, Difference, PendingChange, PendingKind, Unchecked};
 pub use check::{check_all, test};
 pub use clock::{Clock, SystemClock};
 pub use graph::{Graph, GraphError, Guard, Requisite, RequisiteKind, Retry, StateId, Step};

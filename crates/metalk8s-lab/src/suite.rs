@@ -13,6 +13,7 @@ use crate::lab::{Lab, LabName};
 
 pub mod chance;
 pub mod cluster;
+pub mod drift;
 pub mod expand;
 pub mod faults;
 pub mod install;
@@ -78,6 +79,7 @@ pub struct Stage {
 pub const SUITES: &[Suite] = &[
     machines::SUITE,
     install::SUITE,
+    drift::SUITE,
     expand::SUITE,
     renewal::SUITE,
     faults::SUITE,

@@ -8,8 +8,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    io::Write,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -29,7 +27,7 @@ use metalk8s_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    PillarError,
+    PillarError, file,
     pillar::address,
     precheck::{Finding, Observed, precheck},
     run_journal::{OpenJournalError, RunJournal, was_begun},
@@ -265,20 +263,6 @@ fn read(path: &str) -> Result<Option<String>, JoinError> {
     }
 }
 
-/// The file is whole or not there, and never readable by others for a moment.
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), JoinError> {
-    let failed = |source| JoinError::File { path: path.to_owned(), source };
-    let draft = path.with_extension("new");
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let written = || -> io::Result<()> {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(bytes)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    };
-    written().map_err(failed)
+    file::write(path, bytes, mode).map_err(|source| JoinError::File { path: path.to_owned(), source })
 }

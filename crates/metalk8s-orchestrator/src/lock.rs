@@ -82,7 +82,7 @@ pub fn lock(path: &Path, what: &str) -> Result<RunLock, LockError> {
 }
 
 /// Who has the lock at `path`, in the words it wrote about itself; `None` where nobody has it.
-pub(crate) fn holder(path: &Path) -> Option<String> {
+pub fn holder(path: &Path) -> Option<String> {
     let mut file = File::open(path).ok()?;
     flock(&file, FlockOperation::NonBlockingLockShared).err()?;
     let mut holder = String::new();

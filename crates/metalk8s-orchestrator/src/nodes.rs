@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use metalk8s_diagnostics::{Cell, Paint, Table};
 use metalk8s_kube::{Fleet, fleet::FleetError};
-use metalk8s_types::Role;
+use metalk8s_types::{Role, fleet::Drift};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -32,6 +32,8 @@ pub struct NodeSeen {
     pub agent: AgentSeen,
     /// The version of its agent, where it has told one.
     pub agent_version: Option<String>,
+    /// How it differs from what it shall be, as its agent saw it last.
+    pub drift: Option<Drift>,
 }
 
 /// How an agent stands.
@@ -74,6 +76,7 @@ pub async fn list(fleet: &Fleet) -> Result<Vec<NodeSeen>, FleetError> {
                 Some(_) => AgentSeen::Silent,
             },
             agent_version: agent.and_then(|agent| Some(agent.status.as_ref()?.version.clone())),
+            drift: agent.and_then(|agent| agent.status.as_ref()?.drift.clone()),
             node: node.name,
         }
     });
@@ -82,7 +85,7 @@ pub async fn list(fleet: &Fleet) -> Result<Vec<NodeSeen>, FleetError> {
 
 /// A line for each node.
 pub fn text(nodes: &[NodeSeen], paint: Paint) -> String {
-    let mut table = Table::new(["NODE", "ROLES", "VERSION", "KUBELET", "STATUS", "AGENT"]);
+    let mut table = Table::new(["NODE", "ROLES", "VERSION", "KUBELET", "STATUS", "AGENT", "DRIFT"]);
     for node in nodes {
         let roles: Vec<&str> = node.roles.iter().map(|role| role.name()).collect();
         table.row([
@@ -96,9 +99,20 @@ pub fn text(nodes: &[NodeSeen], paint: Paint) -> String {
                 AgentSeen::Answers => Cell::painted("answers", Paint::green),
                 AgentSeen::Silent => Cell::painted("silent", Paint::red),
             },
+            drift(node.drift.as_ref()),
         ]);
     }
     table.text(paint)
+}
+
+fn drift(drift: Option<&Drift>) -> Cell {
+    match drift.map(|drift| (drift.is_drifted(), drift.changes)) {
+        None => Cell::plain(""),
+        Some((Some(false), _)) => Cell::painted("none", Paint::green),
+        Some((Some(true), 1)) => Cell::painted("1 state", Paint::yellow),
+        Some((Some(true), changes)) => Cell::painted(&format!("{changes} states"), Paint::yellow),
+        Some((None, _)) => Cell::painted("unknown", Paint::yellow),
+    }
 }
 
 fn status(node: &NodeSeen) -> Cell {
@@ -114,6 +128,11 @@ fn status(node: &NodeSeen) -> Cell {
 mod tests {
     use super::*;
 
+    fn seen(changes: u32, error: Option<&str>) -> Drift {
+        let since = jiff::Timestamp::UNIX_EPOCH;
+        Drift { changes, states: Vec::new(), unchecked: 0, error: error.map(str::to_owned), since }
+    }
+
     #[test]
     fn a_node_is_told_with_what_is_wrong_with_it() {
         let good = NodeSeen {
@@ -125,6 +144,7 @@ mod tests {
             is_cordoned: false,
             agent: AgentSeen::Answers,
             agent_version: Some("1.0.0".into()),
+            drift: Some(seen(0, None)),
         };
         let bare = NodeSeen {
             node: "node-1".into(),
@@ -132,17 +152,28 @@ mod tests {
             kubelet: String::new(),
             is_ready: false,
             agent: AgentSeen::None,
+            drift: None,
             ..good.clone()
         };
-        let broken =
-            NodeSeen { node: "node-2".into(), is_ready: false, agent: AgentSeen::Silent, ..good.clone() };
-        let closed = NodeSeen { node: "node-3".into(), is_cordoned: true, ..good.clone() };
+        let broken = NodeSeen {
+            node: "node-2".into(),
+            is_ready: false,
+            agent: AgentSeen::Silent,
+            drift: Some(seen(2, None)),
+            ..good.clone()
+        };
+        let closed = NodeSeen {
+            node: "node-3".into(),
+            is_cordoned: true,
+            drift: Some(seen(0, Some("no settings"))),
+            ..good.clone()
+        };
         let expected = "\
-NODE       ROLES        VERSION  KUBELET  STATUS        AGENT
-bootstrap  etcd,master  1.0.0    v1.35.4  ready         answers
-node-1     node         1.0.0    -        not deployed  -
-node-2     etcd,master  1.0.0    v1.35.4  not ready     silent
-node-3     etcd,master  1.0.0    v1.35.4  cordoned      answers
+NODE       ROLES        VERSION  KUBELET  STATUS        AGENT    DRIFT
+bootstrap  etcd,master  1.0.0    v1.35.4  ready         answers  none
+node-1     node         1.0.0    -        not deployed  -        -
+node-2     etcd,master  1.0.0    v1.35.4  not ready     silent   2 states
+node-3     etcd,master  1.0.0    v1.35.4  cordoned      answers  unknown
 ";
         assert_eq!(text(&[good, bare, broken, closed], Paint::new(false)), expected);
     }

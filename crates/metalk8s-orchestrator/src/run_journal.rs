@@ -214,6 +214,15 @@ impl RunJournal {
     }
 }
 
+/// States that the newest run of this name has changed without whoever watches them having reacted: it was
+/// interrupted, or failed. None where it was finished, or cannot be read.
+pub(crate) fn unsettled(directory: &Path, name: &str) -> BTreeSet<StateId> {
+    let journal = |path: PathBuf| fs::read(path).ok().and_then(|bytes| Journal::parse(&bytes).ok());
+    let newest = journals(directory).unwrap_or_default().into_iter().rev();
+    let newest = newest.filter_map(|(_, path)| journal(path)).find(|journal| journal.name == name);
+    newest.filter(|journal| !journal.is_done()).map(|journal| journal.unsettled()).unwrap_or_default()
+}
+
 /// Whether a run called `name` was ever begun here. A journal that cannot be read may be of one.
 pub(crate) fn was_begun(directory: &Path, name: &str) -> bool {
     let may_be = |path: &Path| {

@@ -180,6 +180,12 @@ impl About {
     }
 }
 
+/// Whether this function makes states true, unless it is told to only look.
+pub fn applies_states(function: &str) -> bool {
+    let known = FUNCTIONS.iter().find(|known| known.name == function);
+    known.is_some_and(|known| matches!(known.does, Does::Apply | Does::Single))
+}
+
 /// The pillar, with the grains over it.
 fn both(minion: &dyn Minion) -> Result<Value, Box<dyn Error + Send + Sync>> {
     let mut tree = minion.pillar()?;

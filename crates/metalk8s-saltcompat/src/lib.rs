@@ -35,7 +35,8 @@ mod yaml;
 pub const PING: &str = "test.ping";
 
 pub use call::{
-    About, CERTIFICATES, CallError, FUNCTIONS, Function, HEALTH, Minion, Returned, RunningJob, call,
+    About, CERTIFICATES, CallError, FUNCTIONS, Function, HEALTH, Minion, Returned, RunningJob,
+    applies_states, call,
 };
 pub use formulas::{FORMULAS, Formula};
 pub use glob::Glob;

@@ -12,7 +12,9 @@ mod run;
 use kube_core::CustomResourceExt;
 use serde_json::Value;
 
-pub use agent::{Agent, AgentSpec, AgentStatus, Job, JobState, JobStatus};
+pub use agent::{
+    Agent, AgentSpec, AgentStatus, Condition, DRIFT_NAMES, DRIFTED, Drift, Job, JobState, JobStatus,
+};
 pub use run::{Procedure, ProcedureName, Run, RunPhase, RunSpec, RunStatus, RunStep, StepState};
 
 /// The API group of the fleet.

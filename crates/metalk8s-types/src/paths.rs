@@ -30,6 +30,10 @@ pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
 pub const STATE_DIR: &str = "/var/lib/metalk8s";
 /// Jobs that the agent remembers.
 pub const AGENT_JOBS: &str = "/var/lib/metalk8s/agent/jobs";
+/// How this node differs from what it shall be, as its agent tells it: a [`crate::fleet::Drift`] in JSON.
+pub const AGENT_DRIFT: &str = "/var/lib/metalk8s/agent/drift.json";
+/// Metrics of this node, in the text format that node_exporter's textfile collector reads.
+pub const METRICS: &str = "/var/lib/metalk8s/metrics";
 /// Programs of other versions, each in the folder of its environment.
 pub const PROGRAMS: &str = "/var/lib/metalk8s/programs";
 /// Journals of runs.

@@ -20,6 +20,23 @@ pub struct Agent {
     /// Where jobs are remembered
     #[arg(long, value_name = "DIRECTORY", default_value = paths::AGENT_JOBS)]
     pub jobs: PathBuf,
+    /// How often the node is compared with what it shall be, at a moment that its name chooses; 0 is never
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub drift_interval: u32,
+}
+
+/// Compare this node with what it shall be
+///
+/// The agent calls this; what was seen is left in files, for the agent to tell and for metrics.
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub struct Look {
+    /// How the API is reached
+    #[arg(long, value_name = "FILE", default_value = paths::AGENT_KUBECONFIG)]
+    pub kubeconfig: PathBuf,
+    /// The name of the node
+    #[arg(long, value_name = "NAME")]
+    pub node: String,
 }
 
 /// Carry out one job of the agent

@@ -1,12 +1,14 @@
 //! `metalk8s agent`.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, time::Duration};
 
 use anyhow::Context;
-use metalk8s_agent::{AgentConfig, serve};
+use metalk8s_agent::{AgentConfig, Looks, serve};
 use metalk8s_diagnostics::{Exit, logging};
 use metalk8s_host::Host;
-use metalk8s_saltcompat::grains_tree;
+use metalk8s_orchestrator::plans;
+use metalk8s_saltcompat::{applies_states, grains_tree};
+use metalk8s_types::paths;
 
 use super::shutdown;
 use crate::args;
@@ -17,12 +19,17 @@ pub(crate) async fn run(args: args::Agent) -> anyhow::Result<Exit> {
     let grains = Host::new().collect_grains().context("could not look at this machine")?;
     let node = args.node.unwrap_or_else(|| grains.hostname.clone());
     let program = std::env::current_exe().context("could not find out which program this is")?;
-    let mut command: Vec<OsString> = vec![program.into(), "job".into()];
-    let options = [("--kubeconfig", args.kubeconfig.as_os_str()), ("--jobs", args.jobs.as_os_str())];
-    for (option, value) in options {
-        command.extend([option.into(), value.to_owned()]);
-    }
+    let kubeconfig = ["--kubeconfig".into(), args.kubeconfig.clone().into_os_string()];
+    let words = |verb: &str| [[program.clone().into(), verb.into()], kubeconfig.clone()].concat();
+    let mut command: Vec<OsString> = words("job");
+    command.extend(["--jobs".into(), args.jobs.clone().into_os_string()]);
     command.extend(["--node".into(), OsString::from(&node)]);
+    let looks = Looks {
+        command: [words("look"), vec!["--node".into()]].concat(),
+        every: Duration::from_secs(args.drift_interval.into()),
+        after: |function| applies_states(function) || function == plans::CARRY_OUT,
+        seen: paths::AGENT_DRIFT.into(),
+    };
     let config = AgentConfig {
         node,
         kubeconfig: args.kubeconfig,
@@ -30,6 +37,7 @@ pub(crate) async fn run(args: args::Agent) -> anyhow::Result<Exit> {
         command,
         grains: grains_tree(&grains, None),
         lives: metalk8s_orchestrator::certificates::lives,
+        looks,
     };
     serve(config, shutdown()).await?;
     Ok(Exit::Done)

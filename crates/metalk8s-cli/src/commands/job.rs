@@ -1,12 +1,16 @@
 //! `metalk8s job`.
 
+use std::path::Path;
+
 use jiff::tz::TimeZone;
 use metalk8s_agent::{Outcome, Spool, carry_out};
 use metalk8s_diagnostics::{Exit, logging, sentence};
 use metalk8s_engine::ApplyOptions;
-use metalk8s_saltcompat::call;
+use metalk8s_orchestrator::plans::{self, Reply};
+use metalk8s_saltcompat::{Formula, Minion, call};
+use metalk8s_types::paths;
 
-use super::salt_call::{Folders, Here};
+use super::{look::record, salt_call::Here};
 use crate::args;
 
 /// Carries out the job and leaves its outcome beside it.
@@ -14,9 +18,11 @@ pub(crate) async fn run(args: args::Job) -> anyhow::Result<Exit> {
     logging::daemon()?;
     let spool = Spool::open(&args.jobs)?;
     carry_out(&spool, &args.name, async |job| {
-        let roots = Folders::new(vec!["/srv/salt".into()]).map_err(|error| error.to_string())?;
-        let here = Here::in_fleet(roots, &args.kubeconfig, &args.node).await;
+        let here = Here::of_agent(&args.kubeconfig, &args.node).await;
         let here = here.map_err(|error| sentence(error.as_ref()))?;
+        if let Some(request) = plans::Request::of(&job.function, &job.arguments) {
+            return about_plans(&request.map_err(|error| sentence(&error))?, &here).await;
+        }
         let options = ApplyOptions::default();
         let returned = call(&job.function, &job.arguments, &here, &options, &TimeZone::system()).await;
         let returned = returned.map_err(|error| sentence(&error))?;
@@ -25,4 +31,14 @@ pub(crate) async fn run(args: args::Job) -> anyhow::Result<Exit> {
     })
     .await?;
     Ok(Exit::Done)
+}
+
+async fn about_plans(request: &plans::Request, here: &Here) -> Result<Outcome, String> {
+    let graph = here.formula(Formula::Highstate, true).map_err(|error| sentence(error.as_ref()))?;
+    let places = (Path::new(paths::RUNS), Path::new(paths::RUN_LOCK));
+    let reply = request.answer(&graph, here, places.0, places.1).await.map_err(|error| sentence(&error))?;
+    if let Reply::Plan(plan) = &reply {
+        record(Ok(&plan.changes)).map_err(|error| sentence(&error))?;
+    }
+    Ok(Outcome { retcode: reply.retcode(), result: reply.value().to_string(), outputter: None })
 }

@@ -16,4 +16,10 @@ super::explanations! { STATES:
     NO_HANDS = "MK1505", "a state cannot be carried out here",
         "The program has no way to make such a state true in this place, for example a cluster's state without a cluster.",
         "Run the command where the message says.";
+    PLAN_MOVED = "MK1506", "the plan is not what would be done now",
+        "Since the plan was made, a node, its settings or its version became different, or the plan is another cluster's. Nothing was changed.",
+        "Make a new plan with `metalk8s plan -o FILE`, look at it, and apply that one.";
+    PLAN_UNREADABLE = "MK1507", "the plan cannot be read",
+        "The file is no plan, was changed after it was written, or a newer program wrote it. Nothing was changed.",
+        "Make a new plan with `metalk8s plan -o FILE`.";
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use similar::TextDiff;
 
 use super::{Plan, PlanStep, Planned};
-use crate::{Change, ChangeKind, StateId};
+use crate::{Change, ChangeKind, ChangeSet, PendingKind, StateId};
 
 const RED: &str = "31";
 const GREEN: &str = "32";
@@ -38,6 +38,27 @@ impl Plan {
     }
 }
 
+impl ChangeSet {
+    /// The same for a person: what would change with its diffs, and what could not be looked at. Empty where there
+    /// is neither.
+    pub fn text(&self, colours: bool) -> String {
+        let mut page = Page { text: String::new(), colours };
+        for change in &self.changes {
+            page.change(change.kind, change.id.as_str(), &change.summary);
+            if let Some(diff) = &change.diff {
+                page.diff(&diff.text);
+                if diff.cut_lines > 0 {
+                    page.line("", &format!("    ... {} more lines are not shown", diff.cut_lines));
+                }
+            }
+        }
+        for unchecked in &self.unchecked {
+            page.failure(unchecked.id.as_str(), &unchecked.error, &unchecked.causes);
+        }
+        page.text
+    }
+}
+
 struct Page {
     text: String,
     colours: bool,
@@ -48,40 +69,42 @@ impl Page {
         let PlanStep { id, what, planned } = step;
         match planned {
             Planned::Nothing | Planned::NotNeeded { .. } => {}
-            Planned::Change { change } => {
-                let (sign, colour) = match change.kind {
-                    ChangeKind::Create => ('+', GREEN),
-                    ChangeKind::Update => ('~', YELLOW),
-                    ChangeKind::Remove => ('-', RED),
-                    ChangeKind::Run => ('!', CYAN),
-                    ChangeKind::Wait => ('.', CYAN),
-                };
-                self.line(colour, &format!("{sign} {id}: {}", change.summary));
-                self.diff(change);
-            }
-            Planned::React { to } => {
-                let names: Vec<&str> = to.iter().map(StateId::as_str).collect();
-                self.line(CYAN, &format!("! {id}: {what} reacts to {}", names.join(", ")));
-            }
-            Planned::Unknown { before } => {
-                self.line(YELLOW, &format!("? {id}: {what} cannot be known before {before}"));
+            Planned::Change { change } if change.kind == ChangeKind::Wait => {
+                self.line(CYAN, &format!(". {id}: {}", change.summary));
             }
             Planned::Blocked { by } => self.line(RED, &format!("x {id}: {what} waits for {by}")),
-            Planned::Failed { error, causes } => {
-                self.line(RED, &format!("x {id}: {error}"));
-                for cause in causes {
-                    self.line("", &format!("    cause: {}", cause.replace('\n', "\n      ")));
+            Planned::Failed { error, causes } => self.failure(id.as_str(), error, causes),
+            Planned::Change { .. } | Planned::React { .. } | Planned::Unknown { .. } => {
+                if let Some((kind, summary)) = planned.pending(what) {
+                    self.change(kind, id.as_str(), &summary);
+                }
+                if let Planned::Change { change } = planned {
+                    self.diff(&change.diff());
                 }
             }
         }
     }
 
-    fn diff(&mut self, change: &Change) {
-        let (before, after) = match (&change.before, &change.after) {
-            (None, None) => return,
-            (before, after) => (before.as_deref().unwrap_or_default(), after.as_deref().unwrap_or_default()),
+    fn change(&mut self, kind: PendingKind, id: &str, summary: &str) {
+        let (sign, colour) = match kind {
+            PendingKind::Create => ('+', GREEN),
+            PendingKind::Update => ('~', YELLOW),
+            PendingKind::Remove => ('-', RED),
+            PendingKind::Run | PendingKind::React => ('!', CYAN),
+            PendingKind::Unknown => ('?', YELLOW),
         };
-        for line in unified_diff(before, after).lines() {
+        self.line(colour, &format!("{sign} {id}: {summary}"));
+    }
+
+    fn failure(&mut self, id: &str, error: &str, causes: &[String]) {
+        self.line(RED, &format!("x {id}: {error}"));
+        for cause in causes {
+            self.line("", &format!("    cause: {}", cause.replace('\n', "\n      ")));
+        }
+    }
+
+    fn diff(&mut self, diff: &str) {
+        for line in diff.lines() {
             let colour = match line.as_bytes().first() {
                 Some(b'+') => GREEN,
                 Some(b'-') => RED,
@@ -102,6 +125,34 @@ impl Page {
     }
 }
 
+impl Planned {
+    /// What kind of change it is and a line about it; `None` where nothing would be changed. Waiting is no change.
+    pub(crate) fn pending(&self, what: &str) -> Option<(PendingKind, String)> {
+        Some(match self {
+            Self::Change { change } => {
+                let kind = match change.kind {
+                    ChangeKind::Create => PendingKind::Create,
+                    ChangeKind::Update => PendingKind::Update,
+                    ChangeKind::Remove => PendingKind::Remove,
+                    ChangeKind::Run => PendingKind::Run,
+                    ChangeKind::Wait => return None,
+                };
+                (kind, change.summary.clone())
+            }
+            Self::React { to } => {
+                let names: Vec<&str> = to.iter().map(StateId::as_str).collect();
+                (PendingKind::React, format!("{what} reacts to {}", names.join(", ")))
+            }
+            Self::Unknown { before } => {
+                (PendingKind::Unknown, format!("{what} cannot be known before {before}"))
+            }
+            Self::Nothing | Self::NotNeeded { .. } | Self::Blocked { .. } | Self::Failed { .. } => {
+                return None;
+            }
+        })
+    }
+}
+
 impl Change {
     /// The texts before and after as a unified diff with three lines of context; empty where neither may be
     /// shown.
@@ -116,7 +167,13 @@ impl Change {
 }
 
 fn unified_diff(before: &str, after: &str) -> String {
-    TextDiff::from_lines(before, after).unified_diff().context_radius(3).to_string()
+    // Values such as kernel parameters have no line break, and nobody misses it.
+    let hint = before.ends_with('\n') != after.ends_with('\n');
+    TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(3)
+        .missing_newline_hint(hint)
+        .to_string()
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ pub(crate) async fn check(host: &Host, wish: &File) -> Result<Option<Change>, St
             return Ok(Some(with_texts(
                 wish,
                 None,
+                None,
                 Change::new(ChangeKind::Create, format!("create {path}")),
             )));
         }
@@ -51,7 +52,12 @@ pub(crate) async fn check(host: &Host, wish: &File) -> Result<Option<Change>, St
     };
     if !holds(host, wish, &mut found).await? {
         let before = text_before(wish, &mut found).doing(|| format!("could not read `{path}`"))?;
-        return Ok(Some(with_texts(wish, before, Change::new(ChangeKind::Update, format!("write {path}")))));
+        return Ok(Some(with_texts(
+            wish,
+            Some(&found.1),
+            before,
+            Change::new(ChangeKind::Update, format!("write {path}")),
+        )));
     }
     let differences = wished(wish, Some(&found.1)).differences(host, &found.1)?;
     Ok((!differences.is_empty())
@@ -219,10 +225,17 @@ async fn accept(host: &Host, wish: &File, validate: &[String], draft: Name) -> R
     Ok(())
 }
 
+/// Whether everybody may read the file as it will be.
+fn is_open(wish: &File, found: Option<&Metadata>) -> bool {
+    wished(wish, found).mode & 0o004 != 0
+}
+
 /// The old text, where nothing speaks against showing it: it was open to everybody, as the new one is.
 fn text_before(wish: &File, found: &mut (fs::File, Metadata)) -> io::Result<Option<String>> {
     let (file, metadata) = found;
-    let shown = matches!(wish.contents, Contents::Text(_)) && metadata.mode() & 0o004 != 0;
+    let shown = matches!(wish.contents, Contents::Text(_))
+        && is_open(wish, Some(metadata))
+        && metadata.mode() & 0o004 != 0;
     if !shown || metadata.len() > MOST_SHOWN {
         return Ok(None);
     }
@@ -232,9 +245,9 @@ fn text_before(wish: &File, found: &mut (fs::File, Metadata)) -> io::Result<Opti
     Ok(String::from_utf8(bytes).ok())
 }
 
-fn with_texts(wish: &File, before: Option<String>, change: Change) -> Change {
+fn with_texts(wish: &File, found: Option<&Metadata>, before: Option<String>, change: Change) -> Change {
     match &wish.contents {
-        Contents::Text(text) if text.len() as u64 <= MOST_SHOWN => {
+        Contents::Text(text) if text.len() as u64 <= MOST_SHOWN && is_open(wish, found) => {
             Change { before, after: Some(text.clone()), ..change }
         }
         Contents::Text(_) | Contents::WithSecrets { .. } | Contents::CopyOf(_) | Contents::Kept => change,

@@ -30,6 +30,20 @@ impl Fleet {
         .await
     }
 
+    /// What tells this cluster from all others: the UID of the object with its settings, where the conductor has
+    /// written them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn cluster_uid(&self) -> Result<Option<String>, FleetError> {
+        let doing = || "find out which cluster this is".to_owned();
+        self.with(doing, async |connection| {
+            let found = if_found(ask(connection, api::<Secret>(connection).get_metadata(SETTINGS)).await)?;
+            Ok(found.and_then(|object| object.metadata.uid))
+        })
+        .await
+    }
+
     /// Writes them.
     ///
     /// # Errors

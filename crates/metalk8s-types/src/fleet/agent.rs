@@ -26,6 +26,7 @@ use crate::{
     doc = "What one node shall be, the jobs it is given, and what became of them.",
     printcolumn = r#"{"name": "Wanted", "type": "string", "jsonPath": ".spec.version"}"#,
     printcolumn = r#"{"name": "Version", "type": "string", "jsonPath": ".status.version"}"#,
+    printcolumn = r#"{"name": "Drifted", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Drifted')].status"}"#,
     printcolumn = r#"{"name": "Started", "type": "date", "jsonPath": ".status.started"}"#,
     crates(kube_core = "::kube_core", k8s_openapi = "::k8s_openapi", schemars = "::schemars")
 )]
@@ -88,9 +89,58 @@ pub struct AgentStatus {
     #[serde(default)]
     #[schemars(schema_with = "super::anything")]
     pub grains: Value,
+    /// How the node differs from what it shall be, as it looked when that was different last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+    /// What is true of the node, such as `Drifted`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
     /// What became of jobs, by their id. Bounded in number, size and age: the agent lets go of the oldest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub jobs: BTreeMap<String, JobStatus>,
+}
+
+/// The condition that a node is not what it shall be.
+pub const DRIFTED: &str = "Drifted";
+/// How many states a [`Drift`] names.
+pub const DRIFT_NAMES: usize = 20;
+
+/// How a node differs from what it shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// How many states would be changed.
+    pub changes: u32,
+    /// The names of the first 20 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<String>,
+    /// How many states could not be looked at.
+    #[serde(default)]
+    pub unchecked: u32,
+    /// Why nothing could be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Since when it is like this.
+    #[schemars(with = "String")]
+    pub since: Timestamp,
+}
+
+/// Something that is true of a node, or not, in the form that Kubernetes gives conditions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What, such as `Drifted`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Why, in one word.
+    pub reason: String,
+    /// A sentence with what to do.
+    pub message: String,
+    /// When the status became what it is.
+    #[schemars(with = "String")]
+    pub last_transition_time: Timestamp,
 }
 
 /// What became of a job.
@@ -147,6 +197,53 @@ impl AgentSpec {
     }
 }
 
+impl Drift {
+    /// Whether the other tells the same, whenever that began.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let Self { changes, states, unchecked, error, since: _ } = self;
+        (changes, states, unchecked, error) == (&other.changes, &other.states, &other.unchecked, &other.error)
+    }
+
+    /// Whether the node differs; `None` where nobody can say.
+    pub fn is_drifted(&self) -> Option<bool> {
+        match (self.changes, self.unchecked, &self.error) {
+            (1.., _, _) => Some(true),
+            (0, 0, None) => Some(false),
+            (0, _, _) => None,
+        }
+    }
+
+    /// The same as a condition. `before` is what was told of it last: the moment stays while the status does.
+    pub fn condition(&self, before: Option<&Condition>) -> Condition {
+        let (status, reason, message) = match self.is_drifted() {
+            Some(true) => (
+                "True",
+                "StatesDiffer",
+                format!("{} states are not what they shall be; `metalk8s plan` shows them", self.changes),
+            ),
+            Some(false) => ("False", "AsWished", "the node is what it shall be".to_owned()),
+            None => (
+                "Unknown",
+                "NotChecked",
+                match &self.error {
+                    Some(error) => error.clone(),
+                    None => {
+                        format!("{} states could not be looked at; `metalk8s plan` says why", self.unchecked)
+                    }
+                },
+            ),
+        };
+        let same = before.filter(|before| before.status == status);
+        Condition {
+            kind: DRIFTED.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message,
+            last_transition_time: same.map_or(self.since, |before| before.last_transition_time),
+        }
+    }
+}
+
 impl JobState {
     /// Whether nothing more will come.
     pub fn is_final(self) -> bool {
@@ -154,5 +251,44 @@ impl JobState {
             Self::Running => false,
             Self::Done | Self::Interrupted | Self::Refused => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drift(changes: u32, unchecked: u32, error: Option<&str>, since: &str) -> Drift {
+        let states = (0..changes).map(|number| format!("state {number}")).collect();
+        Drift { changes, states, unchecked, error: error.map(str::to_owned), since: since.parse().unwrap() }
+    }
+
+    #[test]
+    fn a_condition_keeps_its_moment_while_its_status_is_the_same() {
+        let first = drift(1, 0, None, "2026-01-01T00:00:00Z").condition(None);
+        assert_eq!((&*first.status, &*first.reason), ("True", "StatesDiffer"));
+        let more = drift(2, 0, None, "2026-01-02T00:00:00Z").condition(Some(&first));
+        assert_eq!(more.last_transition_time, first.last_transition_time);
+        assert!(more.message.starts_with("2 states"), "{}", more.message);
+        let none = drift(0, 0, None, "2026-01-03T00:00:00Z").condition(Some(&more));
+        assert_eq!(none.status, "False");
+        assert_eq!(none.last_transition_time, "2026-01-03T00:00:00Z".parse().unwrap());
+    }
+
+    #[test]
+    fn what_nobody_can_say_is_unknown_and_a_difference_that_was_seen_counts() {
+        let of = |changes, unchecked, error| drift(changes, unchecked, error, "2026-01-01T00:00:00Z");
+        assert_eq!(of(0, 1, None).is_drifted(), None);
+        assert_eq!(of(0, 0, Some("no settings")).is_drifted(), None);
+        assert_eq!(of(0, 0, Some("no settings")).condition(None).message, "no settings");
+        assert_eq!(of(1, 1, None).is_drifted(), Some(true));
+        assert_eq!(of(0, 0, None).is_drifted(), Some(false));
+    }
+
+    #[test]
+    fn the_moment_is_not_part_of_what_is_told() {
+        let one = drift(1, 0, None, "2026-01-01T00:00:00Z");
+        assert!(one.is_same(&drift(1, 0, None, "2026-02-01T00:00:00Z")));
+        assert!(!one.is_same(&drift(2, 0, None, "2026-01-01T00:00:00Z")));
     }
 }

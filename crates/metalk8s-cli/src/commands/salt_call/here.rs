@@ -70,7 +70,7 @@ impl Here {
     }
 
     /// This machine as the node of a fleet, with the settings that the API has for it.
-    pub(crate) async fn in_fleet(roots: Folders, kubeconfig: &Path, node: &str) -> Result<Self, BoxError> {
+    async fn in_fleet(roots: Folders, kubeconfig: &Path, node: &str) -> Result<Self, BoxError> {
         let mut here = Self::new(roots, paths::CONFIG_DIR.into());
         let fleet = Fleet::lazy(kubeconfig);
         if here.config.exists() {
@@ -82,6 +82,11 @@ impl Here {
         here.member = Some(Member { settings, wish: agent.spec.wish() });
         here.host = here.host.with_signatures(Requests::new(fleet, node));
         Ok(here)
+    }
+
+    /// The same with the file roots that an agent has.
+    pub(crate) async fn of_agent(kubeconfig: &Path, node: &str) -> Result<Self, BoxError> {
+        Self::in_fleet(Folders::new(vec!["/srv/salt".into()])?, kubeconfig, node).await
     }
 
     fn chain(&self) -> Chain<'_> {

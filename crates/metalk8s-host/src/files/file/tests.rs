@@ -75,6 +75,22 @@ async fn what_a_closed_file_held_is_not_shown() {
 }
 
 #[tokio::test]
+async fn what_a_closed_file_will_hold_is_not_shown() {
+    let lab = Lab::new();
+    let closed = |text: &str| State::File(File::text("/etc/closed", text).mode(0o600));
+    for words in ["hidden", "hidden too"] {
+        let change = lab.settles(&closed(words)).await;
+        assert!(!format!("{change:?}").contains("hidden"), "{change:?}");
+    }
+    // It keeps the mode that it has.
+    let kept = State::File(File { mode: None, ..File::text("/etc/closed", "hidden as well") });
+    let change = lab.settles(&kept).await;
+    assert!(!format!("{change:?}").contains("hidden"), "{change:?}");
+    let open = lab.settles(&State::File(File::text("/etc/open", "open\n").mode(0o644))).await;
+    assert_eq!(open.after.as_deref(), Some("open\n"));
+}
+
+#[tokio::test]
 async fn a_copy_follows_its_source() {
     let lab = Lab::new();
     let wish = State::File(File {
