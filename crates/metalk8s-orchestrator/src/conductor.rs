@@ -4,6 +4,7 @@
 
 mod deploy_node;
 mod etcd;
+mod hands;
 mod runs;
 mod settings;
 mod signer;
