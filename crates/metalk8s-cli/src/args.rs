@@ -4,6 +4,7 @@ mod archive;
 mod fleet;
 mod join;
 mod node;
+mod reset;
 mod run;
 mod salt;
 mod salt_call;
@@ -24,7 +25,8 @@ use metalk8s_types::paths;
 pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
 pub use fleet::{Agent, Conductor, Job, SaltApi};
 pub use join::{Join, JoinCommand};
-pub use node::{Node, NodeCommand, NodeDeploy};
+pub use node::{Node, NodeCommand, NodeDeploy, NodeRemove};
+pub use reset::Reset;
 pub use run::{Journals, Run, RunCommand};
 pub use salt::Salt;
 pub use salt_call::{LogLevel, SaltCall};
@@ -51,6 +53,7 @@ pub enum Command {
     Bootstrap(Bootstrap),
     Archive(Archive),
     Node(Node),
+    Reset(Reset),
     Run(Run),
     Explain(Explain),
     Repositories(Repositories),

@@ -12,6 +12,7 @@ mod master;
 pub(crate) mod node;
 mod procedure;
 pub(crate) mod repositories;
+pub(crate) mod reset;
 pub(crate) mod run;
 pub(crate) mod salt;
 pub(crate) mod salt_api;

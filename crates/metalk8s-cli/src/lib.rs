@@ -45,6 +45,7 @@ fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
             Command::Bootstrap(command) => commands::bootstrap::run(command, args.quiet, printer).await,
             Command::Archive(command) => commands::archive::run(command, args.quiet, printer).await,
             Command::Node(command) => commands::node::run(command, args.quiet, printer).await,
+            Command::Reset(command) => commands::reset::run(command, args.quiet, printer).await,
             Command::Run(command) => commands::run::run(command, args.quiet, printer).await,
             Command::Explain(command) => commands::explain::run(&command, printer),
             Command::Repositories(command) => commands::repositories::run(command).await,

@@ -185,10 +185,9 @@ fn conductor_rules() -> Value {
     let certificates = "certificates.k8s.io";
     json!([
         rule(&[""], &["nodes"], &["get", "list", "watch", "patch", "delete"], &[]),
-        rule(&[""], &["pods"], &["get", "list", "watch", "delete"], &[]),
+        rule(&[""], &["pods"], &["list", "delete"], &[]),
+        // What a budget allows is decided by the API server.
         rule(&[""], &["pods/eviction"], &["create"], &[]),
-        rule(&["apps"], &["daemonsets", "deployments", "statefulsets", "replicasets"], &["get", "list"], &[]),
-        rule(&["policy"], &["poddisruptionbudgets"], &["get", "list"], &[]),
         rule(
             &[certificates],
             &["certificatesigningrequests"],

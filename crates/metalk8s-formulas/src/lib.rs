@@ -23,15 +23,17 @@ mod node;
 mod pki;
 mod pod;
 mod repositories;
+mod reset;
 mod salt_master;
 mod system;
 
 pub use addons::{AddonError, UpstreamManifests};
-pub use agent::running as agent_running;
+pub use agent::{UNIT as AGENT_UNIT, running as agent_running};
 pub use apiserver_proxy::static_pod as apiserver_proxy;
 pub use bootstrap::{CONTROL_PLANE, FormulaError, Stage, as_one, bootstrap};
 pub use fleet::agent as agent_objects;
 pub use member::{WantedCertificate, certificates, node};
 pub use pki::{AuthorityFiles, authorities};
 pub use repositories::{archives_declared, archives_mounted, packages as packages_of_node, repository};
+pub use reset::reset;
 pub use system::prepared as system;

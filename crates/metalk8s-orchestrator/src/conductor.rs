@@ -3,8 +3,10 @@
 //! Begin with [`serve`].
 
 mod deploy_node;
+mod drain;
 mod etcd;
 mod hands;
+mod remove_node;
 mod runs;
 mod settings;
 mod signer;

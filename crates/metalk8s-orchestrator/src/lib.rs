@@ -19,6 +19,7 @@ mod observer;
 mod pillar;
 pub mod precheck;
 mod requests;
+pub mod reset;
 mod run_journal;
 pub mod runs;
 pub mod ssh;

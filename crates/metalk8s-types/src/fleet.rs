@@ -13,7 +13,9 @@ use kube_core::CustomResourceExt;
 use serde_json::Value;
 
 pub use agent::{Agent, AgentSpec, AgentStatus, Job, JobState, JobStatus};
-pub use run::{Procedure, ProcedureName, Run, RunPhase, RunSpec, RunStatus, RunStep, StepState};
+pub use run::{
+    DRAIN_SECONDS, Procedure, ProcedureName, Run, RunPhase, RunSpec, RunStatus, RunStep, StepState,
+};
 
 /// The API group of the fleet.
 pub const GROUP: &str = "fleet.metalk8s.scality.com";

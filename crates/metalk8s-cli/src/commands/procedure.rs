@@ -1,6 +1,9 @@
 //! What commands have in common that carry out a procedure on this machine.
 
-use std::path::Path;
+use std::{
+    io::{BufRead, IsTerminal},
+    path::Path,
+};
 
 use anyhow::Context;
 use metalk8s_diagnostics::{
@@ -81,4 +84,17 @@ pub(crate) fn stopped(err: RunError, log_file: &Path) -> Diagnosed {
 pub(crate) fn interrupted(printer: &mut Printer) -> Exit {
     printer.say("Interrupted. What was done is kept; the same command goes on from there.");
     Exit::Interrupted
+}
+
+/// Asks whether to go on with something that cannot be undone; without a terminal nobody can be asked.
+pub(crate) fn confirmed(what: &str, printer: &mut Printer) -> Result<bool, Diagnosed> {
+    if !std::io::stdin().is_terminal() {
+        let error = Diagnosed::with_code(explain::WRONG_USAGE, "nobody is there to be asked");
+        return Err(error.hint("`--yes` goes on without a question"));
+    }
+    printer.say(what);
+    printer.say("Go on? [y/N]");
+    let mut answer = String::new();
+    let is_read = std::io::stdin().lock().read_line(&mut answer).is_ok();
+    Ok(is_read && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

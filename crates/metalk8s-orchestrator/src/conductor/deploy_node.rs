@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     ConductorConfig,
+    drain::Drain,
     hands::{Failure, FleetHands, ping, told},
     runs::{Done, Planned, Procedure},
 };
@@ -27,6 +28,8 @@ const STEPS: &[Planned] = &[
     ("check", "Checking the Node object"),
     ("connect", "Reaching the machine"),
     ("examine", "Examining the machine"),
+    ("cordon", "Closing the node for pods"),
+    ("drain", "Having its pods go elsewhere"),
     ("prepare", "Installing the agent"),
     ("accept", "Accepting the agent's key"),
     ("agent", "Waiting for the agent"),
@@ -49,6 +52,7 @@ pub(super) struct DeployNode {
     hands: FleetHands,
     name: String,
     version: String,
+    spec: RunSpec,
     node: Option<NodeFacts>,
     session: Option<Session>,
     addresses: Option<NodeAddresses>,
@@ -57,11 +61,12 @@ pub(super) struct DeployNode {
 }
 
 impl DeployNode {
-    pub(super) fn new(fleet: &Fleet, config: &ConductorConfig, spec: &RunSpec) -> Self {
+    pub(super) fn new(fleet: &Fleet, config: &ConductorConfig, run: &str, spec: &RunSpec) -> Self {
         Self {
-            hands: FleetHands::new(fleet, config),
+            hands: FleetHands::new(fleet, config, run),
             name: spec.procedure.node.clone(),
             version: spec.version.clone(),
+            spec: spec.clone(),
             node: None,
             session: None,
             addresses: None,
@@ -80,6 +85,8 @@ impl Procedure for DeployNode {
             "check" => self.check().await,
             "connect" => self.connect().await,
             "examine" => self.examine().await,
+            "cordon" => self.cordon().await,
+            "drain" => self.drain().await,
             "prepare" => self.prepare().await,
             "accept" => self.accept().await,
             "agent" => self.agent().await,
@@ -124,6 +131,36 @@ impl DeployNode {
         }
         let is_joined = self.hands.answers(&self.name).await?;
         Ok(*self.is_joined.insert(is_joined))
+    }
+
+    /// Why its pods stay where they are; `None` where something about it changes that pods may notice.
+    async fn undisturbed(&mut self) -> Result<Option<&'static str>, Failure> {
+        if self.spec.procedure.skip_draining {
+            return Ok(Some("draining is skipped"));
+        }
+        let node = self.node().await?;
+        let Some(agent) = self.hands.agent(&self.name).await? else {
+            return Ok(Some("it was not deployed before"));
+        };
+        if agent.spec.roles == node.roles && agent.spec.version == self.version {
+            return Ok(Some("its roles and its version stay"));
+        }
+        // Nobody there ends pods, and a deployment may be what repairs it.
+        Ok((!node.is_ready).then_some("its kubelet is not Ready"))
+    }
+
+    async fn cordon(&mut self) -> Result<Done, Failure> {
+        match self.undisturbed().await? {
+            Some(why) => Ok(Done::nothing(why)),
+            None => self.hands.cordon(&self.name).await,
+        }
+    }
+
+    async fn drain(&mut self) -> Result<Done, Failure> {
+        match self.undisturbed().await? {
+            Some(why) => Ok(Done::nothing(why)),
+            None => Drain::of(&self.spec, true).empty(&self.hands, &self.name).await,
+        }
     }
 
     async fn agent(&mut self) -> Result<Done, Failure> {

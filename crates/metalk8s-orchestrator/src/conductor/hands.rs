@@ -28,11 +28,31 @@ pub(super) type Failure = Vec<String>;
 pub(super) struct FleetHands {
     pub(super) fleet: Fleet,
     pub(super) config: ConductorConfig,
+    /// The run that is carried out with them.
+    run: String,
 }
 
 impl FleetHands {
-    pub(super) fn new(fleet: &Fleet, config: &ConductorConfig) -> Self {
-        Self { fleet: fleet.clone(), config: config.clone() }
+    pub(super) fn new(fleet: &Fleet, config: &ConductorConfig, run: &str) -> Self {
+        Self { fleet: fleet.clone(), config: config.clone(), run: run.to_owned() }
+    }
+
+    /// Tells what the step waits for; it goes on where nobody can be told.
+    pub(super) async fn tell(&self, message: &str) {
+        tracing::info!(message, "a step waits");
+        if let Err(error) = self.fleet.tell_of_run(&self.run, message).await {
+            tracing::warn!(error = sentence(&error), "what a step waits for could not be told");
+        }
+    }
+
+    /// Keeps new pods from a node.
+    pub(super) async fn cordon(&self, node: &str) -> Result<Done, Failure> {
+        let is_change = self.fleet.cordon(node, true).await.map_err(|error| told(&error))?;
+        Ok(if is_change {
+            Done::change("no pod comes any more", "cordoned")
+        } else {
+            Done::nothing("it was closed before")
+        })
     }
 
     /// The settings of the cluster as they should be now.
