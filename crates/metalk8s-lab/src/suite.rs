@@ -19,6 +19,7 @@ pub mod install;
 pub mod inventory;
 pub mod machines;
 pub mod manual;
+pub mod shrink;
 
 use inventory::Inventory;
 
@@ -73,7 +74,8 @@ pub struct Stage {
 }
 
 /// All suites.
-pub const SUITES: &[Suite] = &[machines::SUITE, install::SUITE, expand::SUITE, faults::SUITE, manual::SUITE];
+pub const SUITES: &[Suite] =
+    &[machines::SUITE, install::SUITE, expand::SUITE, shrink::SUITE, faults::SUITE, manual::SUITE];
 
 /// What a suite found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
