@@ -4,10 +4,10 @@
 //! Usage: `simulated KUBECONFIGS SPOOLS FIRST COUNT`: the agents `sim-FIRST` and those after it. KUBECONFIGS has a
 //! file for each of them, named as it; SPOOLS is where they remember jobs.
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{env, ffi::OsString, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
-use metalk8s_agent::{AgentConfig, Outcome, Spool, carry_out, serve};
+use metalk8s_agent::{AgentConfig, Looks, Outcome, Spool, carry_out, serve};
 use metalk8s_diagnostics::logging;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -48,6 +48,12 @@ async fn simulate(kubeconfigs: PathBuf, spools: PathBuf, first: usize, count: us
             grains: json!({"id": node, "os": "Simulated"}),
             lives: Vec::new,
             node,
+            looks: Looks {
+                command: Vec::new(),
+                every: Duration::ZERO,
+                after: |_| false,
+                seen: spool.join("drift.json"),
+            },
             spool,
             command,
         };

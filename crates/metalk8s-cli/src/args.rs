@@ -7,6 +7,7 @@ mod fleet;
 mod join;
 mod node;
 mod plan;
+mod reset;
 mod run;
 mod salt;
 mod salt_call;
@@ -29,8 +30,9 @@ pub use certificates::Certificates;
 pub use doctor::Doctor;
 pub use fleet::{Agent, Conductor, Job, Look, SaltApi};
 pub use join::{Join, JoinCommand};
-pub use node::{Node, NodeCommand, NodeDeploy};
+pub use node::{Node, NodeCommand, NodeDeploy, NodeRemove};
 pub use plan::{Apply, Asking, Drift, Plan};
+pub use reset::Reset;
 pub use run::{Journals, Run, RunCommand};
 pub use salt::Salt;
 pub use salt_call::{LogLevel, SaltCall};
@@ -59,6 +61,7 @@ pub enum Command {
     Node(Node),
     Certificates(Certificates),
     Doctor(Doctor),
+    Reset(Reset),
     Run(Run),
     Plan(Plan),
     Apply(Apply),

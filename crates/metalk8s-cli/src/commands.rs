@@ -20,6 +20,7 @@ pub(crate) mod node;
 pub(crate) mod plan;
 mod procedure;
 pub(crate) mod repositories;
+pub(crate) mod reset;
 pub(crate) mod run;
 pub(crate) mod salt;
 pub(crate) mod salt_api;

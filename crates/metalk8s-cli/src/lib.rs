@@ -49,6 +49,7 @@ fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
             Command::Node(command) => commands::node::run(command, args.quiet, printer).await,
             Command::Certificates(command) => commands::certificates::run(command, printer).await,
             Command::Doctor(command) => commands::doctor::run(command, printer).await,
+            Command::Reset(command) => commands::reset::run(command, args.quiet, printer).await,
             Command::Run(command) => commands::run::run(command, args.quiet, printer).await,
             Command::Plan(command) => commands::plan::run(command, printer).await,
             Command::Apply(command) => commands::apply::run(command, printer).await,

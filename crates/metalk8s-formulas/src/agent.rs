@@ -3,7 +3,7 @@
 use metalk8s_engine::{Graph, State, state::Service};
 
 /// The unit of the agent, which its package brings; `salt-minion.service` is another name of it.
-const UNIT: &str = "metalk8s-agent.service";
+pub const UNIT: &str = "metalk8s-agent.service";
 
 /// The agent runs, now and after a boot. It reads a renewed kubeconfig by itself.
 pub fn running() -> Graph {

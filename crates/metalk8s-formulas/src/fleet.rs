@@ -189,12 +189,11 @@ fn conductor_rules() -> Value {
     let certificates = "certificates.k8s.io";
     json!([
         rule(&[""], &["nodes"], &["get", "list", "watch", "patch", "delete"], &[]),
-        rule(&[""], &["pods"], &["get", "list", "watch", "delete"], &[]),
+        rule(&[""], &["pods"], &["list", "delete"], &[]),
+        // What a budget allows is decided by the API server.
         rule(&[""], &["pods/eviction"], &["create"], &[]),
         // Whether the control plane has a leader is looked at, and nothing else.
         rule(&["coordination.k8s.io"], &["leases"], &["get"], &["kube-controller-manager", "kube-scheduler"]),
-        rule(&["apps"], &["daemonsets", "deployments", "statefulsets", "replicasets"], &["get", "list"], &[]),
-        rule(&["policy"], &["poddisruptionbudgets"], &["get", "list"], &[]),
         rule(
             &[certificates],
             &["certificatesigningrequests"],

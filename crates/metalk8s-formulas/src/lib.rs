@@ -24,11 +24,12 @@ mod pki;
 mod pod;
 mod renewal;
 mod repositories;
+mod reset;
 mod salt_master;
 mod system;
 
 pub use addons::{AddonError, UpstreamManifests};
-pub use agent::running as agent_running;
+pub use agent::{UNIT as AGENT_UNIT, running as agent_running};
 pub use apiserver_proxy::{LIST as API_SERVERS_LIST, static_pod as apiserver_proxy};
 pub use bootstrap::{CONTROL_PLANE, FormulaError, Stage, as_one, bootstrap};
 pub use fleet::agent as agent_states;
@@ -40,4 +41,5 @@ pub use repositories::{
     archives_declared, archives_mounted, packages as packages_of_node, repository,
     server_endpoint as repositories_endpoint,
 };
+pub use reset::reset;
 pub use system::prepared as system;

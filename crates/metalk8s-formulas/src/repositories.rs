@@ -35,7 +35,7 @@ const PORT: u16 = 8080;
 const APT_AUTHORITY: &str = "/etc/apt/metalk8s-repositories.crt";
 
 /// What a node installs, in one transaction (BOOT-15, BOOT-16).
-const PACKAGES: [&str; 7] =
+pub(crate) const PACKAGES: [&str; 7] =
     ["containerd", "runc", "cri-tools", "kubernetes-cni", "kubelet", "kubectl", "metalk8s-agent"];
 
 /// The configuration names these archives. `text` is the whole file, and `mode` its permissions.

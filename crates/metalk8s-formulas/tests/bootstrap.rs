@@ -14,7 +14,7 @@ use metalk8s_engine::{
 };
 use metalk8s_formulas::{CERTIFICATE_FILES, FormulaError, Taken, UpstreamManifests, bootstrap, renewed};
 use metalk8s_types::{
-    Grains, Pillar, Role,
+    Grains, Leftovers, Pillar, Role,
     grains::Cgroup,
     pillar::{
         ArchiveFacts, ArchiveMount, ArchiveSource, Authorities, Certificates, ImageFacts, Networks,
@@ -342,5 +342,39 @@ fn a_renewal_restarts_neither_the_api_server_nor_etcd() {
                 pod.path
             );
         }
+    }
+}
+
+#[test]
+fn a_reset_undoes_all_that_a_bootstrap_node_is_made_of() {
+    assert_eq!(machine::left_by_reset(&states()), [""; 0]);
+}
+
+#[test]
+fn a_reset_leaves_the_configuration_that_a_person_wrote() {
+    let absent = |has_configuration: bool| -> Vec<PathBuf> {
+        let found = Leftovers { has_configuration, ..Leftovers::default() };
+        let stages = metalk8s_formulas::reset(&found, false);
+        let steps = stages.iter().flat_map(|stage| stage.graph.steps());
+        steps
+            .filter_map(|step| match &step.state {
+                State::Absent(absent) => Some(absent.path.clone()),
+                _ => None,
+            })
+            .collect()
+    };
+    let configuration = Path::new(metalk8s_types::paths::BOOTSTRAP_CONFIG);
+    assert!(absent(false).iter().any(|path| configuration.starts_with(path)));
+    assert!(!absent(true).iter().any(|path| configuration.starts_with(path)));
+    assert!(absent(true).contains(&metalk8s_types::paths::AGENT_KUBECONFIG.into()));
+}
+
+#[test]
+fn an_agent_that_is_kept_keeps_its_files() {
+    let stages = metalk8s_formulas::reset(&Leftovers::default(), true);
+    let text = serde_json::to_string(&stages.iter().map(|stage| &stage.graph).collect::<Vec<_>>()).unwrap();
+    for kept in [metalk8s_types::paths::AGENT_KUBECONFIG, metalk8s_types::paths::STATE_DIR, "metalk8s-agent"]
+    {
+        assert!(!text.contains(kept), "{kept}");
     }
 }

@@ -139,3 +139,9 @@ fn a_member_that_joins_etcd_names_those_that_are_there() {
     assert!(etcd.contains("--initial-cluster-state=existing"), "{etcd}");
     assert!(etcd.contains("--initial-cluster=bootstrap=https://10.200.1.2:2380,node-1="), "{etcd}");
 }
+
+#[test]
+fn a_reset_undoes_all_that_a_node_is_made_of() {
+    let states = states(&[Role::Etcd, Role::Infra, Role::Master, Role::Node]);
+    assert_eq!(machine::left_by_reset(&states), [""; 0]);
+}

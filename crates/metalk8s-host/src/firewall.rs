@@ -2,6 +2,7 @@
 
 mod firewalld;
 mod nftables;
+pub(crate) mod rules;
 
 use metalk8s_engine::{Change, ChangeKind, StateError, state::Opening};
 

@@ -11,6 +11,7 @@
 
 mod accounts;
 mod command;
+mod containers;
 mod doing;
 mod extracted;
 mod files;
@@ -19,8 +20,10 @@ mod grains;
 mod host;
 mod hosts;
 mod image;
+mod interfaces;
 mod kernel_module;
 mod keys;
+mod leftovers;
 mod lines;
 mod mount;
 mod packages;

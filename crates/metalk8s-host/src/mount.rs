@@ -15,6 +15,18 @@ const FSTAB: &str = "/etc/fstab";
 const MOUNTS: &str = "/proc/self/mountinfo";
 const ISO: &str = "iso9660";
 
+/// Where something is mounted, in the order in which it was.
+pub(crate) fn targets(host: &Host) -> Result<Vec<PathBuf>, StateError> {
+    let text = host.read_text(Path::new(MOUNTS))?.unwrap_or_default();
+    Ok(text.lines().filter_map(Mounted::parse).map(|mounted| mounted.target).collect())
+}
+
+/// Where something is mounted at boot.
+pub(crate) fn kept_targets(host: &Host) -> Result<Vec<PathBuf>, StateError> {
+    let text = host.read_text(Path::new(FSTAB))?.unwrap_or_default();
+    Ok(text.lines().filter_map(table::target).collect())
+}
+
 /// What stands at the target.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {

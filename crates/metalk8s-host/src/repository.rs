@@ -54,6 +54,17 @@ fn path(wish: &Repository) -> Result<PathBuf, StateError> {
     Ok(Path::new(folder).join(format!("{}.{ending}", wish.name)))
 }
 
+/// Files of repositories whose names begin so.
+pub(crate) fn files(host: &Host, prefix: &str) -> Result<Vec<PathBuf>, StateError> {
+    let mut found = Vec::new();
+    for (folder, ending) in [(APT_SOURCES, ".sources"), (DNF_REPOSITORIES, ".repo")] {
+        let names = host.names(Path::new(folder))?.into_iter();
+        let ours = names.filter(|name| name.starts_with(prefix) && name.ends_with(ending));
+        found.extend(ours.map(|name| Path::new(folder).join(name)));
+    }
+    Ok(found)
+}
+
 /// apt leaves out files with other letters in their names; and a name is no path.
 pub(crate) fn checked_name(name: &str) -> Result<(), StateError> {
     let letters = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');

@@ -41,6 +41,12 @@ pub(crate) fn in_use(host: &Host) -> Result<bool, StateError> {
 }
 
 /// fstab with its lines for swap in use or not. Only lines that we took out come back.
+/// Whether a line of fstab waits to be turned on again.
+pub(crate) fn has_lines_turned_off(host: &Host) -> Result<bool, StateError> {
+    let fstab = host.read_text(Path::new(FSTAB))?.unwrap_or_default();
+    Ok(edited(&fstab, true) != fstab)
+}
+
 fn edited(fstab: &str, enabled: bool) -> String {
     let lines = fstab.lines().map(|line| match line.strip_prefix(OFF) {
         Some(ours) if enabled => ours.to_owned(),

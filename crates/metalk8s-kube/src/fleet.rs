@@ -6,6 +6,7 @@ mod agents;
 mod follow;
 mod lease;
 mod nodes;
+mod pods;
 mod requests;
 mod reviews;
 mod runs;
@@ -25,6 +26,7 @@ use crate::{
 pub use follow::{Follow, Seen};
 pub use lease::{Lease, LeaseHeld};
 pub use nodes::{NodeAnnotations, NodeFacts};
+pub use pods::{Evicted, PodFacts};
 pub use requests::{PendingRequest, RequestOutcome};
 pub use reviews::Identity;
 pub use survey::{Condition, LeaseSurvey, NodeSurvey, PodSurvey};

@@ -21,6 +21,7 @@ pub mod inventory;
 pub mod machines;
 pub mod manual;
 pub mod renewal;
+pub mod shrink;
 pub mod survival;
 
 use inventory::Inventory;
@@ -81,6 +82,7 @@ pub const SUITES: &[Suite] = &[
     install::SUITE,
     drift::SUITE,
     expand::SUITE,
+    shrink::SUITE,
     renewal::SUITE,
     faults::SUITE,
     manual::SUITE,

@@ -3,7 +3,10 @@
 //! Begin with [`serve`].
 
 mod deploy_node;
+mod drain;
 pub(crate) mod etcd;
+mod hands;
+mod remove_node;
 mod runs;
 mod settings;
 mod signer;

@@ -13,8 +13,10 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use metalk8s_diagnostics::{Progress, ProgressMode, explain};
-use metalk8s_engine::Hands;
-use metalk8s_formulas::{FormulaError, Stage, agent_running, certificates, packages_of_node, system};
+use metalk8s_engine::{Hands, State, StateError, state::Service};
+use metalk8s_formulas::{
+    AGENT_UNIT, FormulaError, Stage, agent_running, certificates, packages_of_node, system,
+};
 use metalk8s_host::Host;
 use metalk8s_pki::{IssueError, Request, Usage, certificate_request, kubeconfig};
 use metalk8s_types::{
@@ -126,6 +128,9 @@ pub enum JoinError {
     /// The key.
     #[error("could not make the agent's key")]
     Key(#[from] IssueError),
+    /// The agent.
+    #[error("could not restart the agent")]
+    Restart(#[source] StateError),
     /// A file.
     #[error("could not use `{path}`")]
     File {
@@ -202,18 +207,22 @@ pub async fn prepare(invitation: &Invitation, grains: &Grains) -> Result<Prepare
 /// When the key is gone, or the agent does not start.
 pub async fn finish(accepted: &Accepted) -> Result<(), JoinError> {
     let missing = || JoinError::File { path: NEW_KEY.into(), source: io::ErrorKind::NotFound.into() };
+    let stages = [Stage { title: "Starting the agent", name: "agent", graph: agent_running() }];
     if let Some(key_pem) = read(NEW_KEY)? {
         let user = agent_user(&accepted.node);
         let Accepted { server, ca_pem, certificate_pem, node: _ } = accepted;
         let text = kubeconfig(server, "kubernetes", &user, ca_pem, certificate_pem, &key_pem);
         write(Path::new(paths::AGENT_KUBECONFIG), text.as_bytes(), 0o600)?;
+        run(&stages, &Host::new()).await?;
+        // One that ran before is the agent of another name.
+        let agent = State::Service(Service::running(AGENT_UNIT));
+        Host::new().react(&agent).await.map_err(JoinError::Restart)?;
         for path in [NEW_REQUEST, NEW_KEY] {
             fs::remove_file(path).map_err(|source| JoinError::File { path: path.into(), source })?;
         }
     } else if !Path::new(paths::AGENT_KUBECONFIG).exists() {
         return Err(missing());
     }
-    let stages = [Stage { title: "Starting the agent", name: "agent", graph: agent_running() }];
     run(&stages, &Host::new()).await.map(drop)
 }
 
@@ -263,6 +272,6 @@ fn read(path: &str) -> Result<Option<String>, JoinError> {
     }
 }
 
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), JoinError> {
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), JoinError> {
     file::write(path, bytes, mode).map_err(|source| JoinError::File { path: path.to_owned(), source })
 }

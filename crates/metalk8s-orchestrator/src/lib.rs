@@ -24,6 +24,7 @@ mod pillar;
 pub mod plans;
 pub mod precheck;
 mod requests;
+pub mod reset;
 mod run_journal;
 pub mod runs;
 pub mod ssh;

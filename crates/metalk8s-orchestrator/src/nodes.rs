@@ -83,6 +83,14 @@ pub async fn list(fleet: &Fleet) -> Result<Vec<NodeSeen>, FleetError> {
     Ok(seen.collect())
 }
 
+/// Whether anything is left of a node of this name: its object, or its agent.
+///
+/// # Errors
+/// When the API cannot be asked.
+pub async fn is_known(fleet: &Fleet, node: &str) -> Result<bool, FleetError> {
+    Ok(fleet.node(node).await?.is_some() || fleet.agent(node).await?.is_some())
+}
+
 /// A line for each node.
 pub fn text(nodes: &[NodeSeen], paint: Paint) -> String {
     let mut table = Table::new(["NODE", "ROLES", "VERSION", "KUBELET", "STATUS", "AGENT", "DRIFT"]);

@@ -145,6 +145,11 @@ fn salt_name(state: &State) -> (&'static str, &'static str) {
             Removed::Group { .. } => ("group", "absent"),
             Removed::HostsName { .. } => ("host", "absent"),
             Removed::Mount { .. } => ("mount", "unmounted"),
+            // Salt knows no states of these: they are shown as what would do it.
+            Removed::Containers
+            | Removed::Interface { .. }
+            | Removed::Routes { .. }
+            | Removed::PacketRules { .. } => ("cmd", "run"),
         },
         State::Trial(_) => ("test", "nop"),
         State::Packages(_) => ("pkg", "installed"),

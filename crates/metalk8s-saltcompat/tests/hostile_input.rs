@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use metalk8s_diagnostics::Paint;
 use metalk8s_saltcompat::{
     Target, TargetKind, compile, output, parse_words,
-    runner::{self, DeployNode},
+    runner::{self, DEPLOY_NODE, NodeSettings},
     single,
 };
 use proptest::prelude::*;
@@ -106,7 +106,7 @@ proptest! {
             let _outcome = runner::parse(known.name, &words);
         }
         for value in &parse_words(&words).positional {
-            prop_assert!(DeployNode::from_pillar(value).is_err());
+            prop_assert!(NodeSettings::from_pillar(DEPLOY_NODE, value).is_err());
         }
     }
 }

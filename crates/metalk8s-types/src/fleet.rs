@@ -15,7 +15,9 @@ use serde_json::Value;
 pub use agent::{
     Agent, AgentSpec, AgentStatus, Condition, DRIFT_NAMES, DRIFTED, Drift, Job, JobState, JobStatus,
 };
-pub use run::{Procedure, ProcedureName, Run, RunPhase, RunSpec, RunStatus, RunStep, StepState};
+pub use run::{
+    DRAIN_SECONDS, Procedure, ProcedureName, Run, RunPhase, RunSpec, RunStatus, RunStep, StepState,
+};
 
 /// The API group of the fleet.
 pub const GROUP: &str = "fleet.metalk8s.scality.com";

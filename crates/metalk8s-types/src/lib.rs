@@ -6,12 +6,14 @@ pub mod bootstrap_config;
 pub mod fleet;
 pub mod grains;
 pub mod labels;
+mod leftovers;
 pub mod paths;
 pub mod pillar;
 pub mod roles;
 
 pub use bootstrap_config::{BootstrapConfiguration, is_host_name};
 pub use grains::Grains;
+pub use leftovers::Leftovers;
 pub use pillar::Pillar;
 pub use roles::Role;
 

@@ -15,7 +15,7 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<bool, Diagnosed> {
     if !stdin().is_terminal() {
         let error = "nobody can be asked here, because stdin is no terminal";
         return Err(Diagnosed::with_code(explain::WRONG_USAGE, error)
-            .hint("`--yes` answers the question, where you have read the plan".to_owned()));
+            .hint("`--yes` answers the question, for whoever knows what is done".to_owned()));
     }
     let mut err = stderr();
     let mut answer = String::new();

@@ -3,16 +3,20 @@
 use metalk8s_diagnostics::{Exit, Output, Printer, Progress, ProgressMode};
 use metalk8s_kube::Fleet;
 use metalk8s_orchestrator::{nodes, runs::fleet as fleet_runs};
-use metalk8s_types::fleet::{Procedure, ProcedureName};
+use metalk8s_types::{
+    VERSION,
+    fleet::{Procedure, ProcedureName},
+};
 use serde_json::json;
 
 use super::{
+    confirm::confirm,
     master::fleet,
     run::{Watched, watch},
 };
-use crate::args::{Node, NodeCommand, NodeDeploy};
+use crate::args::{Node, NodeCommand, NodeDeploy, NodeRemove};
 
-/// Lists or deploys nodes.
+/// Lists nodes, deploys them, or lets one go.
 pub(crate) async fn run(args: Node, quiet: bool, printer: &mut Printer) -> anyhow::Result<Exit> {
     match args.command {
         NodeCommand::List { output } => {
@@ -25,6 +29,7 @@ pub(crate) async fn run(args: Node, quiet: bool, printer: &mut Printer) -> anyho
             Ok(Exit::Done)
         }
         NodeCommand::Deploy(deploy) => run_deployments(deploy, &fleet(), quiet, printer).await,
+        NodeCommand::Remove(remove) => run_removal(remove, &fleet(), quiet, printer).await,
     }
 }
 
@@ -34,23 +39,66 @@ async fn run_deployments(
     quiet: bool,
     printer: &mut Printer,
 ) -> anyhow::Result<Exit> {
+    let procedures = args.nodes.iter().map(|node| Procedure {
+        skip_draining: args.skip_draining,
+        drain_seconds: Some(args.drain_timeout),
+        ..Procedure::new(ProcedureName::DeployNode, node)
+    });
     let progress = Progress::new(ProgressMode::choose(quiet, false, args.no_progress), None);
+    let version = &args.destination_version;
+    run_procedures(procedures, version, args.output, fleet, &progress, printer).await
+}
+
+async fn run_removal(
+    args: NodeRemove,
+    fleet: &Fleet,
+    quiet: bool,
+    printer: &mut Printer,
+) -> anyhow::Result<Exit> {
+    if !nodes::is_known(fleet, &args.node).await? {
+        printer.say(&format!("There is no node `{}`: nothing to do.", args.node));
+        return Ok(Exit::Done);
+    }
+    let (node, lost) =
+        (&args.node, if args.force { ", without its machine where that is silent" } else { "" });
+    let question =
+        format!("`{node}` leaves the cluster for good{lost}. Its pods go elsewhere, its local data is lost.");
+    if !args.yes {
+        printer.say(&question);
+    }
+    if !confirm("Remove it?", args.yes)? {
+        return Ok(Exit::Failed);
+    }
+    let procedure = Procedure {
+        drain_seconds: Some(args.drain_timeout),
+        force: args.force,
+        ..Procedure::new(ProcedureName::RemoveNode, node)
+    };
+    let progress = Progress::new(ProgressMode::choose(quiet, false, args.no_progress), None);
+    run_procedures([procedure], VERSION, args.output, fleet, &progress, printer).await
+}
+
+/// Asks for procedures, each over another node, and shows them go on side by side.
+async fn run_procedures(
+    procedures: impl IntoIterator<Item = Procedure>,
+    version: &str,
+    output: Output,
+    fleet: &Fleet,
+    progress: &Progress,
+    printer: &mut Printer,
+) -> anyhow::Result<Exit> {
     let mut runs = Vec::new();
-    for node in &args.nodes {
-        let procedure = Procedure {
-            name: ProcedureName::DeployNode,
-            node: node.clone(),
-            skip_draining: args.skip_draining,
-        };
-        runs.push((node.clone(), fleet_runs::ask(fleet, procedure, &args.destination_version).await?));
+    for procedure in procedures {
+        let node = procedure.node.clone();
+        runs.push((node, fleet_runs::ask(fleet, procedure, version).await?));
     }
     let watched =
-        futures::future::join_all(runs.iter().map(|(node, run)| watch(fleet, run, Some(node), &progress)));
+        futures::future::join_all(runs.iter().map(|(node, run)| watch(fleet, run, Some(node), progress)));
     let ended = tokio::select! {
         ended = watched => ended,
         _ = super::told_to_stop() => {
             for (node, run) in &runs {
-                printer.say(&format!("The deployment of {node} goes on; `metalk8s run watch {run}` shows it."));
+                printer.say(&format!("The run over {node} goes on; `metalk8s run watch {run}` shows it."));
             }
             return Ok(Exit::Interrupted);
         }
@@ -61,7 +109,7 @@ async fn run_deployments(
         .zip(&ended)
         .map(|((node, run), watched)| json!({"node": node, "run": run, "done": *watched == Watched::Done}))
         .collect();
-    match args.output {
+    match output {
         Output::Text => {}
         Output::Json => printer.json(&data)?,
         Output::Yaml => printer.data(&serde_saphyr::to_string(&data)?),

@@ -108,6 +108,7 @@ pub(super) async fn watch(fleet: &Fleet, run: &RunId, of: Option<&str>, progress
                     StepState::Done | StepState::Running => running.done(),
                 }
             }
+            RunEvent::Waits(message) => progress.say(&title(&message)),
             RunEvent::Blind(why) => tracing::warn!(error = why, "the run cannot be seen, trying again"),
             RunEvent::Over(status) if status.phase == RunPhase::Succeeded => return Watched::Done,
             RunEvent::Over(status) => {

@@ -6,7 +6,7 @@ use crate::state::Removed;
 impl World {
     pub(super) fn has(&self, removed: &Removed) -> bool {
         match removed {
-            Removed::Packages { names, purge: _ } => {
+            Removed::Packages { names, purge: _, unneeded: _ } => {
                 names.iter().any(|name| self.packages.contains_key(name))
             }
             Removed::User { name, home: _ } => self.users.contains_key(name),
@@ -15,12 +15,17 @@ impl World {
                 entry.names.contains(name) && address.is_none_or(|address| entry.address == address)
             }),
             Removed::Mount { target, forget: _ } => self.mounts.contains_key(target),
+            // A fake host runs no pods, and has no network.
+            Removed::Containers
+            | Removed::Interface { .. }
+            | Removed::Routes { .. }
+            | Removed::PacketRules { .. } => false,
         }
     }
 
     pub(super) fn remove(&mut self, removed: &Removed) {
         match removed {
-            Removed::Packages { names, purge: _ } => {
+            Removed::Packages { names, purge: _, unneeded: _ } => {
                 self.packages.retain(|name, _| !names.contains(name));
                 self.held.retain(|name| !names.contains(name));
             }
@@ -35,6 +40,10 @@ impl World {
                 self.hosts.retain(|entry| !entry.names.is_empty());
             }
             Removed::Mount { target, forget: _ } => drop(self.mounts.remove(target)),
+            Removed::Containers
+            | Removed::Interface { .. }
+            | Removed::Routes { .. }
+            | Removed::PacketRules { .. } => {}
         }
     }
 }

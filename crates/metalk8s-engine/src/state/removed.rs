@@ -14,6 +14,9 @@ pub enum Removed {
         names: BTreeSet<String>,
         /// Whether their configuration goes too, where the package manager keeps it.
         purge: bool,
+        /// Whether packages go too that were installed for these alone.
+        #[serde(default)]
+        unneeded: bool,
     },
     /// A user of the system.
     User {
@@ -41,19 +44,44 @@ pub enum Removed {
         /// Whether its line of /etc/fstab goes too.
         forget: bool,
     },
+    /// All containers of pods, with their processes. Whatever would start them anew does not run.
+    Containers,
+    /// A network interface.
+    Interface {
+        /// The name.
+        name: String,
+    },
+    /// Routes of one origin.
+    Routes {
+        /// Its number in rtnetlink(7).
+        protocol: u8,
+    },
+    /// Rules of the kernel's packet filter, with the tables and sets that are empty without them.
+    PacketRules {
+        /// Names of tables that go with all that is in them, of whatever family.
+        tables: BTreeSet<String>,
+        /// What the names of chains and sets begin with that go from all other tables.
+        chains: BTreeSet<String>,
+        /// What the comments of rules begin with that go from chains that stay.
+        comments: BTreeSet<String>,
+    },
 }
 
 impl Removed {
     /// What it is about, without a verb.
     pub(crate) fn label(&self) -> String {
         match self {
-            Self::Packages { names, purge: _ } => {
+            Self::Packages { names, purge: _, unneeded: _ } => {
                 format!("packages {}", names.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
             }
             Self::User { name, home: _ } => format!("user {name}"),
             Self::Group { name } => format!("group {name}"),
             Self::HostsName { address: _, name } => format!("hosts name {name}"),
             Self::Mount { target, forget: _ } => format!("mount {}", target.display()),
+            Self::Containers => "containers of pods".to_owned(),
+            Self::Interface { name } => format!("interface {name}"),
+            Self::Routes { protocol } => format!("routes of protocol {protocol}"),
+            Self::PacketRules { .. } => "rules of the packet filter".to_owned(),
         }
     }
 }
@@ -68,11 +96,19 @@ mod tests {
     #[test]
     fn what_is_not_to_be_there_survives_being_stored() {
         for removed in [
-            Removed::Packages { names: BTreeSet::from(["telnet".to_owned()]), purge: true },
+            Removed::Packages { names: BTreeSet::from(["telnet".to_owned()]), purge: true, unneeded: true },
             Removed::User { name: "old".to_owned(), home: false },
             Removed::Group { name: "old".to_owned() },
             Removed::HostsName { address: None, name: "old.local".to_owned() },
             Removed::Mount { target: "/mnt".into(), forget: true },
+            Removed::Containers,
+            Removed::Interface { name: "vxlan.calico".to_owned() },
+            Removed::Routes { protocol: 80 },
+            Removed::PacketRules {
+                tables: BTreeSet::from(["kube-proxy".to_owned()]),
+                chains: BTreeSet::from(["cali-".to_owned()]),
+                comments: BTreeSet::new(),
+            },
         ] {
             let state = State::Removed(removed);
             let text = serde_json::to_string(&state).unwrap();

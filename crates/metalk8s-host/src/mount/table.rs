@@ -69,6 +69,11 @@ pub(super) fn with_entry(text: &str, entry: &Entry) -> String {
     lines::with_line(text, &wished, is_ours)
 }
 
+/// Where a line of fstab mounts something.
+pub(super) fn target(line: &str) -> Option<PathBuf> {
+    lines::words(line).get(1).map(|target| unescaped(target))
+}
+
 /// fstab without any line of this target.
 pub(super) fn without(text: &str, target: &Path) -> String {
     let target = escaped(target);

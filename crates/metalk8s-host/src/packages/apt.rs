@@ -23,6 +23,8 @@ const UPDATES: &str = "/var/lib/dpkg/updates";
 /// Lists of the repositories that a wish is restricted to, apart from the host's own: reading only ours
 /// would make apt forget the others.
 const OWN_STATE: &str = "/var/lib/metalk8s/apt";
+/// Where apt keeps what it has downloaded.
+const DOWNLOADS: &str = "/var/cache/apt/archives";
 
 /// Which repositories apt reads.
 struct Sources {
@@ -62,13 +64,29 @@ pub(super) async fn remove(
     host: &Host,
     names: &[String],
     purge: bool,
+    unneeded: bool,
     turn: &Turn,
 ) -> Result<(), StateError> {
     let sources = Sources { options: Vec::new(), stamp: None };
-    let program = apt(host, "apt-get", &sources)
-        .args([if purge { "purge" } else { "remove" }, "--yes", "--allow-change-held-packages"])
-        .args(names);
+    let verb = if purge { "purge" } else { "remove" };
+    let options = ["--yes", "--allow-change-held-packages"];
     let doing = || format!("could not remove {}", names.join(" "));
+    let mut all = names.to_vec();
+    if unneeded {
+        // What nobody needed before is not our business.
+        let simulate = async |words: &[&str], names: &[String]| {
+            let program =
+                apt(host, "apt-get", &sources).arg("--simulate").args(words).args(options).args(names);
+            Ok::<_, StateError>(removed(&program.run().await.doing(doing)?.stdout))
+        };
+        let before = simulate(&["autoremove"], &[]).await?;
+        let with_these = simulate(&[verb, "--auto-remove"], names).await?;
+        all.extend(with_these.difference(&before).filter(|name| !names.contains(name)).cloned());
+    }
+    let program = apt(host, "apt-get", &sources).arg(verb).args(options).args(&all);
+    if purge {
+        forget_downloads(host, &all)?;
+    }
     transaction(program, turn).await.doing(doing).map_err(StateError::retryable)?;
     Ok(())
 }
@@ -211,6 +229,26 @@ impl Sources {
 }
 
 /// Reads `dpkg-query`'s lines: name, state of three letters (wish, state, error), version.
+/// Packages as they were downloaded, `NAME_VERSION_ARCHITECTURE.deb`.
+fn forget_downloads(host: &Host, names: &[String]) -> Result<(), StateError> {
+    for file in host.names(Path::new(DOWNLOADS))? {
+        if file.ends_with(".deb")
+            && file.split_once('_').is_some_and(|(name, _)| names.iter().any(|one| one == name))
+        {
+            let path = Path::new(DOWNLOADS).join(&file);
+            std::fs::remove_file(host.real(&path)?)
+                .doing(|| format!("could not remove `{}`", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a simulation of apt-get would remove or purge: lines such as `Remv runc [1.5.2-1]`.
+fn removed(text: &str) -> BTreeSet<String> {
+    let words = text.lines().filter_map(|line| line.strip_prefix("Remv ").or(line.strip_prefix("Purg ")));
+    words.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
+}
+
 fn parse_installed(text: &str) -> BTreeMap<String, Installed> {
     let mut packages: BTreeMap<String, Installed> = BTreeMap::new();
     for line in text.lines() {

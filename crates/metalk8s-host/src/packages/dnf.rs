@@ -51,8 +51,20 @@ pub(super) async fn apply(host: &Host, wish: &Packages, turn: &Turn) -> Result<(
 }
 
 /// Removes packages that are there, and what depends on them.
-pub(super) async fn remove(host: &Host, names: &[String], turn: &Turn) -> Result<(), StateError> {
-    let program = host.program("dnf").args(["--assumeyes", "--disableexcludes=main", "remove"]).args(names);
+/// What nobody else needs goes too where it is `unneeded`: dnf knows what was installed for these alone.
+pub(super) async fn remove(
+    host: &Host,
+    names: &[String],
+    unneeded: bool,
+    turn: &Turn,
+) -> Result<(), StateError> {
+    let options = if unneeded { &["--setopt", "clean_requirements_on_remove=True"][..] } else { &[] };
+    let program = host
+        .program("dnf")
+        .args(["--assumeyes", "--disableexcludes=main"])
+        .args(options)
+        .arg("remove")
+        .args(names);
     let doing = || format!("could not remove {}", names.join(" "));
     transaction(program, turn).await.doing(doing).map_err(StateError::retryable)?;
     Ok(())
@@ -190,7 +202,7 @@ mod tests {
         lab.file("/fake/installed", "telnet\t0\t0.17\t1.el9\n");
         lab.program("dnf", r#": > "$ROOT/fake/installed""#);
         let names = [String::from("telnet")].into();
-        lab.settles(&State::Removed(Removed::Packages { names, purge: true })).await;
+        lab.settles(&State::Removed(Removed::Packages { names, purge: true, unneeded: false })).await;
         assert!(lab.calls().contains(&"dnf --assumeyes --disableexcludes=main remove telnet".to_owned()));
     }
 

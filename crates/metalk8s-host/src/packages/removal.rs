@@ -19,15 +19,20 @@ pub(crate) async fn check_removed(
         .then(|| Change::new(ChangeKind::Remove, format!("{verb} {}", present.join(" ")))))
 }
 
-pub(crate) async fn remove(host: &Host, names: &BTreeSet<String>, purge: bool) -> Result<(), StateError> {
+pub(crate) async fn remove(
+    host: &Host,
+    names: &BTreeSet<String>,
+    purge: bool,
+    unneeded: bool,
+) -> Result<(), StateError> {
     let turn = Turn::wait(host).await?;
     let present = present(host, names, purge).await?;
     if present.is_empty() {
         return Ok(());
     }
     match family(host)? {
-        OsFamily::RedHat => dnf::remove(host, &present, &turn).await,
-        OsFamily::Debian | OsFamily::Other => apt::remove(host, &present, purge, &turn).await,
+        OsFamily::RedHat => dnf::remove(host, &present, unneeded, &turn).await,
+        OsFamily::Debian | OsFamily::Other => apt::remove(host, &present, purge, unneeded, &turn).await,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use metalk8s_types::{Role, labels};
 use serde_json::json;
@@ -91,6 +91,19 @@ impl Fleet {
             }
             patch(connection, name, json!({"spec": {"unschedulable": cordoned}})).await?;
             Ok(true)
+        })
+        .await
+    }
+
+    /// Deletes the object of a node; whether there was one.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn delete_node(&self, name: &str) -> Result<bool, FleetError> {
+        let doing = || format!("delete the Node `{name}`");
+        self.with(doing, async |connection| {
+            let gone = ask(connection, nodes(connection).delete(name, &DeleteParams::default())).await;
+            Ok(if_found(gone)?.is_some())
         })
         .await
     }

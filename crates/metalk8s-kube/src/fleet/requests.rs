@@ -10,11 +10,15 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{ObjectMeta, PostParams},
+    api::{DeleteParams, ListParams, ObjectMeta, PostParams},
 };
+use metalk8s_types::fleet::agent_user;
 
 use super::{Fleet, FleetError, ask};
-use crate::{call::CallError, connection::Connection};
+use crate::{
+    call::{CallError, if_found},
+    connection::Connection,
+};
 
 /// A request that somebody must decide about.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +92,25 @@ impl Fleet {
         .await
     }
 
+    /// Deletes all requests of the agent of a node, and those that were made for it; how many there were.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn delete_requests_of(&self, node: &str) -> Result<usize, FleetError> {
+        let doing = || format!("delete the requests of `{node}` for certificates");
+        self.with(doing, async |connection| {
+            let requests = requests(connection);
+            let list = ask(connection, requests.list(&ListParams::default())).await?;
+            let of_it = list.items.iter().filter(|request| is_of(request, node));
+            let names: Vec<String> = of_it.map(ResourceExt::name_any).collect();
+            for name in &names {
+                if_found(ask(connection, requests.delete(name, &DeleteParams::default())).await)?;
+            }
+            Ok(names.len())
+        })
+        .await
+    }
+
     /// Records a decision: approval and certificate, or a refusal.
     ///
     /// # Errors
@@ -135,6 +158,36 @@ async fn decide(
     Ok(())
 }
 
+/// Whether a node's agent asked, or the conductor did in its place, which the name tells: the node and 20 digits.
+fn is_of(request: &CertificateSigningRequest, node: &str) -> bool {
+    let name = request.name_any();
+    let moment = name.strip_prefix(&format!("metalk8s-{node}-")).unwrap_or_default();
+    let is_named_so = moment.len() == 20 && moment.bytes().all(|byte| byte.is_ascii_digit());
+    is_named_so || request.spec.username.as_deref() == Some(&*agent_user(node))
+}
+
 fn requests(connection: &Connection) -> Api<CertificateSigningRequest> {
     Api::all(connection.client.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_a_node_are_known_by_who_asked_and_by_their_names() {
+        let request = |name: &str, user: &str| CertificateSigningRequest {
+            metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
+            spec: CertificateSigningRequestSpec {
+                username: Some(user.into()),
+                ..CertificateSigningRequestSpec::default()
+            },
+            status: None,
+        };
+        assert!(is_of(&request("any", "metalk8s:agent:node-1"), "node-1"));
+        assert!(is_of(&request("metalk8s-node-1-20260112071130203596", "metalk8s:conductor"), "node-1"));
+        for other in ["metalk8s-node-1-2-20260112071130203596", "metalk8s-node-1-x", "any"] {
+            assert!(!is_of(&request(other, "metalk8s:agent:node-1-2"), "node-1"), "{other}");
+        }
+    }
 }

@@ -70,6 +70,20 @@ impl Fleet {
         .await
     }
 
+    /// Tells what a run is at or waits for, until the next thing is recorded.
+    ///
+    /// # Errors
+    /// When there is no such run, or the API cannot be asked.
+    pub async fn tell_of_run(&self, name: &str, message: &str) -> Result<(), FleetError> {
+        let doing = || format!("tell of the run `{name}`");
+        self.with(doing, async |connection| {
+            let patch = Patch::Merge(json!({"status": {"message": message}}));
+            let runs = api::<Run>(connection);
+            ask(connection, runs.patch_status(name, &PatchParams::default(), &patch)).await.map(drop)
+        })
+        .await
+    }
+
     /// Wishes that a run ends after the step that is being done.
     ///
     /// # Errors

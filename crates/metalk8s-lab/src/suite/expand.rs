@@ -30,7 +30,7 @@ pub const SUITE: Suite =
     Suite { name: "expand", about: "machines join a cluster, and agents do what they may and no more", run };
 
 /// The machine that joins.
-const NODE: &str = "node1";
+pub(super) const NODE: &str = "node1";
 /// How long a deployment may take.
 const DEPLOYMENT: Duration = Duration::from_secs(600);
 
@@ -113,7 +113,7 @@ pub(super) fn deployment(version: &str, node: &str) -> String {
 }
 
 /// The manifest of the manual for a worker.
-fn manifest(stage: &Stage, node: &str, host: &str) -> Result<String> {
+pub(super) fn manifest(stage: &Stage, node: &str, host: &str) -> Result<String> {
     node_manifest(stage, node, host, &[Role::Node])
 }
 
@@ -133,13 +133,13 @@ pub(super) fn node_manifest(stage: &Stage, node: &str, host: &str, roles: &[Role
 }
 
 /// Applies a manifest on the Bootstrap node, and returns what kubectl said.
-fn apply(stage: &Stage, manifest: &str) -> Result<String> {
+pub(super) fn apply(stage: &Stage, manifest: &str) -> Result<String> {
     let bootstrap = stage.lab.bootstrap()?;
     bootstrap.write("/root/node.yaml", manifest.as_bytes(), 0o644)?;
     kubectl(bootstrap, "apply -f /root/node.yaml")
 }
 
-fn node_machine(stage: &Stage) -> Result<&Machine> {
+pub(super) fn node_machine(stage: &Stage) -> Result<&Machine> {
     stage.lab.machine(NODE).context("the lab has no second machine")
 }
 

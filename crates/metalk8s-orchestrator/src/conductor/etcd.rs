@@ -71,6 +71,43 @@ pub(crate) fn initial_cluster(members: &[Member], node: &str, own: &str) -> Stri
     others.chain([format!("{node}={own}")]).collect::<Vec<_>>().join(",")
 }
 
+impl Member {
+    /// Where it serves, by where the others reach it.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        let url = self.peer_urls.first()?.strip_prefix("https://")?;
+        Some(url.parse::<SocketAddr>().ok()?.ip())
+    }
+
+    /// Whether it is the one of this node, which has this address in the control plane, if any is known.
+    pub(super) fn is_of(&self, node: &str, address: Option<IpAddr>) -> bool {
+        self.name == node || address.is_some_and(|address| self.peer_urls.contains(&peer_url(address)))
+    }
+}
+
+/// Why etcd would have no majority after the loss of a member; `None` where it would. Each of `voters` has a name
+/// and whether it is healthy. Pure.
+pub(super) fn majority_lost(voters: &[(String, bool)], leaving: &str) -> Option<String> {
+    let healthy = |voters: &[&(String, bool)]| voters.iter().filter(|(_, is_healthy)| *is_healthy).count();
+    let all: Vec<_> = voters.iter().collect();
+    let rest: Vec<_> = voters.iter().filter(|(name, _)| name != leaving).collect();
+    if rest.is_empty() {
+        return Some("it has the only member of etcd, with all that the cluster knows".to_owned());
+    }
+    for (members, when) in [(all, "now"), (rest, "without it")] {
+        let (healthy, needed) = (healthy(&members), members.len() / 2 + 1);
+        if healthy < needed {
+            let silent = members.iter().filter(|(_, is_healthy)| !is_healthy).map(|(name, _)| name.as_str());
+            return Some(format!(
+                "etcd would lose its majority: {when} {needed} of {} members must answer, and {healthy} do; \
+                 these do not: {}",
+                members.len(),
+                silent.collect::<Vec<_>>().join(", ")
+            ));
+        }
+    }
+    None
+}
+
 impl Etcd {
     /// The etcd with these members.
     ///
@@ -108,6 +145,20 @@ impl Etcd {
     /// When it has not learnt enough yet, or no member answers.
     pub(crate) async fn promote(&self, id: &str) -> Result<(), EtcdError> {
         self.call("cluster/member/promote", &json!({ "ID": id })).await.map(drop)
+    }
+
+    /// Takes a member out.
+    ///
+    /// # Errors
+    /// When the others would have no majority, or no member answers.
+    pub(super) async fn remove(&self, id: &str) -> Result<(), EtcdError> {
+        self.call("cluster/member/remove", &json!({ "ID": id })).await.map(drop)
+    }
+
+    /// Whether a member of these endpoints answers, and knows a leader.
+    pub(super) async fn is_healthy(&self) -> bool {
+        let answer = self.call("maintenance/status", &json!({})).await;
+        answer.is_ok_and(|status| status["leader"].as_str().is_some_and(|leader| leader != "0"))
     }
 
     /// Asks one member after the other.
@@ -156,6 +207,31 @@ mod tests {
         let members = [member("a", "10.0.0.1"), member("b", "10.0.0.2"), member("", "10.0.0.3")];
         let expected = "a=https://10.0.0.1:2380,b=https://10.0.0.2:2380,c=https://10.0.0.3:2380";
         assert_eq!(initial_cluster(&members, "c", &own), expected);
+    }
+
+    #[test]
+    fn a_member_may_go_where_a_majority_of_the_others_answers() {
+        let voters = |text: &str| -> Vec<(String, bool)> {
+            text.split(' ')
+                .map(|word| (word.trim_end_matches('!').to_owned(), !word.ends_with('!')))
+                .collect()
+        };
+        for allowed in ["a b", "a b c", "a! b c", "a! b c d"] {
+            assert_eq!(majority_lost(&voters(allowed), "a"), None, "{allowed}");
+        }
+        for refused in ["a", "a! b", "a b!", "a b! c", "a b! c! d e!"] {
+            assert!(majority_lost(&voters(refused), "a").is_some(), "{refused}");
+        }
+        let told = majority_lost(&voters("a b! c"), "a").unwrap();
+        assert!(told.contains("without it 2 of 2") && told.ends_with("these do not: b"), "{told}");
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_node_and_by_its_address() {
+        let started = member("a", "10.0.0.1");
+        assert_eq!(started.address(), "10.0.0.1".parse().ok());
+        assert!(started.is_of("a", None) && !started.is_of("b", "10.0.0.2".parse().ok()));
+        assert!(member("", "10.0.0.2").is_of("b", "10.0.0.2".parse().ok()));
     }
 
     #[test]

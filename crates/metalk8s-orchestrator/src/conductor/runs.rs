@@ -8,7 +8,7 @@ use metalk8s_kube::{Fleet, fleet::Seen};
 use metalk8s_types::fleet::{ProcedureName, Run, RunPhase, RunStatus, RunStep, StepState};
 use tokio::task::JoinSet;
 
-use super::{ConductorConfig, deploy_node};
+use super::{ConductorConfig, deploy_node, remove_node};
 
 /// How many lines of changes and errors are kept of a step, and how long each may be.
 const LINES: usize = 40;
@@ -129,7 +129,11 @@ async fn one(fleet: &Fleet, config: &ConductorConfig, name: &str, run: Run) -> R
         async {
             let ended = match run.spec.procedure.name {
                 ProcedureName::DeployNode => {
-                    let procedure = deploy_node::DeployNode::new(fleet, config, &run.spec);
+                    let procedure = deploy_node::DeployNode::new(fleet, config, name, &run.spec);
+                    conduct(fleet, name, run, procedure).await
+                }
+                ProcedureName::RemoveNode => {
+                    let procedure = remove_node::RemoveNode::new(fleet, config, name, &run.spec);
                     conduct(fleet, name, run, procedure).await
                 }
             };
@@ -244,8 +248,7 @@ mod tests {
     use super::*;
 
     fn run(node: &str, phase: RunPhase) -> Run {
-        let procedure =
-            Procedure { name: ProcedureName::DeployNode, node: node.into(), skip_draining: false };
+        let procedure = Procedure::new(ProcedureName::DeployNode, node);
         let mut run = Run::new("", RunSpec { procedure, version: "1".into(), cancelled: false });
         run.status = Some(RunStatus { phase, ..RunStatus::default() });
         run

@@ -33,7 +33,7 @@ pub async fn jobs(bus: &dyn Bus) -> Result<Vec<Job>, FleetError> {
 /// A procedure as a job of the master.
 fn job_of(run: &Run) -> Option<Job> {
     let jid = run.metadata.name.clone()?;
-    let (function, words) = orchestration(&run.spec.procedure.node);
+    let (function, words) = orchestration(&run.spec.procedure);
     let status = run.status.clone().unwrap_or_default();
     let (mut returned, mut running) = (BTreeMap::new(), BTreeMap::new());
     if status.phase.is_final() {

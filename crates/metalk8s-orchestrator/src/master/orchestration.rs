@@ -8,7 +8,7 @@ use metalk8s_engine::journal::RunId;
 use metalk8s_kube::fleet::{FleetError, Follow, Seen};
 use metalk8s_saltcompat::{
     output::{Form, Orchestrated, StepEnded},
-    runner::{DEPLOY_NODE, DeployNode, NO_TRIAL, Orchestrate, STEP},
+    runner::{DEPLOY_NODE, NO_TRIAL, NodeSettings, Orchestrate, REMOVE_NODE, STEP},
 };
 use metalk8s_types::{
     VERSION, environment,
@@ -41,7 +41,9 @@ pub enum Progress {
 #[derive(Debug, thiserror::Error)]
 pub enum OrchestrationError {
     /// There is none of that name.
-    #[error("there is no orchestration `{0}` in version {VERSION}; there is: `{DEPLOY_NODE}`")]
+    #[error(
+        "there is no orchestration `{0}` in version {VERSION}; there are: `{DEPLOY_NODE}`, `{REMOVE_NODE}`"
+    )]
     Unknown(String),
     /// It was only to be shown.
     #[error("{NO_TRIAL}")]
@@ -75,21 +77,25 @@ impl Orchestration {
     /// # Errors
     /// When what is asked for is not accepted, or the API cannot be asked.
     pub async fn begin(bus: &dyn Bus, wanted: &Orchestrate) -> Result<Self, OrchestrationError> {
-        if wanted.name != DEPLOY_NODE {
-            return Err(OrchestrationError::Unknown(wanted.name.clone()));
-        }
+        let name = match wanted.name.as_str() {
+            DEPLOY_NODE => ProcedureName::DeployNode,
+            REMOVE_NODE => ProcedureName::RemoveNode,
+            other => return Err(OrchestrationError::Unknown(other.to_owned())),
+        };
         if wanted.test {
             return Err(OrchestrationError::Trial);
         }
-        let DeployNode { node_name, skip_draining } = DeployNode::from_pillar(&wanted.pillar)
+        let settings = NodeSettings::from_pillar(&wanted.name, &wanted.pillar)
             .map_err(|source| OrchestrationError::Settings { name: wanted.name.clone(), source })?;
+        let NodeSettings { node_name, skip_draining, drain_timeout, force } = settings;
         let version = match wanted.saltenv.as_deref() {
             None => VERSION,
             Some(saltenv) => saltenv
                 .strip_prefix("metalk8s-")
                 .ok_or_else(|| OrchestrationError::Environment(saltenv.to_owned()))?,
         };
-        let procedure = Procedure { name: ProcedureName::DeployNode, node: node_name.clone(), skip_draining };
+        let procedure =
+            Procedure { name, node: node_name.clone(), skip_draining, drain_seconds: drain_timeout, force };
         let run = RunId::at(Timestamp::now()).to_string();
         let events = bus.follow_runs(Some(&run));
         let spec = RunSpec { procedure, version: version.to_owned(), cancelled: false };

@@ -17,6 +17,8 @@ use super::{Run, RunState, RunStep, StepState, seconds};
 pub enum RunEvent {
     /// A step was begun.
     Begun(fleet::RunStep),
+    /// The step that is being done waits for this.
+    Waits(String),
     /// A step ended, well or not.
     Ended(fleet::RunStep),
     /// The run is over.
@@ -43,16 +45,22 @@ pub struct Followed {
     events: metalk8s_kube::fleet::Follow<fleet::Run>,
     begun: BTreeSet<String>,
     ended: BTreeSet<String>,
+    told: Option<String>,
     waiting: Vec<RunEvent>,
 }
 
 /// Follows a run.
 pub fn follow(fleet: &Fleet, run: &RunId) -> Followed {
     let events = fleet.follow_runs(Some(run.as_str()));
-    Followed { events, begun: BTreeSet::new(), ended: BTreeSet::new(), waiting: Vec::new() }
+    Followed::new(events)
 }
 
 impl Followed {
+    fn new(events: metalk8s_kube::fleet::Follow<fleet::Run>) -> Self {
+        let (begun, ended) = (BTreeSet::new(), BTreeSet::new());
+        Self { events, begun, ended, told: None, waiting: Vec::new() }
+    }
+
     /// What happens next; `None` after its end.
     pub async fn next(&mut self) -> Option<RunEvent> {
         loop {
@@ -77,6 +85,13 @@ impl Followed {
                 self.waiting.push(RunEvent::Ended(step.clone()));
             }
         }
+        if let Some(step) = status.steps.last().filter(|step| step.state == fleet::StepState::Running)
+            && status.message.as_ref().is_some_and(|message| *message != step.title)
+            && status.message != self.told
+        {
+            self.told.clone_from(&status.message);
+            self.waiting.extend(status.message.clone().map(RunEvent::Waits));
+        }
         if status.phase.is_final() {
             self.waiting.push(RunEvent::Over(Box::new(status)));
         }
@@ -97,9 +112,10 @@ pub fn of_fleet(run: &fleet::Run) -> Option<Run> {
     let status = run.status.clone().unwrap_or_default();
     let steps: Vec<RunStep> = status.steps.iter().map(step).collect();
     let failed = status.steps.iter().rfind(|step| step.state == fleet::StepState::Failed);
-    let Procedure { name, node, skip_draining: _ } = &run.spec.procedure;
+    let Procedure { name, node, skip_draining: _, drain_seconds: _, force: _ } = &run.spec.procedure;
     let what = match name {
         ProcedureName::DeployNode => format!("deploy {node}"),
+        ProcedureName::RemoveNode => format!("remove {node}"),
     };
     Some(Run {
         run: id,
@@ -153,8 +169,7 @@ mod tests {
     }
 
     fn run(phase: RunPhase, steps: &[fleet::RunStep]) -> fleet::Run {
-        let procedure =
-            Procedure { name: ProcedureName::DeployNode, node: "node-1".into(), skip_draining: false };
+        let procedure = Procedure::new(ProcedureName::DeployNode, "node-1");
         let spec = RunSpec { procedure, version: "1.0.0".into(), cancelled: false };
         let mut run = fleet::Run::new("20260112071130203596", spec);
         run.status = Some(fleet::RunStatus { phase, steps: steps.to_vec(), ..fleet::RunStatus::default() });
@@ -178,11 +193,16 @@ mod tests {
     #[tokio::test]
     async fn each_step_is_told_once_when_it_begins_and_once_when_it_ends() {
         let (sender, events) = tokio::sync::mpsc::channel(8);
-        let mut followed =
-            Followed { events, begun: BTreeSet::new(), ended: BTreeSet::new(), waiting: Vec::new() };
+        let mut followed = Followed::new(events);
+        let waits = |message: &str| {
+            let mut run = run(RunPhase::Running, &[told("check", fleet::StepState::Running)]);
+            run.status.as_mut().unwrap().message = Some(message.into());
+            run
+        };
         let seen = [
-            run(RunPhase::Running, &[told("check", fleet::StepState::Running)]),
-            run(RunPhase::Running, &[told("check", fleet::StepState::Running)]),
+            waits("CHECK"),
+            waits("for a pod"),
+            waits("for a pod"),
             run(
                 RunPhase::Running,
                 &[told("check", fleet::StepState::Done), told("apply", fleet::StepState::Running)],
@@ -200,11 +220,12 @@ mod tests {
         while let Some(event) = followed.next().await {
             told.push(match event {
                 RunEvent::Begun(step) => format!("+{}", step.name),
+                RunEvent::Waits(message) => message,
                 RunEvent::Ended(step) => format!("-{}", step.name),
                 RunEvent::Over(status) => format!("{:?}", status.phase),
                 other => format!("{other:?}"),
             });
         }
-        assert_eq!(told, ["+check", "-check", "+apply", "-apply", "Succeeded"]);
+        assert_eq!(told, ["+check", "for a pod", "-check", "+apply", "-apply", "Succeeded"]);
     }
 }

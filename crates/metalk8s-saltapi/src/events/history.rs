@@ -102,7 +102,7 @@ impl History {
         if !self.runs_complete {
             return;
         }
-        let (function, words) = orchestration(&run.spec.procedure.node);
+        let (function, words) = orchestration(&run.spec.procedure);
         let called = Called { jid, function, words: &words, at: Timestamp::now() };
         if before.is_none() {
             events.publish(&Event::run_new(called));

@@ -1,9 +1,13 @@
 //! Events, by the tags that clients look for.
 
 use jiff::{Timestamp, tz::TimeZone};
+use metalk8s_types::fleet::{Procedure, ProcedureName};
 use serde_json::{Value, json};
 
-use crate::{Returned, runner::DEPLOY_NODE};
+use crate::{
+    Returned,
+    runner::{DEPLOY_NODE, REMOVE_NODE},
+};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,9 +88,13 @@ impl Event {
 }
 
 /// The function by which procedures are begun, and its words.
-pub fn orchestration(node: &str) -> (&'static str, [String; 2]) {
-    let pillar = json!({"orchestrate": {"node_name": node}});
-    ("state.orchestrate", [DEPLOY_NODE.to_owned(), format!("pillar={pillar}")])
+pub fn orchestration(procedure: &Procedure) -> (&'static str, [String; 2]) {
+    let pillar = json!({"orchestrate": {"node_name": procedure.node}});
+    let name = match procedure.name {
+        ProcedureName::DeployNode => DEPLOY_NODE,
+        ProcedureName::RemoveNode => REMOVE_NODE,
+    };
+    ("state.orchestrate", [name.to_owned(), format!("pillar={pillar}")])
 }
 
 fn run(called: Called<'_>) -> Value {

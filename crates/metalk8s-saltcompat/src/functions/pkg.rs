@@ -49,11 +49,11 @@ fn installed(args: &mut Args<'_>) -> Option<State> {
 }
 
 fn removed(args: &mut Args<'_>) -> Option<State> {
-    Some(State::Removed(Removed::Packages { names: names(args)?, purge: false }))
+    Some(State::Removed(Removed::Packages { names: names(args)?, purge: false, unneeded: false }))
 }
 
 fn purged(args: &mut Args<'_>) -> Option<State> {
-    Some(State::Removed(Removed::Packages { names: names(args)?, purge: true }))
+    Some(State::Removed(Removed::Packages { names: names(args)?, purge: true, unneeded: false }))
 }
 
 fn names(args: &mut Args<'_>) -> Option<BTreeSet<String>> {

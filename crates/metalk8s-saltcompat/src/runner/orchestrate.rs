@@ -30,18 +30,27 @@ pub const NO_TRIAL: &str = "orchestrations cannot be shown without being done; `
 /// What a step of a procedure is called among functions.
 pub const STEP: &str = "metalk8s.step";
 
-/// The settings of [`DEPLOY_NODE`].
+/// The procedure by which a node leaves the cluster.
+pub const REMOVE_NODE: &str = "metalk8s.orchestrate.remove_node";
+
+/// The settings of a procedure over one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeployNode {
-    /// The Node that is deployed.
+pub struct NodeSettings {
+    /// The Node that it is about.
     pub node_name: String,
     /// Whether its pods stay where they are.
     pub skip_draining: bool,
+    /// How many seconds its pods may take to leave it.
+    pub drain_timeout: Option<u32>,
+    /// Whether its machine is given up.
+    pub force: bool,
 }
 
 const NAMED: [&str; 4] = ["mods", "saltenv", "pillar", "test"];
 const PILLAR: &str = "a map such as `{\"orchestrate\": {\"node_name\": \"node-1\"}}`";
-const KEYS: [&str; 2] = ["node_name", "skip_draining"];
+/// Which settings a procedure knows.
+const DEPLOY_KEYS: [&str; 3] = ["node_name", "skip_draining", "drain_timeout"];
+const REMOVE_KEYS: [&str; 3] = ["node_name", "force", "drain_timeout"];
 const NODE_NAME: &str = "the name of a Node: lower-case letters, digits and `-`, in labels of at most 63 \
                          characters joined by `.`";
 
@@ -90,12 +99,13 @@ impl Orchestrate {
     }
 }
 
-impl DeployNode {
-    /// Reads the settings.
+impl NodeSettings {
+    /// Reads the settings of the procedure of this name.
     ///
     /// # Errors
     /// All mistakes, each with its key and what is accepted.
-    pub fn from_pillar(pillar: &Value) -> Result<Self, Problems> {
+    pub fn from_pillar(procedure: &str, pillar: &Value) -> Result<Self, Problems> {
+        let keys = if procedure == REMOVE_NODE { REMOVE_KEYS } else { DEPLOY_KEYS };
         let mut problems = Vec::new();
         let mut wrong = |key: &str, found: Option<&Value>, accepted: &str| {
             let problem = match found {
@@ -105,6 +115,10 @@ impl DeployNode {
             };
             problems.push(problem.accepted(accepted).key(key));
         };
+        let refused = |problems| {
+            let name = procedure.rsplit('.').next().unwrap_or(procedure);
+            Problems::new(format!("the pillar of `{name}` is not accepted"), problems)
+        };
         let mut of_pillar = pillar.as_object().into_iter().flatten();
         if let Some((key, value)) = of_pillar.find(|(key, _)| *key != "orchestrate") {
             wrong(key, Some(value), "`orchestrate` alone");
@@ -112,30 +126,35 @@ impl DeployNode {
         let settings = pillar.get("orchestrate");
         let Some(map) = settings.and_then(Value::as_object) else {
             wrong("orchestrate", settings, "a map with `node_name`");
-            return Err(Self::refused(problems));
+            return Err(refused(problems));
         };
-        for (key, value) in map.iter().filter(|(key, _)| !KEYS.contains(&key.as_str())) {
-            wrong(&format!("orchestrate.{key}"), Some(value), &accepted(key, KEYS));
+        for (key, value) in map.iter().filter(|(key, _)| !keys.contains(&key.as_str())) {
+            wrong(&format!("orchestrate.{key}"), Some(value), &accepted(key, keys));
         }
         let node_name = map.get("node_name");
         let name = node_name.and_then(Value::as_str).filter(|name| is_host_name(name));
         if name.is_none() {
             wrong("orchestrate.node_name", node_name, NODE_NAME);
         }
-        let skip = map.get("skip_draining").filter(|skip| !skip.is_null());
-        if skip.is_some_and(|skip| !skip.is_boolean()) {
-            wrong("orchestrate.skip_draining", skip, "`True` or `False`");
+        let given = |key: &str| map.get(key).filter(|value| !value.is_null() && keys.contains(&key));
+        for key in ["skip_draining", "force"] {
+            if let Some(value) = given(key).filter(|value| !value.is_boolean()) {
+                wrong(&format!("orchestrate.{key}"), Some(value), "`True` or `False`");
+            }
         }
+        let seconds = |value: &Value| value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        if let Some(value) = given("drain_timeout").filter(|value| seconds(value).is_none()) {
+            wrong("orchestrate.drain_timeout", Some(value), "a number of seconds");
+        }
+        let is_true = |key: &str| given(key).and_then(Value::as_bool).unwrap_or_default();
         match name {
             Some(name) if problems.is_empty() => Ok(Self {
                 node_name: name.to_owned(),
-                skip_draining: skip.and_then(Value::as_bool).unwrap_or_default(),
+                skip_draining: is_true("skip_draining"),
+                drain_timeout: given("drain_timeout").and_then(seconds),
+                force: is_true("force"),
             }),
-            _ => Err(Self::refused(problems)),
+            _ => Err(refused(problems)),
         }
-    }
-
-    fn refused(problems: Vec<Problem>) -> Problems {
-        Problems::new("the pillar of `deploy_node` is not accepted", problems)
     }
 }

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{
-    DeployNode, Job, JobFilter, Minions, Orchestrate, RUNNERS, RunnerCall, RunnerError, active, docs,
-    last_run, list_job, list_jobs, lookup, parse, print_job, synced, versions,
+    DEPLOY_NODE, Job, JobFilter, Minions, NodeSettings, Orchestrate, REMOVE_NODE, RUNNERS, RunnerCall,
+    RunnerError, active, docs, last_run, list_job, list_jobs, lookup, parse, print_job, synced, versions,
 };
 use crate::{
     Returned, TargetKind,
@@ -69,20 +69,32 @@ fn all_mistakes_in_an_orchestration_are_told_at_once() {
 
 #[test]
 fn settings_of_a_deployment_are_read() {
-    let read = |pillar: Value| DeployNode::from_pillar(&pillar).unwrap();
-    assert_eq!(
-        read(json!({"orchestrate": {"node_name": "node-1"}})),
-        DeployNode { node_name: "node-1".into(), skip_draining: false }
-    );
+    let read = |pillar: Value| NodeSettings::from_pillar(DEPLOY_NODE, &pillar).unwrap();
+    let plain =
+        NodeSettings { node_name: "node-1".into(), skip_draining: false, drain_timeout: None, force: false };
+    assert_eq!(read(json!({"orchestrate": {"node_name": "node-1"}})), plain);
     assert!(
         read(json!({"orchestrate": {"node_name": "a.example.com", "skip_draining": true}})).skip_draining
     );
+    let timed = read(json!({"orchestrate": {"node_name": "node-1", "drain_timeout": 60}}));
+    assert_eq!(timed, NodeSettings { drain_timeout: Some(60), ..plain });
+}
+
+#[test]
+fn each_procedure_has_settings_of_its_own() {
+    let pillar = json!({"orchestrate": {"node_name": "node-1", "force": true}});
+    assert!(NodeSettings::from_pillar(REMOVE_NODE, &pillar).unwrap().force);
+    let refused = NodeSettings::from_pillar(DEPLOY_NODE, &pillar).unwrap_err();
+    assert_eq!(refused.problems[0].key.as_deref(), Some("orchestrate.force"));
+    let endless = json!({"orchestrate": {"node_name": "node-1", "drain_timeout": -1}});
+    let refused = NodeSettings::from_pillar(REMOVE_NODE, &endless).unwrap_err();
+    assert_eq!(refused.problems[0].key.as_deref(), Some("orchestrate.drain_timeout"));
 }
 
 #[test]
 fn all_mistakes_in_the_settings_of_a_deployment_are_told_at_once() {
     let keys = |pillar: Value| -> Vec<(String, Option<String>)> {
-        let problems = DeployNode::from_pillar(&pillar).unwrap_err().problems;
+        let problems = NodeSettings::from_pillar(DEPLOY_NODE, &pillar).unwrap_err().problems;
         problems.into_iter().map(|problem| (problem.key.unwrap(), problem.accepted)).collect()
     };
     let found = keys(json!({

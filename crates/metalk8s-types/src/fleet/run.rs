@@ -45,6 +45,22 @@ pub struct Procedure {
     /// Pods are left where they are.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_draining: bool,
+    /// How many seconds pods may take to leave a node; without it, [`DRAIN_SECONDS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_seconds: Option<u32>,
+    /// The machine is given up: what only it could do is left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}
+
+/// How many seconds pods may take to leave a node, unless somebody says otherwise.
+pub const DRAIN_SECONDS: u32 = 300;
+
+impl Procedure {
+    /// A procedure over this node, with nothing special about it.
+    pub fn new(name: ProcedureName, node: impl Into<String>) -> Self {
+        Self { name, node: node.into(), skip_draining: false, drain_seconds: None, force: false }
+    }
 }
 
 /// The procedures that there are.
@@ -52,6 +68,8 @@ pub struct Procedure {
 pub enum ProcedureName {
     /// A machine becomes what its Node object says (EXP-17).
     DeployNode,
+    /// A node leaves the cluster, and its machine is as it was before.
+    RemoveNode,
 }
 
 /// How far it is.

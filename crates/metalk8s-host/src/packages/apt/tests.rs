@@ -85,6 +85,29 @@ async fn a_version_that_nobody_offers_is_named_with_the_repositories() {
 }
 
 #[tokio::test]
+async fn what_was_installed_for_removed_packages_alone_goes_too_and_what_nobody_needed_before_stays() {
+    let lab = lab();
+    lab.file("/fake/installed", "kubelet\tii \t1\nebtables\tii \t1\nold\tii \t1\n");
+    lab.program(
+        "apt-get",
+        r#"case " $* " in
+           *" --simulate autoremove "*) echo 'Remv old [1]';;
+           *" --simulate "*) printf 'Reading\nPurg kubelet [1]\nPurg ebtables [1]\nPurg old [1]\n';;
+           *) sed -i '/^kubelet\t/d' "$ROOT/fake/installed";;
+           esac"#,
+    );
+    lab.file("/var/cache/apt/archives/ebtables_2.0-1_amd64.deb", "");
+    lab.file("/var/cache/apt/archives/old_1_amd64.deb", "");
+    let names = ["kubelet".to_owned()].into();
+    lab.settles(&State::Removed(Removed::Packages { names, purge: true, unneeded: true })).await;
+    let calls = lab.calls();
+    let last = calls.iter().rfind(|call| call.starts_with("apt-get")).unwrap();
+    assert!(last.ends_with(" kubelet ebtables"), "{last}");
+    let kept = |file: &str| lab.path("/var/cache/apt/archives").join(file).exists();
+    assert!(!kept("ebtables_2.0-1_amd64.deb") && kept("old_1_amd64.deb"));
+}
+
+#[tokio::test]
 async fn a_package_that_is_not_wanted_is_removed_with_its_configuration_only_when_purged() {
     let lab = lab();
     lab.program(
@@ -94,12 +117,12 @@ async fn a_package_that_is_not_wanted_is_removed_with_its_configuration_only_whe
     );
     let wish = |purge| {
         let names = ["adduser".to_owned(), "nonesuch".to_owned()].into();
-        State::Removed(Removed::Packages { names, purge })
+        State::Removed(Removed::Packages { names, purge, unneeded: false })
     };
     assert_eq!(lab.settles(&wish(false)).await.summary, "remove adduser");
     assert_eq!(lab.settles(&wish(true)).await.summary, "purge adduser");
     assert_eq!(calls(&lab, " update"), 0);
-    let pattern = Removed::Packages { names: ["a*".to_owned()].into(), purge: false };
+    let pattern = Removed::Packages { names: ["a*".to_owned()].into(), purge: false, unneeded: false };
     assert!(lab.check(&State::Removed(pattern)).await.is_err());
 }
 

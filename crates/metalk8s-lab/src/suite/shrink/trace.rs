@@ -1,0 +1,71 @@
+//! A machine before it became a node, and after it was one.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{Stage, deploy, node_machine, said, wait_until};
+use crate::machine::Machine;
+
+/// All that a node brings along is in these: what is there before must be there after, and nothing else.
+///
+/// Left out are the journals of the package manager and of systemd, and what any installation of any package makes
+/// anew from what is there.
+const LOOK: &str = r#"{
+find /etc /opt /root /usr /var -xdev ! -path '/usr/share/*' \
+    ! -path '/var/log/journal*' ! -path '/var/log/apt*' ! -path '/var/log/dpkg.log' ! -path '/var/log/alternatives.log' \
+    ! -path '/var/lib/dpkg/*' ! -path '/var/lib/systemd/*' ! -path '/var/cache/*' ! -path '/var/lib/apt/*' \
+    ! -path '/var/tmp/*' ! -path '/usr/lib/modules' ! -path '/etc/*.cache' ! -path '/root/before' ! -path '/root/after'
+find /var/cache/apt/archives -name '*.deb'
+dpkg-query --show --showformat='package ${Package} ${db:Status-Abbrev}\n'
+apt-mark showhold | sed 's/^/held /'
+systemctl list-unit-files --no-legend | awk '{print "unit", $1, $2}'
+ls /sys/class/net | sed 's/^/interface /'
+ip route | sed 's/^/route /'
+awk '$2 !~ /binfmt_misc/ {print "mount", $2}' /proc/mounts
+nft list ruleset 2> /dev/null | grep -v counter | sed 's/^/rule /'
+getent passwd; getent group
+cat /etc/fstab
+} | sort"#;
+
+pub(super) fn bare_and_deployed(stage: &Stage) -> Result<()> {
+    node_machine(stage)?.run_checked(&format!("{LOOK} > /root/before"))?;
+    deploy(stage)?;
+    let new = new(node_machine(stage)?)?;
+    ensure!(new.lines().count() > 100, "a node leaves no trace, so nothing is proven: {new}");
+    Ok(())
+}
+
+pub(super) fn member_stays(stage: &Stage) -> Result<()> {
+    let machine = node_machine(stage)?;
+    let output = machine.run("metalk8s reset --yes")?;
+    ensure!(output.code == 1 && output.stderr.contains("cluster that answers"), "{}", said(&output));
+    let output = machine.run("metalk8s reset --plan --force")?;
+    let told = ["/etc/kubernetes", "kubelet.service", "vxlan.calico", "packet filter", "purge containerd"];
+    let missing: Vec<_> = told.into_iter().filter(|word| !output.stdout.contains(word)).collect();
+    ensure!(output.success() && missing.is_empty(), "{missing:?} are not in it: {}", said(&output));
+    machine.run_checked("systemctl is-active kubelet containerd metalk8s-agent").map(drop)?;
+    Ok(())
+}
+
+/// The last of it goes after the agent has told of the rest.
+pub(super) fn none(stage: &Stage) -> Result<()> {
+    let machine = node_machine(stage)?;
+    wait_until("the machine to be as before", Duration::from_secs(120), || {
+        let new = new(machine).map_err(|error| error.to_string())?;
+        if new.is_empty() { Ok(()) } else { Err(new) }
+    })?;
+    Ok(())
+}
+
+pub(super) fn deployed_again(stage: &Stage) -> Result<()> {
+    deploy(stage)?;
+    node_machine(stage)?.run_checked("systemctl is-active kubelet containerd metalk8s-agent").map(drop)?;
+    Ok(())
+}
+
+/// What is other than before, as diff(1) tells it.
+fn new(machine: &Machine) -> Result<String> {
+    let command = format!("{LOOK} > /root/after; diff /root/before /root/after | grep '^[<>]' || true");
+    Ok(machine.run_checked(&command)?)
+}

@@ -1,0 +1,212 @@
+//! The way to a machine whose agent does not answer yet: over SSH, until its agent has a certificate.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use jiff::Timestamp;
+use metalk8s_diagnostics::sentence;
+use metalk8s_engine::journal::RunId;
+use metalk8s_formulas::authorities;
+use metalk8s_ssh::{Command, Session};
+use metalk8s_types::{Role, paths, pillar::NodeWish};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    super::{
+        hands::{Failure, told},
+        runs::Done,
+    },
+    DeployNode,
+};
+use crate::{
+    join::{Accepted, Examined, Invitation, Prepared, SharedFile},
+    ssh,
+};
+
+impl DeployNode {
+    pub(super) async fn connect(&mut self) -> Result<Done, Failure> {
+        if self.is_joined().await? {
+            return Ok(Done::nothing("its agent answers"));
+        }
+        let session = self.session().await?;
+        Ok(Done::nothing(format!("logged in as {}", session.endpoint())))
+    }
+
+    async fn session(&mut self) -> Result<&Session, Failure> {
+        if self.session.is_none() {
+            let node = self.node().await?;
+            self.session = Some(ssh::connect(&self.hands.fleet, &node).await.map_err(|error| told(&error))?);
+        }
+        Ok(self.session.as_ref().expect("it was made above"))
+    }
+
+    /// Brings the program of the version to the machine, and calls it there with `input`.
+    async fn call<T: DeserializeOwned>(
+        &mut self,
+        verb: &str,
+        input: &impl Serialize,
+        patience: Duration,
+    ) -> Result<T, Failure> {
+        let (name, version, archives) =
+            (self.name.clone(), self.version.clone(), self.hands.config.archives.clone());
+        let session = self.session().await?;
+        let program = ssh::bring_program(session, &archives, &version).await.map_err(|error| told(&error))?;
+        let input = serde_json::to_vec(input).map_err(|error| vec![error.to_string()])?;
+        let command = Command::new(program, patience).args(["join", verb]).stdin(input);
+        let called = format!("metalk8s join {verb}");
+        ssh::answer_of(session, &name, &command, &called).await.map_err(|error| told(&error))
+    }
+
+    async fn invitation(&mut self) -> Result<Invitation, Failure> {
+        let node = self.node().await?;
+        let shared = if node.roles.contains(&Role::Master) {
+            tokio::task::block_in_place(shared_files)?
+        } else {
+            BTreeMap::new()
+        };
+        Ok(Invitation {
+            node: self.name.clone(),
+            version: self.version.clone(),
+            roles: node.roles,
+            settings: self.hands.settings().await?,
+            now: Timestamp::now(),
+            shared,
+        })
+    }
+
+    pub(super) async fn examine(&mut self) -> Result<Done, Failure> {
+        if self.is_joined().await? {
+            return Ok(Done::nothing("its agent answers"));
+        }
+        let examined = self.examined().await?;
+        let (errors, warnings) = findings(&examined.findings);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        self.addresses = examined.addresses;
+        Ok(Done {
+            comment: format!("nothing speaks against it, {} warnings", warnings.len()),
+            changes: warnings,
+        })
+    }
+
+    /// Keys are not sent along: nothing is done yet.
+    async fn examined(&mut self) -> Result<Examined, Failure> {
+        let invitation = Invitation { shared: BTreeMap::new(), ..self.invitation().await? };
+        self.call("examine", &invitation, Duration::from_secs(60)).await
+    }
+
+    /// Whether it is a node already and shall become a master, which needs the keys that masters share.
+    async fn becomes_master(&mut self) -> Result<bool, Failure> {
+        let node = self.node().await?;
+        let agent = self.hands.agent(&self.name).await?;
+        let was = agent.is_some_and(|agent| agent.spec.roles.contains(&Role::Master));
+        Ok(node.roles.contains(&Role::Master) && !was)
+    }
+
+    pub(super) async fn prepare(&mut self) -> Result<Done, Failure> {
+        if self.is_joined().await? && !self.becomes_master().await? {
+            return Ok(Done::nothing("its agent answers"));
+        }
+        let prepared = self.prepared().await?;
+        let comment = format!("{} of {} states changed", prepared.changed, prepared.states);
+        Ok(if prepared.changed == 0 {
+            Done::nothing(comment)
+        } else {
+            Done::change(comment, "packages of a node")
+        })
+    }
+
+    async fn prepared(&mut self) -> Result<Prepared, Failure> {
+        let invitation = self.invitation().await?;
+        self.call("prepare", &invitation, Duration::from_secs(600)).await
+    }
+
+    pub(super) async fn accept(&mut self) -> Result<Done, Failure> {
+        let node = self.node().await?;
+        if self.is_joined().await? {
+            let agent = self.hands.agent(&self.name).await?;
+            let agent = agent.ok_or_else(|| vec![format!("`{}` has left the fleet", self.name)])?;
+            let wish = NodeWish { version: self.version.clone(), roles: node.roles, ..agent.spec.wish() };
+            let changes = self.hands.shall_be(&self.name, &wish).await?;
+            return Ok(Done { comment: "its key was accepted before".into(), changes });
+        }
+        if self.addresses.is_none() {
+            self.addresses = self.examined().await?.addresses;
+        }
+        let addresses = self
+            .addresses
+            .ok_or_else(|| vec![format!("`{}` has no single address in each plane any more", self.name)])?;
+        let wish =
+            NodeWish { version: self.version.clone(), roles: node.roles, addresses, initial_cluster: None };
+        let mut changes = self.hands.shall_be(&self.name, &wish).await?;
+        let prepared = self.prepared().await?;
+        let settings = self.hands.settings().await?;
+        let kubernetes = &authorities()[0];
+        let certificate_pem = self.signed(&kubernetes.signer, &prepared.request_pem).await?;
+        let server = settings.masters.values().next().copied();
+        let server = server.ok_or_else(|| vec!["no master is known".to_owned()])?;
+        let accepted = Accepted {
+            node: self.name.clone(),
+            server: format!("https://{}", std::net::SocketAddr::new(server, 6443)),
+            ca_pem: settings.authorities.get(kubernetes.common_name).cloned().unwrap_or_default(),
+            certificate_pem,
+        };
+        let _: Value = self.call("finish", &accepted, Duration::from_secs(60)).await?;
+        changes.push(format!("key of `{}` accepted", self.name));
+        Ok(Done { comment: "its key is accepted".into(), changes })
+    }
+
+    /// The certificate for the agent's first request, through the API like all others.
+    async fn signed(&self, signer: &str, request_pem: &str) -> Result<String, Failure> {
+        let name = format!("metalk8s-{}-{}", self.name, RunId::at(Timestamp::now()));
+        let asked = self.hands.fleet.request_certificate(
+            &name,
+            signer,
+            request_pem,
+            &["digital signature", "client auth"],
+        );
+        asked.await.map_err(|error| vec![sentence(&error)])?;
+        let end = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < end {
+            let agent = self.hands.agent(&self.name).await?;
+            if let Some(certificate) = agent.and_then(|mut agent| agent.spec.certificates.remove(&name)) {
+                return Ok(certificate);
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Err(vec![format!("the request `{name}` was not signed; `kubectl describe csr {name}` tells why")])
+    }
+}
+
+/// Errors and warnings of an examination, a line each.
+fn findings(found: &Value) -> (Vec<String>, Vec<String>) {
+    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    for finding in found.as_array().into_iter().flatten() {
+        let text = |key: &str| finding[key].as_str().unwrap_or_default();
+        let line = format!("{} ({})", text("message"), text("code"));
+        match text("severity") {
+            "error" => errors.push(format!("{line}; {}", text("hint"))),
+            _ => warnings.push(line),
+        }
+    }
+    (errors, warnings)
+}
+
+/// What all masters have in common: what one has signed or encrypted, all must be able to read.
+fn shared_files() -> Result<BTreeMap<PathBuf, SharedFile>, Failure> {
+    let files = [
+        (format!("{}/sa.key", paths::KUBERNETES_PKI), 0o600),
+        (format!("{}/sa.pub", paths::KUBERNETES_PKI), 0o644),
+        ("/etc/metalk8s/crypt/apiserver.key".to_owned(), 0o600),
+    ];
+    files
+        .into_iter()
+        .map(|(path, mode)| {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| vec![format!("could not read `{path}`: {error}")])?;
+            Ok((PathBuf::from(path), SharedFile { text, mode }))
+        })
+        .collect()
+}

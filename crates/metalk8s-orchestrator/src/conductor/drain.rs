@@ -1,0 +1,208 @@
+//! Pods leave a node before something happens to it (EXP-17): daemon sets stay, local data is lost, and a
+//! PodDisruptionBudget is obeyed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use metalk8s_diagnostics::sentence;
+use metalk8s_kube::fleet::{Evicted, FleetError, PodFacts};
+use metalk8s_types::fleet::{DRAIN_SECONDS, RunSpec};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    hands::{Failure, FleetHands, told},
+    runs::Done,
+};
+
+/// How often it is looked which pods are left.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a budget is left alone after it stood against an eviction; `kubectl drain` does the same.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// How a node is emptied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drain {
+    /// How long pods may take.
+    patience: Duration,
+    /// Its machine was given up: nobody there will tell that a pod has ended.
+    is_lost: bool,
+}
+
+impl Drain {
+    /// As a run asks for it; `is_ready` is what the kubelet of the node says.
+    pub(super) fn of(spec: &RunSpec, is_ready: bool) -> Self {
+        let procedure = &spec.procedure;
+        let seconds = procedure.drain_seconds.unwrap_or(DRAIN_SECONDS);
+        Self { patience: Duration::from_secs(seconds.into()), is_lost: procedure.force && !is_ready }
+    }
+
+    /// Empties a closed node.
+    ///
+    /// # Errors
+    /// When a pod is still there after the time that it had; those that left are elsewhere, the node is closed.
+    pub(super) async fn empty(self, hands: &FleetHands, node: &str) -> Result<Done, Failure> {
+        let end = Instant::now() + self.patience;
+        let mut seen = BTreeSet::new();
+        // What stands against each pod, and when it is to be asked again.
+        let mut against: BTreeMap<String, (String, Instant)> = BTreeMap::new();
+        let mut said = String::new();
+        loop {
+            let left = match hands.fleet.pods_on(node).await {
+                Ok(pods) => leaving(pods),
+                Err(error) if error.is_retryable() && Instant::now() < end => {
+                    sleep(LOOK).await;
+                    continue;
+                }
+                Err(error) => return Err(told(&error)),
+            };
+            against.retain(|name, _| left.iter().any(|pod| full_name(pod) == *name));
+            if left.is_empty() {
+                let comment = match seen.len() {
+                    0 => "no pod had to go".to_owned(),
+                    count => format!("{count} pods have gone"),
+                };
+                return Ok(Done { comment, changes: seen.into_iter().collect() });
+            }
+            for pod in &left {
+                let name = full_name(pod);
+                let is_waiting = against.get(&name).is_some_and(|(_, again)| *again > Instant::now());
+                let is_asked = pod.is_ending && !self.is_lost;
+                if !is_waiting && !is_asked {
+                    match self.ask(hands, pod).await {
+                        Ok(Evicted::Accepted | Evicted::Gone) => drop(against.remove(&name)),
+                        Ok(Evicted::Blocked(why)) => {
+                            against.insert(name.clone(), (why, Instant::now() + AGAIN));
+                        }
+                        Err(error) if error.is_retryable() => {
+                            against.insert(name.clone(), (sentence(&error), Instant::now() + AGAIN));
+                        }
+                        Err(error) => return Err(told(&error)),
+                    }
+                }
+                seen.insert(name);
+            }
+            let waiting: Vec<(String, Option<&str>)> = left
+                .iter()
+                .map(|pod| {
+                    let name = full_name(pod);
+                    let why = against.get(&name).map(|(why, _)| why.as_str());
+                    (name, why)
+                })
+                .collect();
+            if Instant::now() > end {
+                return Err(self.stuck(node, &waiting));
+            }
+            let now = waits_for(&waiting);
+            if now != said {
+                hands.tell(&now).await;
+                said = now;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn ask(self, hands: &FleetHands, pod: &PodFacts) -> Result<Evicted, FleetError> {
+        if !self.is_lost {
+            return hands.fleet.evict(pod).await;
+        }
+        let was_there = hands.fleet.delete_pod_of_lost_machine(pod).await?;
+        Ok(if was_there { Evicted::Accepted } else { Evicted::Gone })
+    }
+
+    /// What is said of pods that did not go in time, and what can be done. Pure.
+    fn stuck(self, node: &str, waiting: &[(String, Option<&str>)]) -> Failure {
+        let mut lines = vec![format!(
+            "{} pods of `{node}` did not go within {} s",
+            waiting.len(),
+            self.patience.as_secs()
+        )];
+        let mut is_blocked = false;
+        for (pod, why) in waiting {
+            is_blocked |= why.is_some();
+            lines.push(match why {
+                Some(why) => format!("pod `{pod}`: {why}"),
+                None => format!("pod `{pod}` was told to end, and has not ended"),
+            });
+        }
+        if is_blocked {
+            lines.push(
+                "let the budgets allow it, with more replicas on other nodes or another PodDisruptionBudget: \
+                 `kubectl get poddisruptionbudgets --all-namespaces`"
+                    .to_owned(),
+            );
+        }
+        lines.push(format!(
+            "nothing else was changed: the node is closed for pods, and `kubectl uncordon {node}` opens it"
+        ));
+        lines
+    }
+}
+
+/// The pods that have to go: daemon sets would bring theirs back at once, and the kubelet those of its files. Pure.
+fn leaving(pods: Vec<PodFacts>) -> Vec<PodFacts> {
+    let stays =
+        |pod: &PodFacts| pod.is_mirror || pod.is_over || pod.controller.as_deref() == Some("DaemonSet");
+    pods.into_iter().filter(|pod| !stays(pod)).collect()
+}
+
+/// What is waited for, in a line. Pure.
+fn waits_for(waiting: &[(String, Option<&str>)]) -> String {
+    let blocked = waiting.iter().find_map(|(pod, why)| Some((pod, (*why)?)));
+    match (blocked, waiting.first()) {
+        (Some((pod, why)), _) => format!("waiting for {} pods to go; `{pod}`: {why}", waiting.len()),
+        (None, Some((pod, _))) => format!("waiting for {} pods to end, such as `{pod}`", waiting.len()),
+        (None, None) => String::new(),
+    }
+}
+
+fn full_name(pod: &PodFacts) -> String {
+    format!("{}/{}", pod.namespace, pod.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, controller: Option<&str>) -> PodFacts {
+        PodFacts {
+            namespace: "shop".into(),
+            name: name.into(),
+            uid: name.into(),
+            controller: controller.map(str::to_owned),
+            is_mirror: false,
+            is_over: false,
+            is_ending: false,
+        }
+    }
+
+    #[test]
+    fn daemon_sets_mirrors_and_what_is_over_stay_and_all_others_go() {
+        let pods = vec![
+            pod("web", Some("ReplicaSet")),
+            pod("by-hand", None),
+            pod("proxy", Some("DaemonSet")),
+            PodFacts { is_mirror: true, ..pod("etcd", Some("Node")) },
+            PodFacts { is_over: true, ..pod("backup", Some("Job")) },
+            PodFacts { is_ending: true, ..pod("going", Some("ReplicaSet")) },
+        ];
+        let names: Vec<_> = leaving(pods).into_iter().map(|pod| pod.name).collect();
+        assert_eq!(names, ["web", "by-hand", "going"]);
+    }
+
+    #[test]
+    fn whoever_did_not_go_is_named_with_its_budget_and_what_to_do() {
+        let drain = Drain { patience: Duration::from_secs(9), is_lost: false };
+        let budget = "The disruption budget web needs 1 healthy pods and has 1 currently";
+        let waiting = [("shop/web-0".to_owned(), Some(budget)), ("shop/slow".to_owned(), None)];
+        let lines = drain.stuck("node1", &waiting);
+        assert_eq!(lines[0], "2 pods of `node1` did not go within 9 s");
+        assert_eq!(lines[1], format!("pod `shop/web-0`: {budget}"));
+        assert!(lines[2].contains("`shop/slow` was told to end"));
+        assert!(lines[3].contains("poddisruptionbudgets") && lines[4].contains("kubectl uncordon node1"));
+        assert!(waits_for(&waiting).contains(budget));
+        let slow = drain.stuck("node1", &waiting[1..]);
+        assert!(!slow.iter().any(|line| line.contains("budget")), "{slow:?}");
+    }
+}

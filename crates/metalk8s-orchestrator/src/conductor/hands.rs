@@ -1,0 +1,196 @@
+//! What procedures have in common: what the conductor knows of its fleet, and has nodes do.
+
+use std::time::Duration;
+
+use metalk8s_diagnostics::sentence;
+use metalk8s_engine::Hands;
+use metalk8s_formulas::agent_states;
+use metalk8s_kube::{Cluster, Fleet};
+use metalk8s_types::{
+    environment,
+    fleet::Agent,
+    pillar::{ClusterPillar, NodeWish},
+};
+use serde_json::Value;
+
+use super::{ConductorConfig, cluster_pillar, runs::Done};
+use crate::dispatch::{Call, job};
+
+/// How long an agent has for a ping.
+const PING: Duration = Duration::from_secs(5);
+/// How long the roles of a node may take.
+const APPLY: Duration = Duration::from_secs(1200);
+
+/// Why a step failed, a line each.
+pub(super) type Failure = Vec<String>;
+
+/// The conductor's hands in its fleet.
+pub(super) struct FleetHands {
+    pub(super) fleet: Fleet,
+    pub(super) config: ConductorConfig,
+    /// The run that is carried out with them.
+    run: String,
+}
+
+impl FleetHands {
+    pub(super) fn new(fleet: &Fleet, config: &ConductorConfig, run: &str) -> Self {
+        Self { fleet: fleet.clone(), config: config.clone(), run: run.to_owned() }
+    }
+
+    /// Tells what the step waits for; it goes on where nobody can be told.
+    pub(super) async fn tell(&self, message: &str) {
+        tracing::info!(message, "a step waits");
+        if let Err(error) = self.fleet.tell_of_run(&self.run, message).await {
+            tracing::warn!(error = sentence(&error), "what a step waits for could not be told");
+        }
+    }
+
+    /// Keeps new pods from a node.
+    pub(super) async fn cordon(&self, node: &str) -> Result<Done, Failure> {
+        let is_change = self.fleet.cordon(node, true).await.map_err(|error| told(&error))?;
+        Ok(if is_change {
+            Done::change("no pod comes any more", "cordoned")
+        } else {
+            Done::nothing("it was closed before")
+        })
+    }
+
+    /// The settings of the cluster as they should be now.
+    pub(super) async fn settings(&self) -> Result<ClusterPillar, Failure> {
+        let agents = self.fleet.agents().await.map_err(|error| told(&error))?;
+        let (configuration, archives) = (&self.config.configuration, &self.config.archives);
+        tokio::task::block_in_place(|| cluster_pillar(configuration, archives, &agents))
+            .map_err(|error| told(&error))
+    }
+
+    /// All nodes know these settings from now on; returns what was changed.
+    pub(super) async fn renew_settings(&self) -> Result<Vec<String>, Failure> {
+        let settings = self.settings().await?;
+        let known = self.fleet.settings().await.map_err(|error| told(&error))?;
+        if known.as_ref() == Some(&settings) {
+            return Ok(Vec::new());
+        }
+        self.fleet.write_settings(&settings).await.map_err(|error| told(&error))?;
+        Ok(vec!["settings of the cluster".to_owned()])
+    }
+
+    /// The agent of a node, where it has one.
+    pub(super) async fn agent(&self, node: &str) -> Result<Option<Agent>, Failure> {
+        self.fleet.agent(node).await.map_err(|error| told(&error))
+    }
+
+    /// Whether the agent of a node answers.
+    pub(super) async fn answers(&self, node: &str) -> Result<bool, Failure> {
+        Ok(match self.agent(node).await?.and_then(|agent| agent.status) {
+            Some(_) => job(&self.fleet, node, &ping()).await.is_ok(),
+            None => false,
+        })
+    }
+
+    /// Makes the node one of the fleet, with what it shall be; returns what was changed.
+    pub(super) async fn shall_be(&self, node: &str, wish: &NodeWish) -> Result<Vec<String>, Failure> {
+        let cluster = Cluster::lazy(&self.config.kubeconfig);
+        let mut changes = Vec::new();
+        for state in agent_states(node, wish) {
+            let failed = |error: metalk8s_engine::StateError| vec![sentence(&error)];
+            if let Some(change) = cluster.check(&state).await.map_err(failed)? {
+                changes.push(cluster.apply(&state, &change).await.map_err(failed)?.summary);
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Has a node apply states of a version.
+    pub(super) async fn apply(
+        &self,
+        node: &str,
+        version: &str,
+        function: &str,
+        names: &[&str],
+    ) -> Result<Done, Failure> {
+        let words = names.iter().map(|name| (*name).to_owned());
+        let words = words.chain([format!("saltenv={}", environment(version))]);
+        let call = Call::new(function, words, APPLY);
+        let (retcode, returned) = job(&self.fleet, node, &call).await.map_err(|error| told(&error))?;
+        let (changes, failures, states) = summary(&returned);
+        if retcode != 0 || !failures.is_empty() {
+            return Err(failures);
+        }
+        Ok(Done { comment: format!("{} of {states} states changed", changes.len()), changes })
+    }
+
+    /// Every node but this one balances over all API servers that there are now.
+    pub(super) async fn tell_proxies(&self, but: &str) -> Result<Done, Failure> {
+        let agents = self.fleet.agents().await.map_err(|error| told(&error))?;
+        let others = agents.into_iter().filter_map(|agent| agent.metadata.name);
+        let others: Vec<String> = others.filter(|name| name != but).collect();
+        let call =
+            Call::new("state.apply", ["metalk8s.kubernetes.apiserver-proxy"], Duration::from_secs(120));
+        let told_to =
+            futures::future::join_all(others.iter().map(|node| job(&self.fleet, node, &call))).await;
+        let mut changes = Vec::new();
+        let mut silent = Vec::new();
+        for (node, answer) in others.iter().zip(told_to) {
+            match answer {
+                Ok((0, returned)) if !summary(&returned).0.is_empty() => {
+                    changes.push(format!("proxy of {node}"))
+                }
+                Ok((0, _)) => {}
+                Ok((_, returned)) => return Err(summary(&returned).1),
+                // It reads the settings when it is there again.
+                Err(error) => silent.push(format!("{node}: {error}")),
+            }
+        }
+        let comment = match silent.is_empty() {
+            true => format!("{} nodes know it", others.len()),
+            false => format!("these did not answer: {}", silent.join("; ")),
+        };
+        Ok(Done { comment, changes })
+    }
+}
+
+pub(super) fn ping() -> Call {
+    Call { begin_within: PING, ..Call::new("test.ping", [""; 0], PING) }
+}
+
+/// An error with its causes, a line each.
+pub(super) fn told(error: &dyn std::error::Error) -> Failure {
+    let mut lines = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        lines.push(cause.to_string());
+        next = cause.source();
+    }
+    lines
+}
+
+/// What changed and what failed of the return of a state function, and how many states there were.
+fn summary(returned: &Value) -> (Vec<String>, Vec<String>, usize) {
+    let states: Vec<&Value> = returned.as_object().into_iter().flat_map(|map| map.values()).collect();
+    let line = |state: &&Value| {
+        let text = |key: &str| state[key].as_str().unwrap_or_default();
+        format!("{}: {}", text("__id__"), text("comment").lines().next().unwrap_or_default())
+    };
+    let changed = |state: &&&Value| {
+        state["result"] != Value::Bool(false)
+            && state["changes"].as_object().is_some_and(|map| !map.is_empty())
+    };
+    let changes = states.iter().filter(changed).map(line).collect();
+    let failures = states.iter().filter(|state| state["result"] == Value::Bool(false)).map(line).collect();
+    (changes, failures, states.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_and_changed_states_are_told_apart() {
+        let returned = serde_json::json!({
+            "a": {"__id__": "a", "result": true, "comment": "done", "changes": {"x": 1}},
+            "b": {"__id__": "b", "result": false, "comment": "no\nbecause", "changes": {}},
+            "c": {"__id__": "c", "result": true, "comment": "", "changes": {}},
+        });
+        assert_eq!(summary(&returned), (vec!["a: done".to_owned()], vec!["b: no".to_owned()], 3));
+    }
+}

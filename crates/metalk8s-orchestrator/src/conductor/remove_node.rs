@@ -1,0 +1,139 @@
+//! `metalk8s.orchestrate.remove_node`: a node leaves the cluster, and its machine is as it was before.
+
+mod check;
+mod machine;
+
+use metalk8s_kube::{Fleet, fleet::NodeFacts};
+use metalk8s_types::{Role, fleet::RunSpec, pillar::NodeWish};
+
+use super::{
+    ConductorConfig,
+    drain::Drain,
+    etcd::Etcd,
+    hands::{Failure, FleetHands, told},
+    runs::{Done, Planned, Procedure},
+};
+
+const STEPS: &[Planned] = &[
+    ("check", "Checking that the node may go"),
+    ("cordon", "Closing the node for pods"),
+    ("drain", "Having its pods go elsewhere"),
+    ("retire", "Taking its roles, and telling the other nodes"),
+    ("redirect", "Leading its agent to another API server"),
+    ("etcd", "Removing its member of etcd"),
+    ("machine", "Undoing what was done on the machine"),
+    ("leave", "Ending its agent"),
+    ("forget", "Forgetting the node"),
+];
+
+/// The removal of one node. What was removed by an earlier attempt is found to be gone.
+pub(super) struct RemoveNode {
+    hands: FleetHands,
+    name: String,
+    spec: RunSpec,
+    /// Its agent did not answer, and this is forced: it is not asked again.
+    is_given_up: bool,
+}
+
+impl RemoveNode {
+    pub(super) fn new(fleet: &Fleet, config: &ConductorConfig, run: &str, spec: &RunSpec) -> Self {
+        let hands = FleetHands::new(fleet, config, run);
+        Self { hands, name: spec.procedure.node.clone(), spec: spec.clone(), is_given_up: false }
+    }
+}
+
+impl Procedure for RemoveNode {
+    fn steps(&self) -> &'static [Planned] {
+        STEPS
+    }
+
+    async fn carry_out(&mut self, step: &str) -> Result<Done, Failure> {
+        match step {
+            "check" => self.check().await,
+            "cordon" => self.cordon().await,
+            "drain" => self.drain().await,
+            "retire" => self.retire().await,
+            "redirect" => self.redirect().await,
+            "etcd" => self.etcd().await,
+            "machine" => self.machine().await,
+            "leave" => self.leave().await,
+            "forget" => self.forget().await,
+            other => Err(vec![format!("there is no step `{other}`")]),
+        }
+    }
+}
+
+impl RemoveNode {
+    async fn node(&self) -> Result<Option<NodeFacts>, Failure> {
+        self.hands.fleet.node(&self.name).await.map_err(|error| told(&error))
+    }
+
+    async fn cordon(&self) -> Result<Done, Failure> {
+        if self.node().await?.is_none() {
+            return Ok(Done::nothing("it has no Node object"));
+        }
+        self.hands.cordon(&self.name).await
+    }
+
+    async fn drain(&self) -> Result<Done, Failure> {
+        match self.node().await? {
+            None => Ok(Done::nothing("it has no Node object")),
+            Some(_) if self.spec.procedure.skip_draining => Ok(Done::nothing("pods end with the node")),
+            Some(node) => Drain::of(&self.spec, node.is_ready).empty(&self.hands, &self.name).await,
+        }
+    }
+
+    /// Nobody uses its API server and its member of etcd any more, while both still work.
+    async fn retire(&self) -> Result<Done, Failure> {
+        let Some(agent) = self.hands.agent(&self.name).await? else {
+            return Ok(Done::nothing("it is no node of the fleet"));
+        };
+        let roles = agent.spec.roles.clone();
+        if !roles.contains(&Role::Master) && !roles.contains(&Role::Etcd) {
+            return Ok(Done::nothing("no other node depends on it"));
+        }
+        let wish = NodeWish { roles: [Role::Node].into(), initial_cluster: None, ..agent.spec.wish() };
+        let mut changes = self.hands.shall_be(&self.name, &wish).await?;
+        changes.extend(self.hands.renew_settings().await?);
+        let told_to = self.hands.tell_proxies(&self.name).await?;
+        changes.extend(told_to.changes);
+        Ok(Done { comment: told_to.comment, changes })
+    }
+
+    async fn etcd(&self) -> Result<Done, Failure> {
+        let agent = self.hands.agent(&self.name).await?;
+        let address = agent.map(|agent| agent.spec.addresses.control_plane);
+        let settings = self.hands.settings().await?;
+        let others = settings.etcd.into_iter().filter(|(node, _)| *node != self.name);
+        let etcd = Etcd::new(others.map(|(_, address)| address).collect()).map_err(|error| told(&error))?;
+        let members = etcd.members().await.map_err(|error| told(&error))?;
+        let Some(member) = members.iter().find(|member| member.is_of(&self.name, address)) else {
+            return Ok(Done::nothing("it has none"));
+        };
+        etcd.remove(&member.id).await.map_err(|error| told(&error))?;
+        let left = members.len() - 1;
+        Ok(Done::change(format!("etcd has {left} members"), format!("member {} of etcd", member.id)))
+    }
+
+    /// The Node first: whoever lists nodes sees none whose agent is gone.
+    async fn forget(&self) -> Result<Done, Failure> {
+        let mut changes = Vec::new();
+        if self.hands.fleet.delete_node(&self.name).await.map_err(|error| told(&error))? {
+            changes.push(format!("Node {}", self.name));
+        }
+        let requests = self.hands.fleet.delete_requests_of(&self.name).await;
+        match requests.map_err(|error| told(&error))? {
+            0 => {}
+            count => changes.push(format!("{count} requests for certificates")),
+        }
+        if self.hands.fleet.remove_agent(&self.name).await.map_err(|error| told(&error))? {
+            changes.push(format!("agent of {}, with its key, its rights and its jobs", self.name));
+        }
+        changes.extend(self.hands.renew_settings().await?);
+        let comment = match changes.is_empty() {
+            true => "nothing of it was left",
+            false => "the cluster does not know it any more",
+        };
+        Ok(Done { comment: comment.to_owned(), changes })
+    }
+}
