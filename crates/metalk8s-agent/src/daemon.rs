@@ -11,14 +11,14 @@ use metalk8s_kube::{
 use metalk8s_pki::Life;
 use metalk8s_types::{
     VERSION,
-    fleet::{Agent, Drift, JobState},
+    fleet::{Agent, JobState},
 };
 use serde_json::{Map, Value, json};
 use tokio::{process::Child, task::JoinSet};
 
 use crate::{
     decide::{Action, concluded, decide},
-    drift::{self, Schedule},
+    looks::{Looking, Looks},
     process::Process,
     renewal::{self, Renewals},
     report::report,
@@ -30,22 +30,6 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(2);
 /// How long it waits before it tells again what the API did not take.
 const AGAIN: Duration = Duration::from_secs(2);
-
-/// How long a look at the node may take.
-const LONGEST_LOOK: Duration = Duration::from_secs(600);
-
-/// How an agent has its node compared with what it shall be.
-#[derive(Debug, Clone)]
-pub struct Looks {
-    /// The words that start the process of a look; the name of the node comes after them.
-    pub command: Vec<OsString>,
-    /// How often; zero is never.
-    pub every: Duration,
-    /// Whether a job of this function may have changed the node, so that it is looked at soon after.
-    pub after: fn(&str) -> bool,
-    /// Where a look leaves what it saw: a [`Drift`] in JSON.
-    pub seen: PathBuf,
-}
 
 /// What an agent needs to know.
 #[derive(Debug, Clone)]
@@ -83,9 +67,7 @@ pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> R
         spool: Spool::open(&config.spool)?,
         fleet: Fleet::lazy(&config.kubeconfig),
         started: Timestamp::now(),
-        schedule: Schedule::new(&config.node, config.looks.every, Timestamp::now()),
-        looking: JoinSet::new(),
-        told: None,
+        looking: Looking::new(&config.node, config.looks.clone()),
         agent: None,
         begun: BTreeMap::new(),
         children: JoinSet::new(),
@@ -108,10 +90,7 @@ pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> R
             }
             Some(seen) = events.recv() => daemon.see(seen),
             Some(ended) = daemon.children.join_next() => daemon.reaped(ended.ok()),
-            Some(_) = daemon.looking.join_next() => {
-                let seen = drift::seen(&daemon.config.looks.seen);
-                daemon.schedule.ended(seen.as_ref(), Timestamp::now());
-            }
+            () = daemon.looking.end() => {}
             () = tokio::time::sleep(again.unwrap_or(LOOK)), if again.is_some() => {}
             () = tokio::time::sleep(daemon.renewals.wait(Timestamp::now())) => {}
         }
@@ -123,11 +102,7 @@ struct Daemon {
     spool: Spool,
     fleet: Fleet,
     started: Timestamp,
-    schedule: Schedule,
-    /// The look that is being taken.
-    looking: JoinSet<()>,
-    /// What was told last of a look.
-    told: Option<Drift>,
+    looking: Looking,
     /// What the API said last.
     agent: Option<Agent>,
     /// When jobs were begun by this process.
@@ -157,9 +132,8 @@ impl Daemon {
         match name {
             Some(name) => {
                 self.mine.remove(&name);
-                let function = self.spool.get(&name).ok().flatten().map(|memory| memory.job.function);
-                if function.is_some_and(|function| (self.config.looks.after)(&function)) {
-                    self.schedule.changed(Timestamp::now());
+                if let Ok(Some(memory)) = self.spool.get(&name) {
+                    self.looking.job_ended(&memory.job.function);
                 }
             }
             // Nobody knows whose end it was: all are looked at by their processes.
@@ -214,14 +188,13 @@ impl Daemon {
         remembered = self.remembered()?;
         let is_wished = |name: &str| wished.contains_key(name);
         let report = report(knows, &remembered, &self.begun, is_wished, Timestamp::now());
-        let seen = drift::seen(&self.config.looks.seen).filter(|seen| self.told.as_ref() != Some(seen));
-        let mut news = seen.as_ref().map(|seen| drift::report(&status, seen)).unwrap_or_default();
+        let mut news = self.looking.news(&status);
         if !report.jobs.is_empty() {
-            news.insert("jobs".into(), report.jobs.into());
+            news.status.insert("jobs".into(), report.jobs.into());
         }
-        let told = self.tell(news).await;
+        let told = self.tell(std::mem::take(&mut news.status)).await;
         if told.is_ok() {
-            self.told = seen.or(self.told.take());
+            self.looking.is_told(news);
         }
         for name in &report.forget {
             self.spool.forget(name)?;
@@ -238,24 +211,7 @@ impl Daemon {
             }
             Ok(()) => is_busy.then_some(LOOK),
         };
-        Ok(again.into_iter().chain(self.look(is_busy)).min())
-    }
-
-    /// Has the node compared with what it shall be, when it is time; says how long that is until then.
-    fn look(&mut self, is_busy: bool) -> Option<Duration> {
-        let now = Timestamp::now();
-        if !self.looking.is_empty() {
-            return None;
-        }
-        if self.schedule.is_due(now, is_busy) {
-            self.schedule.begun(now);
-            match start(&self.config.looks.command, &self.config.node) {
-                Ok(child) => drop(self.looking.spawn(looked(child))),
-                Err(error) => tracing::error!(%error, "the process of a look could not be started"),
-            }
-        }
-        // While jobs are carried out, their ends wake the agent.
-        self.schedule.wait(now).filter(|wait| !(is_busy && wait.is_zero()))
+        Ok(again.into_iter().chain(self.looking.look(is_busy)).min())
     }
 
     /// Begins the renewal of certificates when one is due, also while the API cannot be seen.
@@ -314,22 +270,6 @@ impl Daemon {
         self.has_introduced_itself = true;
         self.agent = Some(agent);
         Ok(())
-    }
-}
-
-/// Waits for the end of a look.
-async fn looked(mut child: Child) {
-    match tokio::time::timeout(LONGEST_LOOK, child.wait()).await {
-        Ok(Ok(status)) if status.success() => {}
-        Ok(Ok(status)) => tracing::warn!(%status, "a look at the node failed"),
-        Ok(Err(error)) => tracing::warn!(%error, "a look at the node cannot be waited for"),
-        Err(_) => {
-            tracing::warn!(
-                seconds = LONGEST_LOOK.as_secs(),
-                "a look at the node takes too long and is ended"
-            );
-            let _ = child.kill().await;
-        }
     }
 }
 

@@ -9,12 +9,14 @@
 mod daemon;
 mod decide;
 mod drift;
+mod looks;
 mod process;
 mod renewal;
 mod report;
 mod spool;
 mod worker;
 
-pub use daemon::{AgentConfig, Looks, ServeError, serve};
+pub use daemon::{AgentConfig, ServeError, serve};
+pub use looks::Looks;
 pub use spool::{Spool, SpoolError};
 pub use worker::{Outcome, carry_out};
