@@ -121,6 +121,14 @@ impl RemoveNode {
         if self.hands.fleet.delete_node(&self.name).await.map_err(|error| told(&error))? {
             changes.push(format!("Node {}", self.name));
         }
+        // Nothing runs there any more; nobody else would say so for a minute.
+        let pods = self.hands.fleet.pods_on(&self.name).await.map_err(|error| told(&error))?;
+        for pod in &pods {
+            self.hands.fleet.delete_pod_of_lost_machine(pod).await.map_err(|error| told(&error))?;
+        }
+        if !pods.is_empty() {
+            changes.push(format!("{} pods of daemon sets and of the node itself", pods.len()));
+        }
         let requests = self.hands.fleet.delete_requests_of(&self.name).await;
         match requests.map_err(|error| told(&error))? {
             0 => {}

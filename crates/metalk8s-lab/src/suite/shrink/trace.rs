@@ -39,7 +39,7 @@ pub(super) fn bare_and_deployed(stage: &Stage) -> Result<()> {
 pub(super) fn member_stays(stage: &Stage) -> Result<()> {
     let machine = node_machine(stage)?;
     let output = machine.run("metalk8s reset --yes")?;
-    ensure!(output.code == 1 && output.stderr.contains("cluster that answers"), "{}", said(&output));
+    ensure!(output.code == 2 && output.stderr.contains("cluster that answers"), "{}", said(&output));
     let output = machine.run("metalk8s reset --plan --force")?;
     let told = ["/etc/kubernetes", "kubelet.service", "vxlan.calico", "packet filter", "purge containerd"];
     let missing: Vec<_> = told.into_iter().filter(|word| !output.stdout.contains(word)).collect();
