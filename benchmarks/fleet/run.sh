@@ -48,7 +48,8 @@ server=https://$(hostname -I | cut -d ' ' -f 1):6443
 for number in $(seq "$1" "$2"); do
     openssl ecparam -name prime256v1 -genkey -noout -out key
     openssl req -new -key key -subj "/O=metalk8s:agents/CN=metalk8s:agent:sim-$number" |
-        openssl x509 -req -CA $pki/ca.crt -CAkey $pki/ca.key -set_serial "$((1000000 + number))" -days 1 -out crt 2> /dev/null
+        openssl x509 -req -CA $pki/ca.crt -CAkey $pki/ca.key -set_serial "$((1000000 + number))" -days 1 \
+            -extfile <(echo extendedKeyUsage=clientAuth) -out crt 2> /dev/null
     cat > "sim-$number" <<CONFIG
 apiVersion: v1
 kind: Config
