@@ -159,7 +159,7 @@ impl DeployNode {
     async fn drain(&mut self) -> Result<Done, Failure> {
         match self.undisturbed().await? {
             Some(why) => Ok(Done::nothing(why)),
-            None => Drain::of(&self.spec, true).empty(&self.hands, &self.name).await,
+            None => Drain::of(&self.spec).empty(&self.hands, &self.name).await,
         }
     }
 

@@ -26,16 +26,16 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub(super) struct Drain {
     /// How long pods may take.
     patience: Duration,
-    /// Its machine was given up: nobody there will tell that a pod has ended.
-    is_lost: bool,
+    /// Its machine is given up as soon as its kubelet is silent: nobody there will tell that a pod has ended.
+    is_forced: bool,
 }
 
 impl Drain {
-    /// As a run asks for it; `is_ready` is what the kubelet of the node says.
-    pub(super) fn of(spec: &RunSpec, is_ready: bool) -> Self {
+    /// As a run asks for it.
+    pub(super) fn of(spec: &RunSpec) -> Self {
         let procedure = &spec.procedure;
         let seconds = procedure.drain_seconds.unwrap_or(DRAIN_SECONDS);
-        Self { patience: Duration::from_secs(seconds.into()), is_lost: procedure.force && !is_ready }
+        Self { patience: Duration::from_secs(seconds.into()), is_forced: procedure.force }
     }
 
     /// Empties a closed node.
@@ -48,7 +48,10 @@ impl Drain {
         // What stands against each pod, and when it is to be asked again.
         let mut against: BTreeMap<String, (String, Instant)> = BTreeMap::new();
         let mut said = String::new();
+        let mut is_lost = false;
         loop {
+            // The API server takes a while to notice that a kubelet is silent.
+            is_lost = is_lost || self.is_forced && is_silent(hands, node).await?;
             let left = match hands.fleet.pods_on(node).await {
                 Ok(pods) => leaving(pods),
                 Err(error) if error.is_retryable() && Instant::now() < end => {
@@ -68,9 +71,9 @@ impl Drain {
             for pod in &left {
                 let name = full_name(pod);
                 let is_waiting = against.get(&name).is_some_and(|(_, again)| *again > Instant::now());
-                let is_asked = pod.is_ending && !self.is_lost;
+                let is_asked = pod.is_ending && !is_lost;
                 if !is_waiting && !is_asked {
-                    match self.ask(hands, pod).await {
+                    match ask(hands, pod, is_lost).await {
                         Ok(Evicted::Accepted | Evicted::Gone) => drop(against.remove(&name)),
                         Ok(Evicted::Blocked(why)) => {
                             against.insert(name.clone(), (why, Instant::now() + AGAIN));
@@ -103,14 +106,6 @@ impl Drain {
         }
     }
 
-    async fn ask(self, hands: &FleetHands, pod: &PodFacts) -> Result<Evicted, FleetError> {
-        if !self.is_lost {
-            return hands.fleet.evict(pod).await;
-        }
-        let was_there = hands.fleet.delete_pod_of_lost_machine(pod).await?;
-        Ok(if was_there { Evicted::Accepted } else { Evicted::Gone })
-    }
-
     /// What is said of pods that did not go in time, and what can be done. Pure.
     fn stuck(self, node: &str, waiting: &[(String, Option<&str>)]) -> Failure {
         let mut lines = vec![format!(
@@ -138,6 +133,19 @@ impl Drain {
         ));
         lines
     }
+}
+
+async fn is_silent(hands: &FleetHands, node: &str) -> Result<bool, Failure> {
+    let facts = hands.fleet.node(node).await.map_err(|error| told(&error))?;
+    Ok(facts.is_none_or(|facts| !facts.is_ready))
+}
+
+async fn ask(hands: &FleetHands, pod: &PodFacts, is_lost: bool) -> Result<Evicted, FleetError> {
+    if !is_lost {
+        return hands.fleet.evict(pod).await;
+    }
+    let was_there = hands.fleet.delete_pod_of_lost_machine(pod).await?;
+    Ok(if was_there { Evicted::Accepted } else { Evicted::Gone })
 }
 
 /// The pods that have to go: daemon sets would bring theirs back at once, and the kubelet those of its files. Pure.
@@ -193,7 +201,7 @@ mod tests {
 
     #[test]
     fn whoever_did_not_go_is_named_with_its_budget_and_what_to_do() {
-        let drain = Drain { patience: Duration::from_secs(9), is_lost: false };
+        let drain = Drain { patience: Duration::from_secs(9), is_forced: false };
         let budget = "The disruption budget web needs 1 healthy pods and has 1 currently";
         let waiting = [("shop/web-0".to_owned(), Some(budget)), ("shop/slow".to_owned(), None)];
         let lines = drain.stuck("node1", &waiting);

@@ -79,7 +79,7 @@ impl RemoveNode {
         match self.node().await? {
             None => Ok(Done::nothing("it has no Node object")),
             Some(_) if self.spec.procedure.skip_draining => Ok(Done::nothing("pods end with the node")),
-            Some(node) => Drain::of(&self.spec, node.is_ready).empty(&self.hands, &self.name).await,
+            Some(_) => Drain::of(&self.spec).empty(&self.hands, &self.name).await,
         }
     }
 
