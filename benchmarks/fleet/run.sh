@@ -96,8 +96,8 @@ for size in $sizes; do
     ping=$(printf '%s\n' "${seconds[@]}" | awk '{ print $2 }' | sort --numeric | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }')
     sleep 20
     before=$(requests)
-    sleep 120
-    idle=$(awk -v a="$before" -v b="$(requests)" -v n="$size" 'BEGIN { printf "%.4f", (b - a) / 120 / n }')
+    sleep 60
+    idle=$(awk -v a="$before" -v b="$(requests)" -v n="$size" 'BEGIN { printf "%.4f", (b - a) / 60 / n }')
     memory=$(resident)
     each=$(awk -v s="$ping" -v n="$size" 'BEGIN { printf "%.1f", s * 1000 / n }')
     printf '%8s %16s %20s %24s %16.0f\n' "$size" "$ping" "$each" "$idle" "$memory"

@@ -7,9 +7,12 @@ use std::{
 };
 
 use anyhow::Result;
-use metalk8s_diagnostics::{Printer, Progress, ProgressMode};
+use metalk8s_diagnostics::{Diagnosed, Printer, Progress, ProgressMode};
 
-use crate::lab::{Lab, LabName};
+use crate::{
+    install as installation,
+    lab::{Lab, LabConfig, LabName, TemporaryLab},
+};
 
 pub mod chance;
 pub mod cluster;
@@ -109,6 +112,25 @@ impl Stage {
     pub fn note(&self, text: impl Into<String>) {
         self.notes.borrow_mut().push(text.into());
     }
+}
+
+/// A lab of so many machines beside the one that was asked for, bootstrapped and settled.
+pub(crate) fn bootstrapped(options: &Options, suite: &str, machines: u8) -> Result<TemporaryLab> {
+    let lab = bare(options, suite, machines)?;
+    installation::bootstrap(&lab, &quiet()).map_err(Diagnosed::new)?;
+    cluster::wait_settled(lab.bootstrap()?)?;
+    Ok(lab)
+}
+
+/// The same, for what is to be configured before it is bootstrapped.
+pub(crate) fn bare(options: &Options, suite: &str, machines: u8) -> Result<TemporaryLab> {
+    let config = LabConfig {
+        name: options.lab.beside(suite),
+        machines,
+        archive: Some(options.archive.clone()),
+        bootstrap: true,
+    };
+    Ok(TemporaryLab::up(&config).map_err(Diagnosed::new)?)
 }
 
 /// Runs all checks, also after one failed, and prints one line for each; the last line is the tally.

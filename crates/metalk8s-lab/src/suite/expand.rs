@@ -3,21 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use metalk8s_diagnostics::{Diagnosed, Printer};
+use metalk8s_diagnostics::Printer;
 use metalk8s_types::{Role, labels, paths};
 
 use super::{
     Check, Options, Stage, Suite, Tally,
-    cluster::{kubectl, kubectl_json, said, wait_settled},
+    cluster::{kubectl, kubectl_json, said},
     run_checks,
 };
-use crate::{
-    Lab, LabConfig, Machine, TemporaryLab,
-    install::{self, version_of_archive},
-    machine::quoted,
-    process::Output,
-    wait_until,
-};
+use crate::{Lab, Machine, install::version_of_archive, machine::quoted, process::Output, wait_until};
 
 mod api;
 mod deploy;
@@ -76,15 +70,7 @@ const CHECKS: &[Check] = &[
 ];
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
-    let config = LabConfig {
-        name: options.lab.beside("expand"),
-        machines: 2,
-        archive: Some(options.archive.clone()),
-        bootstrap: true,
-    };
-    let lab = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
-    install::bootstrap(&lab, &super::quiet()).map_err(Diagnosed::new)?;
-    wait_settled(lab.bootstrap()?)?;
+    let lab = super::bootstrapped(options, SUITE.name, 2)?;
     Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
 }
 

@@ -11,7 +11,7 @@ use super::{
     cluster::{archive_folder, kubectl, said, wait_settled},
     run_checks,
 };
-use crate::{Lab, LabConfig, Machine, TemporaryLab, install, wait_until};
+use crate::{Lab, Machine, install, wait_until};
 
 /// Run by `metalk8s-lab suite renewal`.
 pub const SUITE: Suite = Suite {
@@ -55,13 +55,7 @@ const CHECKS: &[Check] = &[
 ];
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
-    let config = LabConfig {
-        name: options.lab.beside("renewal"),
-        machines: 1,
-        archive: Some(options.archive.clone()),
-        bootstrap: true,
-    };
-    let lab = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
+    let lab = super::bare(options, SUITE.name, 1)?;
     let configuration = format!("{}certificates:\n  lifetime: {LIFETIME}\n", install::configuration(&lab));
     install::bootstrap_as(&lab, &configuration, &super::quiet()).map_err(Diagnosed::new)?;
     wait_settled(lab.bootstrap()?)?;

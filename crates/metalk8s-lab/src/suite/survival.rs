@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use metalk8s_diagnostics::{Diagnosed, Printer};
+use metalk8s_diagnostics::Printer;
 use metalk8s_types::Role;
 
 use super::{
     Check, Options, Stage, Suite, Tally,
-    cluster::{condition, kubectl, kubectl_json, said, wait_for_pods, wait_settled},
+    cluster::{condition, kubectl, kubectl_json, said, wait_for_pods},
     expand::{deploy_node, in_master, node_manifest},
-    quiet, run_checks,
+    run_checks,
 };
-use crate::{Lab, LabConfig, Machine, TemporaryLab, install, wait_until};
+use crate::{Lab, Machine, wait_until};
 
 mod etcd;
 mod load;
@@ -49,16 +49,8 @@ const CHECKS: &[Check] = &[
 ];
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
-    let config = LabConfig {
-        name: options.lab.beside("survival"),
-        machines: 3,
-        archive: Some(options.archive.clone()),
-        bootstrap: true,
-    };
     printer.data(&format!("seed {0}: --seed {0} kills at the same moments", options.seed));
-    let lab = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
-    install::bootstrap(&lab, &quiet()).map_err(Diagnosed::new)?;
-    wait_settled(lab.bootstrap()?)?;
+    let lab = super::bootstrapped(options, SUITE.name, 3)?;
     Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
 }
 
