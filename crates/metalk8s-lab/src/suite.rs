@@ -9,10 +9,7 @@ use std::{
 use anyhow::Result;
 use metalk8s_diagnostics::{Diagnosed, Printer, Progress, ProgressMode};
 
-use crate::{
-    install as installation,
-    lab::{Lab, LabConfig, LabName, TemporaryLab},
-};
+use crate::lab::{Lab, LabConfig, LabName, TemporaryLab};
 
 pub mod chance;
 pub mod cluster;
@@ -116,20 +113,19 @@ impl Stage {
 
 /// A lab of so many machines beside the one that was asked for, bootstrapped and settled.
 pub(crate) fn bootstrapped(options: &Options, suite: &str, machines: u8) -> Result<TemporaryLab> {
-    let lab = bare(options, suite, machines)?;
-    installation::bootstrap(&lab, &quiet()).map_err(Diagnosed::new)?;
+    let lab = beside(options, suite, machines, true)?;
     cluster::wait_settled(lab.bootstrap()?)?;
     Ok(lab)
 }
 
-/// The same, for what is to be configured before it is bootstrapped.
+/// The same without a cluster, for what is to be configured before.
 pub(crate) fn bare(options: &Options, suite: &str, machines: u8) -> Result<TemporaryLab> {
-    let config = LabConfig {
-        name: options.lab.beside(suite),
-        machines,
-        archive: Some(options.archive.clone()),
-        bootstrap: true,
-    };
+    beside(options, suite, machines, false)
+}
+
+fn beside(options: &Options, suite: &str, machines: u8, bootstrap: bool) -> Result<TemporaryLab> {
+    let archive = Some(options.archive.clone());
+    let config = LabConfig { name: options.lab.beside(suite), machines, archive, bootstrap };
     Ok(TemporaryLab::up(&config).map_err(Diagnosed::new)?)
 }
 

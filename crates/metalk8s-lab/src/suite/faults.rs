@@ -14,7 +14,7 @@ use super::{
     inventory::Inventory,
     quiet, run_checks,
 };
-use crate::{Lab, LabConfig, LabName, Machine, TemporaryLab, install};
+use crate::{Lab, LabName, Machine, install};
 
 mod alone;
 mod configuration;
@@ -66,14 +66,8 @@ const CHECKS: &[Check] = &[
 ];
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
-    let config = LabConfig {
-        name: options.lab.beside("faults"),
-        machines: 1,
-        archive: Some(options.archive.clone()),
-        bootstrap: false,
-    };
     printer.data(&format!("seed {0}: --seed {0} kills at the same moments", options.seed));
-    let lab = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
+    let lab = super::bare(options, SUITE.name, 1)?;
     install::configure(&lab).map_err(Diagnosed::new)?;
     lab.take_snapshot(&bare(), &quiet()).map_err(Diagnosed::new)?;
     Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
