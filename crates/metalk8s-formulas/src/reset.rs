@@ -89,10 +89,11 @@ pub fn reset(found: &Leftovers, keeps_agent: bool) -> Vec<Stage> {
 fn pods() -> Graph {
     let mut graph = Graph::default();
     let kubelet = graph.add("kubelet stopped", State::Service(Service::stopped("kubelet.service")));
-    let containers = graph.add("pods ended", State::Removed(Removed::Containers));
-    graph.require(&containers, &kubelet);
+    // Pods go on without containerd, and none is begun any more.
     let containerd = graph.add("containerd stopped", State::Service(Service::stopped("containerd.service")));
-    graph.require(&containerd, &containers);
+    graph.require(&containerd, &kubelet);
+    let containers = graph.add("pods ended", State::Removed(Removed::Containers));
+    graph.require(&containers, &containerd);
     graph
 }
 

@@ -142,15 +142,23 @@ fn redirected(kubeconfig: &str, server: &str) -> String {
 /// # Errors
 /// When something cannot be removed; everything before it is gone.
 pub async fn carry_out(
-    stages: &[Stage],
-    hands: &dyn Hands,
+    mut stages: Vec<Stage>,
+    host: &Host,
+    keeps_agent: bool,
     progress: &Progress,
 ) -> Result<Removal, RunError> {
     let mut removal = Removal::default();
-    for stage in stages {
-        let title = stage.title;
+    for index in 0..stages.len() {
+        // Pods that were just being started have left more than there was at first.
+        if index == 1
+            && let Ok(found) = host.leftovers()
+        {
+            stages = reset(&found, keeps_agent);
+        }
+        let Stage { title, graph, .. } = &stages[index];
+        let title = *title;
         let step = progress.step(title);
-        let report = apply(&stage.graph, hands, &(), &ApplyOptions::default())
+        let report = apply(graph, host, &(), &ApplyOptions::default())
             .await
             .map_err(|source| RunError::Graph { title, source })?;
         removal.removed.extend(changes(&report));

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: Reset, quiet: bool, printer: &mut Printer) -> anyh
     let is_silent = quiet || args.keep_agent;
     let progress = Progress::new(ProgressMode::choose(is_silent, false, args.no_progress), None);
     let removal = tokio::select! {
-        removal = reset::carry_out(&stages, &host, &progress) => removal,
+        removal = reset::carry_out(stages, &host, args.keep_agent, &progress) => removal,
         _ = told_to_stop() => return Ok(interrupted(printer)),
     };
     let removal = removal.map_err(|err| {

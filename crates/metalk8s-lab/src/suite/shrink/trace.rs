@@ -23,7 +23,9 @@ systemctl list-unit-files --no-legend | awk '{print "unit", $1, $2}'
 ls /sys/class/net | sed 's/^/interface /'
 ip route | sed 's/^/route /'
 awk '$2 !~ /binfmt_misc/ {print "mount", $2}' /proc/mounts
-nft list ruleset 2> /dev/null | grep -v counter | sed 's/^/rule /'
+nft list tables 2> /dev/null | grep -v ' metalk8s-lab$' | while read -r _ family name; do
+    nft list table "$family" "$name" | grep -v counter | sed 's/^/rule /'
+done
 getent passwd; getent group
 cat /etc/fstab
 } | sort"#;
