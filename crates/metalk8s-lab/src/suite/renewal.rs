@@ -126,10 +126,14 @@ fn answers(stage: &Stage) -> Result<()> {
     let program = format!("{}/bin/metalk8s", archive_folder(machine)?);
     let output = machine.run(&format!("{program} certificates"))?;
     ensure!(output.success(), "metalk8s certificates: {}", said(&output));
-    let output = super::expand::in_master(stage, "salt '*' test.ping")?;
-    ensure!(output.stdout == format!("{}:\n    True\n", machine.name), "salt: {}", said(&output));
     // The first connection after a renewal ends with it: the API server drops those of the old certificate
     // (client-go, transport.dynamicClientCert).
+    wait_until("the answers of all agents", Duration::from_secs(60), || {
+        let output = super::expand::in_master(stage, "salt '*' test.ping");
+        let output = output.map_err(|error| format!("{error:#}"))?;
+        let is_answered = output.stdout == format!("{}:\n    True\n", machine.name);
+        if is_answered { Ok(()) } else { Err(said(&output)) }
+    })?;
     wait_until("the log of a pod", Duration::from_secs(60), || {
         kubectl(machine, &format!("logs --namespace kube-system --tail 1 kube-apiserver-{}", machine.name))
             .map_err(|error| format!("{error:#}"))
