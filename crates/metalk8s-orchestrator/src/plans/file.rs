@@ -23,7 +23,7 @@ const LARGEST: u64 = 256 << 20;
 /// What would change on nodes, as it was agreed upon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanFile {
-    /// [`SCHEMA`] of the writer.
+    /// The form of the file, as its writer knew it.
     pub schema: u32,
     /// The cluster: the UID of the object with its settings.
     pub cluster: String,
