@@ -42,10 +42,16 @@ pub(super) fn member_stays(stage: &Stage) -> Result<()> {
     let machine = node_machine(stage)?;
     let output = machine.run("metalk8s reset --yes")?;
     ensure!(output.code == 2 && output.stderr.contains("cluster that answers"), "{}", said(&output));
-    let output = machine.run("metalk8s reset --plan --force")?;
     let told = ["/etc/kubernetes", "kubelet.service", "vxlan.calico", "packet filter", "purge containerd"];
-    let missing: Vec<_> = told.into_iter().filter(|word| !output.stdout.contains(word)).collect();
-    ensure!(output.success() && missing.is_empty(), "{missing:?} are not in it: {}", said(&output));
+    // Calico makes its interface some time after the node is Ready.
+    wait_until("all to be in the plan", Duration::from_secs(120), || {
+        let output = machine.run("metalk8s reset --plan --force").map_err(|error| error.to_string())?;
+        let missing: Vec<_> = told.into_iter().filter(|word| !output.stdout.contains(word)).collect();
+        match output.success() && missing.is_empty() {
+            true => Ok(()),
+            false => Err(format!("{missing:?} are not in it: {}", said(&output))),
+        }
+    })?;
     machine.run_checked("systemctl is-active kubelet containerd metalk8s-agent").map(drop)?;
     Ok(())
 }
