@@ -11,13 +11,14 @@ use crate::{
 };
 
 /// Not wished for by anybody, but written down by programs as they go.
-const PASSING: [&str; 9] = [
+const PASSING: [&str; 10] = [
     "bindings",
     "certificatesigningrequests.certificates.k8s.io",
     "componentstatuses",
     "controllerrevisions.apps",
     "events",
     "events.events.k8s.io",
+    "ipaddresses.networking.k8s.io",
     "ipamhandles.crd.projectcalico.org",
     "leases.coordination.k8s.io",
     "replicasets.apps",
@@ -41,7 +42,8 @@ const FILLED_IN: [&str; 8] = [
 pub(super) fn collect(machine: &Machine) -> Result<Listing> {
     let kinds = kubectl(machine, "api-resources --verbs list --output name")?;
     let kinds: Vec<_> = kinds.lines().filter(|kind| !PASSING.contains(kind)).collect();
-    let list = kubectl_json(machine, &format!("get {} --all-namespaces", kinds.join(",")))?;
+    let list =
+        kubectl_json(machine, &format!("get {} --all-namespaces --show-managed-fields", kinds.join(",")))?;
     let items = list["items"].as_array().context("the list of objects has no items")?;
     // The manifests of static pods are files; the API comes to know them in its own time.
     let wished = items.iter().filter(|object| object["metadata"]["annotations"][MIRROR].is_null());
@@ -60,8 +62,22 @@ fn described(object: &Value) -> (String, String) {
     {
         object = Value::Null;
     }
+    if kind == "Service" && !is_asked_for(&object, "f:clusterIP") {
+        for key in ["clusterIP", "clusterIPs"] {
+            object["spec"][key] = Value::Null;
+        }
+    }
     plain(&mut object);
     (format!("{kind} {namespace}/{name}"), without_times(&object.to_string()))
+}
+
+/// Whether somebody has applied this field of the specification; else the API server has chosen it.
+fn is_asked_for(object: &Value, field: &str) -> bool {
+    let managers = object["metadata"]["managedFields"].as_array();
+    managers
+        .into_iter()
+        .flatten()
+        .any(|manager| manager["operation"] == "Apply" && !manager["fieldsV1"]["f:spec"][field].is_null())
 }
 
 /// Without the random end of names that were made up by a controller.
@@ -137,6 +153,19 @@ mod tests {
         assert_eq!(object("x", 2), object("yy", 2));
         assert_ne!(object("x", 2), object("x", 3));
         assert_eq!(object("x", 2).0, "Deployment kube-system/coredns");
+    }
+
+    #[test]
+    fn an_address_that_somebody_has_asked_for_is_compared_and_no_other() {
+        let service = |address: &str, asked: Value| {
+            let managers = json!([{"operation": "Apply", "fieldsV1": {"f:spec": asked}}]);
+            let metadata = json!({"name": "dns", "managedFields": managers});
+            let spec = json!({"clusterIP": address, "clusterIPs": [address]});
+            described(&json!({"kind": "Service", "metadata": metadata, "spec": spec}))
+        };
+        assert_eq!(service("10.96.0.7", json!({})), service("10.96.0.8", json!({})));
+        let asked = json!({"f:clusterIP": {}});
+        assert_ne!(service("10.96.0.7", asked.clone()), service("10.96.0.8", asked));
     }
 
     #[test]
