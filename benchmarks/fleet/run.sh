@@ -44,7 +44,7 @@ OBJECTS
 podman exec --interactive "$container" bash -c 'cat > /root/users.sh' <<'USERS'
 mkdir -p /root/users && cd /root/users || exit 1
 pki=/etc/kubernetes/pki
-server=https://$(hostname -I | cut -d ' ' -f 1):6443
+server=https://$(grep --only-matching 'advertise-address=[0-9.]*' /etc/kubernetes/manifests/kube-apiserver.yaml | cut -d = -f 2):6443
 for number in $(seq "$1" "$2"); do
     openssl ecparam -name prime256v1 -genkey -noout -out key
     openssl req -new -key key -subj "/O=metalk8s:agents/CN=metalk8s:agent:sim-$number" |
@@ -78,7 +78,7 @@ for size in $sizes; do
     # Only the new ones: a kubeconfig that is written again makes its agent connect again.
     podman exec "$container" bash -c "cd /root/users && tar -c \$(seq --format 'sim-%.0f' $there $((size - 1)))" | tar -x -C "$folder/users"
     machine 'kubectl --kubeconfig /etc/kubernetes/admin.conf create -f /root/objects > /dev/null'
-    "$program" "$folder/users" "$folder/spools" "$there" $((size - there)) 2> "$folder/log-$size" &
+    "$program" "$folder/users" "$folder/spools" "$there" $((size - there)) > "$folder/log-$size" 2>&1 &
     simulators+=($!)
     there=$size
     for _ in $(seq 120); do
@@ -89,7 +89,7 @@ for size in $sizes; do
     (( told == size )) || { echo "only $told of $size agents have told of themselves"; tail -n 3 "$folder/log-$size"; exit 1; }
     seconds=()
     for _ in $(seq "$rounds"); do
-        seconds+=("$(in_master "bash -c 'TIMEFORMAT=%R; time salt \"sim-*\" test.ping --timeout 60 --out txt > /tmp/pinged; grep --count True /tmp/pinged'" 2>&1 | paste --serial --delimiters ' ')")
+        seconds+=("$(in_master "bash -c 'begin=\$EPOCHREALTIME; answered=\$(salt \"sim-*\" test.ping --timeout 60 --out txt | grep --count True); echo \$answered \$begin \$EPOCHREALTIME'" | awk '{ printf "%d %.2f", $1, $3 - $2 }')")
     done
     answered=$(printf '%s\n' "${seconds[@]}" | awk -v size="$size" '$1 != size { print "only " $1 " answered" }')
     [[ -z $answered ]] || { echo "$answered of $size"; exit 1; }
