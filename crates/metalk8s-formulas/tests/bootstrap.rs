@@ -370,6 +370,22 @@ fn a_reset_leaves_the_configuration_that_a_person_wrote() {
 }
 
 #[test]
+fn no_pod_begins_while_others_are_ended() {
+    let stages = metalk8s_formulas::reset(&Leftovers::default(), false);
+    let labels: Vec<String> = stages[0].graph.steps().iter().map(|step| step.state.label()).collect();
+    assert!(labels[2].contains("containers"), "{labels:?}");
+    for (before, after) in [(0, 1), (1, 2)] {
+        let (before, after) = (&stages[0].graph.steps()[before], &stages[0].graph.steps()[after]);
+        assert!(
+            after.requisites.iter().any(|one| one.on == before.id),
+            "{} does not wait for {}",
+            after.id,
+            before.id
+        );
+    }
+}
+
+#[test]
 fn an_agent_that_is_kept_keeps_its_files() {
     let stages = metalk8s_formulas::reset(&Leftovers::default(), true);
     let text = serde_json::to_string(&stages.iter().map(|stage| &stage.graph).collect::<Vec<_>>()).unwrap();

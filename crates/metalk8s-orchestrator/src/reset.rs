@@ -17,6 +17,10 @@ use crate::{
     stages::{RunError, failures},
 };
 
+/// The stage before which the machine is looked at again: pods that were just being started, and have ended by
+/// then, have left more than there was at first.
+const AFTER_PODS: usize = 1;
+
 /// What a reset of this machine is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct ResetOptions {
@@ -149,8 +153,7 @@ pub async fn carry_out(
 ) -> Result<Removal, RunError> {
     let mut removal = Removal::default();
     for index in 0..stages.len() {
-        // Pods that were just being started have left more than there was at first.
-        if index == 1
+        if index == AFTER_PODS
             && let Ok(found) = host.leftovers()
         {
             stages = reset(&found, keeps_agent);
@@ -164,12 +167,7 @@ pub async fn carry_out(
         removal.removed.extend(changes(&report));
         if !report.is_success() {
             step.fail(Some(&failures(&report).join("\n")));
-            return Err(RunError::Stage {
-                title,
-                failed: report.totals.failed - report.totals.not_run,
-                states: report.totals.states,
-                report: Box::new(report),
-            });
+            return Err(RunError::of_stage(title, report));
         }
         step.done();
     }

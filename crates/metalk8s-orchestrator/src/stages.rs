@@ -59,6 +59,18 @@ pub enum RunError {
     },
 }
 
+impl RunError {
+    /// Of a stage whose states did not all succeed.
+    pub(crate) fn of_stage(title: &'static str, report: Report) -> Self {
+        Self::Stage {
+            title,
+            failed: report.totals.failed - report.totals.not_run,
+            states: report.totals.states,
+            report: Box::new(report),
+        }
+    }
+}
+
 /// What would change, stage by stage. Reads only.
 ///
 /// # Errors
@@ -102,12 +114,7 @@ pub async fn run(
         journal.step_finished(stage.name, report.totals.changed, failures(&report)).map_err(recorded)?;
         if !report.is_success() {
             step.fail(Some(&failures(&report).join("\n")));
-            return Err(RunError::Stage {
-                title,
-                failed: report.totals.failed - report.totals.not_run,
-                states: report.totals.states,
-                report: Box::new(report),
-            });
+            return Err(RunError::of_stage(title, report));
         }
         summary.states += report.totals.states;
         summary.changed += report.totals.changed;
