@@ -2,7 +2,7 @@
 
 use metalk8s_engine::{
     Graph, State,
-    state::{Directory, File, Service, Taint},
+    state::{Directory, File, Removed, Service, Taint},
 };
 use metalk8s_types::{Grains, Pillar, grains::Cgroup, paths};
 use serde_json::{Value, json};
@@ -42,17 +42,38 @@ pub(crate) fn running(grains: &Grains, pillar: &Pillar, taints: &[Taint]) -> Res
         "kubelet drop-in",
         State::File(File::text(
             "/etc/systemd/system/kubelet.service.d/09-standalone.conf",
-            format!("{}[Service]\nCPUAccounting=true\nMemoryAccounting=true\n", header()),
+            drop_in_text(node_name(grains)),
         )),
     );
     let plugins = graph
         .add("directory of CNI configuration", State::Directory(Directory::new("/etc/cni/net.d", 0o755)));
+    let former = graph.add(
+        "no static pods of a former name",
+        State::Removed(Removed::FormerStaticPods { node: node_name(grains).to_owned() }),
+    );
     let service = graph.add("kubelet runs", service());
     graph.require(&service, &plugins);
+    graph.require(&service, &former);
     for file in [&config, &flags, &drop_in] {
+        graph.require(&former, file);
         graph.watch(&service, file);
     }
     Ok(graph)
+}
+
+/// A machine with another name than its node's is another node, which has to be deployed (HOST-02): the kubelet
+/// ends with the service that tells the name (P078), and does not start. A name that is not on the disk may come
+/// later, from DHCP.
+fn drop_in_text(node: &str) -> String {
+    format!(
+        "{}[Unit]\nPartOf=systemd-hostnamed.service\n\n\
+         [Service]\nCPUAccounting=true\nMemoryAccounting=true\n\
+         ExecCondition=/bin/sh -c 'read -r name < /etc/hostname; \
+         case \"$$name\" in \"\" | \"#\"* | {node}) exit 0 ;; esac; \
+         echo \"this machine is called $$name, and its node {node}: deploy it under its new name\" >&2; \
+         exit 1'\n",
+        header()
+    )
 }
 
 /// The kubelet runs. Its kubeconfig holds its certificate, which it reads when it starts.

@@ -2,7 +2,9 @@
 
 use metalk8s_engine::{Change, StateError, state::Removed};
 
-use crate::{Host, accounts, containers, firewall::rules, hosts, interfaces, mount, packages};
+use crate::{
+    Host, accounts, containers, firewall::rules, hosts, interfaces, mount, packages, static_pod::former,
+};
 
 pub(crate) async fn check(host: &Host, wish: &Removed) -> Result<Option<Change>, StateError> {
     match wish {
@@ -12,6 +14,7 @@ pub(crate) async fn check(host: &Host, wish: &Removed) -> Result<Option<Change>,
         Removed::HostsName { address, name } => hosts::check_no_name(host, *address, name),
         Removed::Mount { target, forget } => mount::check_unmounted(host, target, *forget),
         Removed::Containers => containers::check(host),
+        Removed::FormerStaticPods { node } => former::check(host, node).await,
         Removed::Interface { name } => interfaces::check(host, name),
         Removed::Routes { protocol } => interfaces::check_routes(host, *protocol).await,
         Removed::PacketRules { tables, chains, comments } => {
@@ -30,6 +33,7 @@ pub(crate) async fn apply(host: &Host, wish: &Removed) -> Result<(), StateError>
         Removed::HostsName { address, name } => hosts::remove_name(host, *address, name),
         Removed::Mount { target, forget } => mount::unmount(host, target, *forget).await,
         Removed::Containers => containers::end(host).await,
+        Removed::FormerStaticPods { node } => former::end(host, node).await,
         Removed::Interface { name } => interfaces::remove(host, name).await,
         Removed::Routes { protocol } => interfaces::remove_routes(host, *protocol).await,
         Removed::PacketRules { tables, chains, comments } => {

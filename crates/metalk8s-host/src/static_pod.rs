@@ -1,5 +1,7 @@
 //! Pods that the kubelet runs from files.
 
+pub(crate) mod former;
+
 use std::{fmt::Write, path::PathBuf};
 
 use metalk8s_engine::{Change, ChangeKind, StateError, state::StaticPod};

@@ -147,6 +147,7 @@ fn salt_name(state: &State) -> (&'static str, &'static str) {
             Removed::Mount { .. } => ("mount", "unmounted"),
             // Salt knows no states of these: they are shown as what would do it.
             Removed::Containers
+            | Removed::FormerStaticPods { .. }
             | Removed::Interface { .. }
             | Removed::Routes { .. }
             | Removed::PacketRules { .. } => ("cmd", "run"),

@@ -17,6 +17,7 @@ impl World {
             Removed::Mount { target, forget: _ } => self.mounts.contains_key(target),
             // A fake host runs no pods, and has no network.
             Removed::Containers
+            | Removed::FormerStaticPods { .. }
             | Removed::Interface { .. }
             | Removed::Routes { .. }
             | Removed::PacketRules { .. } => false,
@@ -41,6 +42,7 @@ impl World {
             }
             Removed::Mount { target, forget: _ } => drop(self.mounts.remove(target)),
             Removed::Containers
+            | Removed::FormerStaticPods { .. }
             | Removed::Interface { .. }
             | Removed::Routes { .. }
             | Removed::PacketRules { .. } => {}

@@ -46,6 +46,12 @@ pub enum Removed {
     },
     /// All containers of pods, with their processes. Whatever would start them anew does not run.
     Containers,
+    /// Pods of static manifests that are called after another node than this one, as its name was changed. The
+    /// kubelet is stopped for it, and does not run afterwards.
+    FormerStaticPods {
+        /// How the node is called now.
+        node: String,
+    },
     /// A network interface.
     Interface {
         /// The name.
@@ -79,6 +85,7 @@ impl Removed {
             Self::HostsName { address: _, name } => format!("hosts name {name}"),
             Self::Mount { target, forget: _ } => format!("mount {}", target.display()),
             Self::Containers => "containers of pods".to_owned(),
+            Self::FormerStaticPods { node } => format!("static pods of former names of {node}"),
             Self::Interface { name } => format!("interface {name}"),
             Self::Routes { protocol } => format!("routes of protocol {protocol}"),
             Self::PacketRules { .. } => "rules of the packet filter".to_owned(),
@@ -102,6 +109,7 @@ mod tests {
             Removed::HostsName { address: None, name: "old.local".to_owned() },
             Removed::Mount { target: "/mnt".into(), forget: true },
             Removed::Containers,
+            Removed::FormerStaticPods { node: "node-1".to_owned() },
             Removed::Interface { name: "vxlan.calico".to_owned() },
             Removed::Routes { protocol: 80 },
             Removed::PacketRules {
