@@ -18,9 +18,9 @@ use metalk8s_formulas::{
     AGENT_UNIT, FormulaError, Stage, agent_running, certificates, packages_of_node, system,
 };
 use metalk8s_host::Host;
-use metalk8s_pki::{IssueError, Request, Usage, certificate_request, kubeconfig};
+use metalk8s_pki::{IssueError, Request, RequestedCertificate, Usage, certificate_request, kubeconfig};
 use metalk8s_types::{
-    BootstrapConfiguration, Grains, Role, VERSION,
+    BootstrapConfiguration, Grains, Pillar, Role, VERSION,
     bootstrap_config::Version,
     fleet::agent_user,
     paths,
@@ -180,25 +180,29 @@ pub async fn prepare(invitation: &Invitation, grains: &Grains) -> Result<Prepare
     for (path, file) in &invitation.shared {
         write(path, file.text.as_bytes(), file.mode)?;
     }
-    let request_pem = match (read(NEW_KEY)?, read(NEW_REQUEST)?) {
-        (Some(_), Some(request)) => request,
-        _ => {
-            let wanted = certificates(&invitation.node, &pillar)
-                .into_iter()
-                .find(|wanted| wanted.subject.common_name == agent_user(&invitation.node));
-            let subject = wanted.map(|wanted| wanted.subject);
-            let made = certificate_request(&Request {
-                common_name: agent_user(&invitation.node),
-                organizations: subject.map(|subject| subject.organizations).unwrap_or_default(),
-                usages: vec![Usage::Client],
-                ..Request::default()
-            })?;
-            write(Path::new(NEW_KEY), made.key_pem.as_bytes(), 0o600)?;
-            write(Path::new(NEW_REQUEST), made.request_pem.as_bytes(), 0o644)?;
-            made.request_pem
-        }
-    };
+    let request_pem = request(&invitation.node, &pillar)?;
     Ok(Prepared { states: summary.states, changed: summary.changed, request_pem })
+}
+
+/// The request for the certificate of the node's agent; one that was made before is good unless it is of another
+/// name that the machine had.
+fn request(node: &str, pillar: &Pillar) -> Result<String, JoinError> {
+    let user = agent_user(node);
+    if let (Some(_), Some(request)) = (read(NEW_KEY)?, read(NEW_REQUEST)?)
+        && RequestedCertificate::parse(&request).is_ok_and(|requested| requested.common_name() == user)
+    {
+        return Ok(request);
+    }
+    let wanted = certificates(node, pillar).into_iter().find(|wanted| wanted.subject.common_name == user);
+    let made = certificate_request(&Request {
+        organizations: wanted.map(|wanted| wanted.subject.organizations).unwrap_or_default(),
+        common_name: user,
+        usages: vec![Usage::Client],
+        ..Request::default()
+    })?;
+    write(Path::new(NEW_KEY), made.key_pem.as_bytes(), 0o600)?;
+    write(Path::new(NEW_REQUEST), made.request_pem.as_bytes(), 0o644)?;
+    Ok(made.request_pem)
 }
 
 /// Starts the agent with its certificate.

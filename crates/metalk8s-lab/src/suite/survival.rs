@@ -9,7 +9,7 @@ use metalk8s_types::Role;
 use super::{
     Check, Options, Stage, Suite, Tally,
     cluster::{condition, kubectl, kubectl_json, said, wait_for_pods},
-    expand::{deploy_node, in_master, node_manifest},
+    expand::{apply, deploy_node, in_master, node_manifest},
     run_checks,
 };
 use crate::{Lab, Machine, wait_until};
@@ -17,11 +17,12 @@ use crate::{Lab, Machine, wait_until};
 mod etcd;
 mod load;
 mod losses;
+mod renamed;
 
 /// Run by `metalk8s-lab suite survival`.
 pub const SUITE: Suite = Suite {
     name: "survival",
-    about: "three masters lose processes, machines and their network under writes, and nothing written is lost",
+    about: "three masters lose processes, machines, their network and a name under writes, and nothing written is lost",
     run,
 };
 
@@ -44,6 +45,10 @@ const CHECKS: &[Check] = &[
     Check { name: "a whole master loses its power, and comes back", run: losses::master },
     Check { name: "the Bootstrap node loses its power, and comes back", run: losses::bootstrap },
     Check { name: "a master is cut off from the others, and comes back", run: losses::partition },
+    Check {
+        name: "a master is called otherwise, and keeps its member of etcd under the new name",
+        run: renamed::master,
+    },
     Check { name: "every write that was acknowledged is there", run: load::nothing_is_lost },
     Check { name: "nothing has tried to leave the lab", run: super::install::nothing_leaves },
 ];
@@ -69,12 +74,10 @@ fn machines(stage: &Stage) -> Result<Vec<&Machine>> {
 }
 
 fn joined(stage: &Stage) -> Result<()> {
-    let bootstrap = stage.lab.bootstrap()?;
     for name in JOINING {
         let host = machine(stage, name)?.control.to_string();
         let manifest = node_manifest(stage, name, &host, &[Role::Master, Role::Etcd, Role::Infra])?;
-        bootstrap.write("/root/node.yaml", manifest.as_bytes(), 0o644)?;
-        kubectl(bootstrap, "apply -f /root/node.yaml")?;
+        apply(stage, &manifest)?;
         let output = deploy_node(stage, name)?;
         ensure!(output.success(), "{}", said(&output));
     }

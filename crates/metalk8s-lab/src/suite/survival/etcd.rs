@@ -29,6 +29,17 @@ pub(super) fn healthy(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// Id and name of a machine's own member.
+pub(super) fn member_of(machine: &Machine) -> Result<(u64, String)> {
+    let status = etcdctl(machine, "endpoint status")?;
+    let id = status[0]["Status"]["header"]["member_id"].as_u64().context("no id of a member")?;
+    let list = etcdctl(machine, "member list")?;
+    let members = list["members"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let own = members.iter().find(|member| member["ID"].as_u64() == Some(id));
+    let name = own.and_then(|member| member["name"].as_str()).context("no such member in the list")?;
+    Ok((id, name.to_owned()))
+}
+
 /// The machine whose member leads.
 pub(super) fn leader(stage: &Stage) -> Result<&Machine> {
     for machine in machines(stage)? {
