@@ -101,6 +101,8 @@ fn configuration(grains: &Grains, pillar: &Pillar, taints: &[Taint]) -> Value {
         "clusterDNS": [dns_service(pillar)],
         "clusterDomain": CLUSTER_DOMAIN,
         "containerRuntimeEndpoint": format!("unix://{}", paths::CONTAINERD_SOCKET),
+        // A part that failed some times is back soon after the cause is gone, not up to 5 minutes later (KEP-4603).
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "30s"},
         "healthzBindAddress": "127.0.0.1",
         "healthzPort": 10248,
         "maxParallelImagePulls": 4,
