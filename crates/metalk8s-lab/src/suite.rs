@@ -16,7 +16,9 @@ pub mod cluster;
 pub mod drift;
 pub mod expand;
 pub mod faults;
+mod fleet_run;
 pub mod install;
+pub mod interrupted;
 pub mod inventory;
 pub mod machines;
 pub mod manual;
@@ -83,6 +85,7 @@ pub const SUITES: &[Suite] = &[
     drift::SUITE,
     expand::SUITE,
     shrink::SUITE,
+    interrupted::SUITE,
     renewal::SUITE,
     faults::SUITE,
     manual::SUITE,

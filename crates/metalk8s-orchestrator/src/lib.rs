@@ -35,7 +35,7 @@ mod testing;
 mod verified;
 
 pub use configuration::{ConfigurationError, ConfigurationFile};
-pub use lock::{LockError, RunLock, holder, lock};
+pub use lock::{LockError, RunLock, holder, lock, lock_within};
 pub use pillar::PillarError;
 pub use requests::Requests;
 pub use run_journal::{OpenJournalError, RunJournal, journals};

@@ -10,11 +10,14 @@ use std::{
 
 use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
 use rustix::fs::{FlockOperation, flock};
+use tokio::time::{Instant, sleep};
 
 /// How often a lock is asked for before it counts as held.
 const ATTEMPTS: u32 = 50;
 /// The time between two attempts.
 const BETWEEN: Duration = Duration::from_millis(20);
+/// The same for who waits for a whole run.
+const BETWEEN_LONG: Duration = Duration::from_millis(500);
 
 /// A lock that lasts as long as this value; the kernel lets it go when the process ends in any way.
 #[derive(Debug)]
@@ -81,6 +84,23 @@ pub fn lock(path: &Path, what: &str) -> Result<RunLock, LockError> {
     Ok(RunLock { _file: file })
 }
 
+/// Takes the lock at `path` for `what` as soon as it is free, for which the holder has `patience`.
+///
+/// # Errors
+/// When the holder still has it then, or the file cannot be made.
+pub async fn lock_within(path: &Path, what: &str, patience: Duration) -> Result<RunLock, LockError> {
+    let end = Instant::now() + patience;
+    loop {
+        match lock(path, what) {
+            Err(LockError::Held { holder }) if Instant::now() < end => {
+                tracing::info!(holder, "waiting for another run to end");
+                sleep(BETWEEN_LONG).await;
+            }
+            taken => return taken,
+        }
+    }
+}
+
 /// Who has the lock at `path`, in the words it wrote about itself; `None` where nobody has it.
 pub fn holder(path: &Path) -> Option<String> {
     let mut file = File::open(path).ok()?;
@@ -113,6 +133,18 @@ mod tests {
         assert!(matches!(&error, LockError::Held { holder } if holder.starts_with("bootstrap, process ")));
         drop(first);
         lock(&path, "bootstrap").unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_has_patience_comes_after_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = lock(&path, "join").unwrap();
+        let error = lock_within(&path, "join", Duration::ZERO).await.unwrap_err();
+        assert!(matches!(&error, LockError::Held { holder } if holder.starts_with("join, process ")));
+        let second = lock_within(&path, "join", Duration::from_secs(600));
+        let (taken, ()) = tokio::join!(second, async { drop(first) });
+        taken.unwrap();
     }
 
     #[test]

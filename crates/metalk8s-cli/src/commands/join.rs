@@ -1,13 +1,14 @@
 //! `metalk8s join`.
 
-use std::io::Read;
+use std::{io::Read, path::Path, time::Duration};
 
 use anyhow::Context;
 use metalk8s_diagnostics::{Exit, LogFormat, Printer, logging};
 use metalk8s_host::Host;
 use metalk8s_orchestrator::{
+    LockError, RunLock,
     join::{self, Invitation},
-    lock,
+    lock_within,
 };
 use metalk8s_types::paths;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,9 @@ use crate::args::{Join, JoinCommand};
 
 /// The largest input that is read, in bytes.
 const LIMIT: u64 = 16 << 20;
+
+/// How long a former call may take to its end; the conductor has more patience with a call.
+const FORMER_CALL: Duration = Duration::from_secs(300);
 
 /// Does one of the steps.
 pub(crate) async fn run(args: Join, printer: &mut Printer) -> anyhow::Result<Exit> {
@@ -28,16 +32,21 @@ pub(crate) async fn run(args: Join, printer: &mut Printer) -> anyhow::Result<Exi
             printer.json(&join::examine(&input::<Invitation>()?, &grains()?).await)?;
         }
         JoinCommand::Prepare => {
-            let _lock = lock(std::path::Path::new(paths::RUN_LOCK), join::RUN)?;
+            let _lock = alone().await?;
             printer.json(&join::prepare(&input::<Invitation>()?, &grains()?).await.map_err(explained)?)?;
         }
         JoinCommand::Finish => {
-            let _lock = lock(std::path::Path::new(paths::RUN_LOCK), join::RUN)?;
+            let _lock = alone().await?;
             join::finish(&input()?).await.map_err(explained)?;
             printer.json(&serde_json::json!({}))?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// A call whose conductor was killed goes on, and the next conductor calls again.
+async fn alone() -> Result<RunLock, LockError> {
+    lock_within(Path::new(paths::RUN_LOCK), join::RUN, FORMER_CALL).await
 }
 
 fn input<T: DeserializeOwned>() -> anyhow::Result<T> {

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::install::pod;
+use super::super::{fleet_run::FleetRun, install::pod};
 use super::{
-    NODE, Stage, apply, deploy_node, deployment, in_master, kubectl, kubectl_json, manifest, node_machine,
-    said, version_of_archive, wait_until,
+    NODE, Stage, apply, deploy_node, in_master, kubectl, kubectl_json, manifest, node_machine, said,
+    wait_until,
 };
 
 pub(super) fn described(stage: &Stage) -> Result<()> {
@@ -31,27 +31,10 @@ pub(super) fn killed(stage: &Stage) -> Result<()> {
     let bootstrap = stage.lab.bootstrap()?;
     let agents = kubectl(bootstrap, "get agents -n metalk8s-fleet --output name")?;
     ensure!(!agents.contains(NODE), "a deployment that was refused went on by itself: {agents}");
-    let command = format!("{} --async", deployment(&version_of_archive(bootstrap)?, NODE));
-    let output = in_master(stage, &command)?;
-    let run = output.stdout.rsplit(' ').next().unwrap_or_default().trim().to_owned();
-    ensure!(run.len() == 20, "no run was begun: {}", said(&output));
-    let status = || kubectl_json(bootstrap, &format!("get run {run} -n metalk8s-fleet"));
-    let applies = || -> Result<(), String> {
-        let run = status().map_err(|error| error.to_string())?;
-        let mut steps = run["status"]["steps"].as_array().into_iter().flatten();
-        let applies = steps.any(|step| step["name"] == "apply" && step["state"] == "Running");
-        if applies { Ok(()) } else { Err(run["status"].to_string()) }
-    };
-    wait_until("the roles to be applied", Duration::from_secs(120), applies)?;
+    let run = FleetRun::deploy(stage, NODE)?;
+    run.at("apply")?;
     bootstrap.run_checked("pkill --signal KILL --full '^metalk8s conductor'")?;
-    wait_until("the run to end", Duration::from_secs(300), || {
-        let run = status().map_err(|error| error.to_string())?;
-        match run["status"]["phase"].as_str() {
-            Some("Succeeded") => Ok(()),
-            other => Err(format!("{other:?}: {}", run["status"]["message"])),
-        }
-    })?;
-    Ok(())
+    run.succeeds(Duration::from_secs(300))
 }
 
 pub(super) fn works(stage: &Stage) -> Result<()> {

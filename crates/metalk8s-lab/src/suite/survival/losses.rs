@@ -2,16 +2,10 @@
 
 use std::{thread::sleep, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 
-use super::{
-    Machine, Stage, etcd, in_master, kubectl_json, load::silence_of, machine, machines, said, wait_until,
-    whole,
-};
-use crate::{
-    install::version_of_archive,
-    suite::{chance::Chance, expand},
-};
+use super::{Machine, Stage, etcd, load::silence_of, machine, machines, whole};
+use crate::suite::{chance::Chance, fleet_run::FleetRun};
 
 /// How long a machine is without power.
 const OFF: Duration = Duration::from_secs(45);
@@ -51,24 +45,14 @@ pub(super) fn deployment(stage: &Stage) -> Result<()> {
     let bootstrap = stage.lab.bootstrap()?;
     let rounds = stage.options.rounds.unwrap_or(ROUNDS);
     let mut chance = Chance::new(stage.options.seed);
-    let command = format!("{} --async", expand::deployment(&version_of_archive(bootstrap)?, "node1"));
     for round in 0..rounds {
-        let output = in_master(stage, &command)?;
-        let run = output.stdout.rsplit(' ').next().unwrap_or_default().trim().to_owned();
-        ensure!(run.len() == 20, "no run was begun: {}", said(&output));
+        let run = FleetRun::deploy(stage, "node1")?;
         sleep(Duration::from_secs_f64(chance.fraction() * DEPLOYMENT_SECONDS));
         for machine in machines(stage)? {
             kill(machine, "[^ ]*metalk8s agent")?;
         }
         kill(bootstrap, "metalk8s conductor")?;
-        wait_until("the run to end", Duration::from_secs(180), || {
-            let run = kubectl_json(bootstrap, &format!("get run {run} -n metalk8s-fleet"));
-            let status = &run.map_err(|error| format!("{error:#}"))?["status"];
-            match status["phase"].as_str() {
-                Some("Succeeded") => Ok(()),
-                other => Err(format!("round {round}: {other:?}: {}", status["message"])),
-            }
-        })?;
+        run.succeeds(Duration::from_secs(180)).with_context(|| format!("round {round}"))?;
     }
     stage.note(format!("{rounds} times"));
     whole(stage)

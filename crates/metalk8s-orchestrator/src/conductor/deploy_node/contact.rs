@@ -24,6 +24,9 @@ use crate::{
     ssh,
 };
 
+/// How long a call that changes the machine may take, which first waits for a former one.
+const CALL: Duration = Duration::from_secs(600);
+
 impl DeployNode {
     pub(super) async fn connect(&mut self) -> Result<Done, Failure> {
         if self.is_joined().await? {
@@ -120,7 +123,7 @@ impl DeployNode {
 
     async fn prepared(&mut self) -> Result<Prepared, Failure> {
         let invitation = self.invitation().await?;
-        self.call("prepare", &invitation, Duration::from_secs(600)).await
+        self.call("prepare", &invitation, CALL).await
     }
 
     pub(super) async fn accept(&mut self) -> Result<Done, Failure> {
@@ -153,7 +156,7 @@ impl DeployNode {
             ca_pem: settings.authorities.get(kubernetes.common_name).cloned().unwrap_or_default(),
             certificate_pem,
         };
-        let _: Value = self.call("finish", &accepted, Duration::from_secs(60)).await?;
+        let _: Value = self.call("finish", &accepted, CALL).await?;
         changes.push(format!("key of `{}` accepted", self.name));
         Ok(Done { comment: "its key is accepted".into(), changes })
     }

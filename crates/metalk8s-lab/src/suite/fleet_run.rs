@@ -1,0 +1,79 @@
+//! Runs of the fleet, begun and left to the conductor.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use super::{
+    Stage,
+    cluster::{kubectl_json, said},
+    expand::{deployment, in_master},
+};
+use crate::{install::version_of_archive, wait_until};
+
+/// A run.
+pub(super) struct FleetRun<'s> {
+    stage: &'s Stage,
+    id: String,
+}
+
+impl<'s> FleetRun<'s> {
+    /// Begins the deployment of a node as the manual does, and does not wait for it.
+    pub(super) fn deploy(stage: &'s Stage, node: &str) -> Result<Self> {
+        let version = version_of_archive(stage.lab.bootstrap()?)?;
+        let output = in_master(stage, &format!("{} --async", deployment(&version, node)))?;
+        let id = output.stdout.rsplit(' ').next().unwrap_or_default().trim().to_owned();
+        ensure!(id.len() == 20, "no run was begun: {}", said(&output));
+        Ok(Self { stage, id })
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What the cluster knows of it.
+    pub(super) fn status(&self) -> Result<Value> {
+        let run =
+            kubectl_json(self.stage.lab.bootstrap()?, &format!("get run {} -n metalk8s-fleet", self.id))?;
+        Ok(run["status"].clone())
+    }
+
+    /// Waits until it is at a step.
+    pub(super) fn at(&self, name: &str) -> Result<()> {
+        wait_until(&format!("step `{name}`"), Duration::from_secs(120), || {
+            let status = self.status().map_err(|error| format!("{error:#}"))?;
+            let mut steps = status["steps"].as_array().into_iter().flatten();
+            let is_there = steps.any(|step| step["name"] == name && step["state"] == "Running");
+            if is_there { Ok(()) } else { Err(status.to_string()) }
+        })?;
+        Ok(())
+    }
+
+    /// Waits until it has ended, and tells whether that was well.
+    pub(super) fn end(&self, patience: Duration) -> Result<bool> {
+        let ended = wait_until("the run to end", patience, || {
+            let status = self.status().map_err(|error| format!("{error:#}"))?;
+            match status["phase"].as_str() {
+                Some("Succeeded") => Ok(true),
+                Some("Failed") => Ok(false),
+                _ => Err(status.to_string()),
+            }
+        })?;
+        Ok(ended)
+    }
+
+    /// Waits until it has ended well.
+    pub(super) fn succeeds(&self, patience: Duration) -> Result<()> {
+        ensure!(self.end(patience)?, "run {} failed: {}", self.id, self.status()?);
+        Ok(())
+    }
+
+    /// All that its steps have changed, a line each.
+    pub(super) fn changes(&self) -> Result<Vec<String>> {
+        let status = self.status()?;
+        let steps = status["steps"].as_array().into_iter().flatten();
+        let changes = steps.flat_map(|step| step["changes"].as_array().into_iter().flatten());
+        Ok(changes.filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+}
