@@ -4,6 +4,7 @@
 
 pub mod fleet;
 mod text;
+mod trial;
 
 use std::{
     fs, io,
@@ -18,6 +19,7 @@ use serde::{Serialize, Serializer};
 use crate::{lock::holder, run_journal::journals};
 
 pub use text::{list_text, show_text};
+pub use trial::{Trial, TrialStep};
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -94,9 +94,9 @@ impl From<OrchestrationError> for ApiError {
                 let problems: Vec<String> = source.problems.iter().map(ToString::to_string).collect();
                 Self::Wrong(format!("`{name}`: {}", problems.join("; ")))
             }
-            OrchestrationError::Unknown(_)
-            | OrchestrationError::Trial
-            | OrchestrationError::Environment(_) => Self::Wrong(error.to_string()),
+            OrchestrationError::Unknown(_) | OrchestrationError::Environment(_) => {
+                Self::Wrong(error.to_string())
+            }
             OrchestrationError::Deleted(_) | OrchestrationError::Lost(_) => {
                 Self::Failed { why: error.to_string(), passes: false }
             }

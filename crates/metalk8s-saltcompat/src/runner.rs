@@ -18,7 +18,7 @@ use table::{Does, JobsAsk};
 pub use error::RunnerError;
 pub use jobs::{Job, JobFilter, active, last_run, list_job, list_jobs, lookup, print_job};
 pub use minions::synced;
-pub use orchestrate::{DEPLOY_NODE, NO_TRIAL, NodeSettings, Orchestrate, REMOVE_NODE, STEP};
+pub use orchestrate::{DEPLOY_NODE, NodeSettings, Orchestrate, REMOVE_NODE, STEP};
 pub use table::{Minions, RUNNERS, Runner};
 pub use versions::versions;
 

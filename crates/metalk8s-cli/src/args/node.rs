@@ -8,6 +8,7 @@ const EXAMPLES: &str = "\
 Examples:
   metalk8s node list
   metalk8s node deploy node-1 node-2
+  metalk8s node deploy node-1 --dry-run   # what each step would do
   metalk8s node remove node-1";
 
 /// List the nodes of the cluster, bring machines to what their Node objects say, and let nodes go
@@ -47,6 +48,7 @@ pub enum NodeCommand {
 const REMOVE_EXAMPLES: &str = "\
 Examples:
   metalk8s node remove node-1
+  metalk8s node remove node-1 --dry-run
   metalk8s node remove node-1 --drain-timeout 1800
   metalk8s node remove node-1 --force   # its machine is lost";
 
@@ -67,6 +69,12 @@ pub struct NodeRemove {
     /// `metalk8s reset` does that, should it come back.
     #[arg(long)]
     pub force: bool,
+    /// Show what each step would do, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: exit with 3 when something would change
+    #[arg(long, requires = "dry_run")]
+    pub exit_code: bool,
     /// Form of the result on stdout
     #[arg(short, long, value_name = "text|json|yaml", default_value = "text")]
     pub output: Output,
@@ -90,6 +98,12 @@ pub struct NodeDeploy {
     /// How many seconds pods may take to leave a node
     #[arg(long, value_name = "SECONDS", default_value_t = DRAIN_SECONDS)]
     pub drain_timeout: u32,
+    /// Show what each step would do, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: exit with 3 when something would change
+    #[arg(long, requires = "dry_run")]
+    pub exit_code: bool,
     /// Form of the result on stdout
     #[arg(short, long, value_name = "text|json|yaml", default_value = "text")]
     pub output: Output,

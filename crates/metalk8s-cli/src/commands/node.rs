@@ -2,7 +2,13 @@
 
 use metalk8s_diagnostics::{Exit, Output, Printer, Progress, ProgressMode};
 use metalk8s_kube::Fleet;
-use metalk8s_orchestrator::{nodes, runs::fleet as fleet_runs};
+use metalk8s_orchestrator::{
+    nodes,
+    runs::{
+        Trial,
+        fleet::{self as fleet_runs, RunEvent},
+    },
+};
 use metalk8s_types::{
     VERSION,
     fleet::{Procedure, ProcedureName},
@@ -42,8 +48,13 @@ async fn run_deployments(
     let procedures = args.nodes.iter().map(|node| Procedure {
         skip_draining: args.skip_draining,
         drain_seconds: Some(args.drain_timeout),
+        trial: args.dry_run,
         ..Procedure::new(ProcedureName::DeployNode, node)
     });
+    if args.dry_run {
+        let wanted = Foreseen { output: args.output, exit_code: args.exit_code };
+        return wanted.show(procedures, &args.destination_version, fleet, printer).await;
+    }
     let progress = Progress::new(ProgressMode::choose(quiet, false, args.no_progress), None);
     let version = &args.destination_version;
     run_procedures(procedures, version, args.output, fleet, &progress, printer).await
@@ -59,6 +70,16 @@ async fn run_removal(
         printer.say(&format!("There is no node `{}`: nothing to do.", args.node));
         return Ok(Exit::Done);
     }
+    let procedure = Procedure {
+        drain_seconds: Some(args.drain_timeout),
+        force: args.force,
+        trial: args.dry_run,
+        ..Procedure::new(ProcedureName::RemoveNode, &args.node)
+    };
+    if args.dry_run {
+        let wanted = Foreseen { output: args.output, exit_code: args.exit_code };
+        return wanted.show([procedure], VERSION, fleet, printer).await;
+    }
     let (node, lost) =
         (&args.node, if args.force { ", without its machine where that is silent" } else { "" });
     let question =
@@ -69,13 +90,55 @@ async fn run_removal(
     if !confirm("Remove it?", args.yes)? {
         return Ok(Exit::Failed);
     }
-    let procedure = Procedure {
-        drain_seconds: Some(args.drain_timeout),
-        force: args.force,
-        ..Procedure::new(ProcedureName::RemoveNode, node)
-    };
     let progress = Progress::new(ProgressMode::choose(quiet, false, args.no_progress), None);
     run_procedures([procedure], VERSION, args.output, fleet, &progress, printer).await
+}
+
+/// What procedures would do, shown instead of done.
+struct Foreseen {
+    output: Output,
+    exit_code: bool,
+}
+
+impl Foreseen {
+    async fn show(
+        &self,
+        procedures: impl IntoIterator<Item = Procedure>,
+        version: &str,
+        fleet: &Fleet,
+        printer: &mut Printer,
+    ) -> anyhow::Result<Exit> {
+        let asked = procedures.into_iter().map(|procedure| trial(fleet, procedure, version));
+        let trials = futures::future::try_join_all(asked).await?;
+        match self.output {
+            Output::Text => {
+                for trial in &trials {
+                    printer.data(trial.text(printer.paint()).trim_end());
+                }
+            }
+            Output::Json => printer.json(&trials)?,
+            Output::Yaml => printer.data(&serde_saphyr::to_string(&trials)?),
+        }
+        Ok(match trials.iter().all(|trial| trial.failure.is_empty()) {
+            false => Exit::Failed,
+            true if self.exit_code && trials.iter().any(|trial| trial.changes() > 0) => Exit::Pending,
+            true => Exit::Done,
+        })
+    }
+}
+
+async fn trial(fleet: &Fleet, procedure: Procedure, version: &str) -> anyhow::Result<Trial> {
+    let node = procedure.node.clone();
+    let run = fleet_runs::ask(fleet, procedure, version).await?;
+    let mut followed = fleet_runs::follow(fleet, &run);
+    while let Some(event) = followed.next().await {
+        match event {
+            RunEvent::Over(status) => return Ok(Trial::new(node, &status)),
+            RunEvent::Gone => break,
+            _ => {}
+        }
+    }
+    anyhow::bail!("nothing more can be seen of the run {run}")
 }
 
 /// Asks for procedures, each over another node, and shows them go on side by side.

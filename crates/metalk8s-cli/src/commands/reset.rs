@@ -11,7 +11,7 @@ use metalk8s_diagnostics::{
 };
 use metalk8s_host::Host;
 use metalk8s_orchestrator::{
-    LockError, RunLock, lock,
+    RunLock, lock_within,
     reset::{self, Removal, ResetOptions},
     stages::{self, StagePlan},
 };
@@ -71,15 +71,8 @@ async fn take_lock(waits: bool) -> anyhow::Result<Option<RunLock>> {
     if !Path::new(paths::RUNS).exists() {
         return Ok(None);
     }
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match lock(Path::new(paths::RUN_LOCK), "reset") {
-            Err(LockError::Held { .. }) if waits && Instant::now() < end => {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            taken => return Ok(Some(taken.diagnose()?)),
-        }
-    }
+    let patience = if waits { PATIENCE } else { Duration::ZERO };
+    Ok(Some(lock_within(Path::new(paths::RUN_LOCK), "reset", patience).await.diagnose()?))
 }
 
 fn print_plans(plans: &[StagePlan], output: Output, printer: &mut Printer) -> anyhow::Result<()> {

@@ -45,6 +45,7 @@ const CHECKS: &[Check] = &[
         name: "a new Node is listed as Unknown, and salt-ssh reaches its machine",
         run: deploy::described,
     },
+    Check { name: "what a deployment would do is shown, and nothing is done", run: deploy::foreseen },
     Check { name: "a deployment that is killed with its conductor goes on by itself", run: deploy::killed },
     Check { name: "the node is Ready, and pods on it reach names and Services", run: deploy::works },
     Check { name: "deploying again changes nothing", run: deploy::again },

@@ -31,6 +31,7 @@ const CHECKS: &[Check] = &[
         run: bootstrap_stays,
     },
     Check { name: "a machine of a cluster that answers is not reset", run: trace::member_stays },
+    Check { name: "what a removal would do is shown, and nothing is done", run: foreseen },
     Check {
         name: "a budget stops a removal in time, is named with its pod, and nothing else has happened",
         run: drained::blocked,
@@ -81,6 +82,19 @@ fn bootstrap_stays(stage: &Stage) -> Result<()> {
     failed_with(&output, &["Bootstrap node", "last master", "only member of etcd"])?;
     let node = kubectl_json(stage.lab.bootstrap()?, &format!("get node {name}"))?;
     ensure!(node["spec"]["unschedulable"].is_null(), "it was closed for pods");
+    Ok(())
+}
+
+fn foreseen(stage: &Stage) -> Result<()> {
+    let output = node_command(stage, &format!("remove {NODE} --dry-run"))?;
+    ensure!(output.success(), "{}", said(&output));
+    for told in ["~ cordoned", "~ purge containerd", "~ agent on node1", "~ Node node1"] {
+        ensure!(output.stdout.contains(told), "`{told}` is not in it: {}", said(&output));
+    }
+    let node = kubectl_json(stage.lab.bootstrap()?, &format!("get node {NODE}"))?;
+    ensure!(node["spec"]["unschedulable"].is_null(), "it was closed for pods");
+    let machine = node_machine(stage)?;
+    machine.run_checked("systemctl is-active kubelet containerd metalk8s-agent").map(drop)?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `metalk8s.orchestrate.deploy_node`: a machine becomes what its Node object says (EXP-17).
 
 mod contact;
+mod foreseen;
 mod member;
 
 use std::time::Duration;
@@ -99,6 +100,10 @@ impl Procedure for DeployNode {
             "uncordon" => self.uncordon().await,
             other => Err(vec![format!("there is no step `{other}`")]),
         }
+    }
+
+    async fn foresee(&mut self, step: &str) -> Result<Done, Failure> {
+        self.would(step).await
     }
 }
 

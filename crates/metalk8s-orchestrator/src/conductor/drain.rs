@@ -135,6 +135,16 @@ impl Drain {
     }
 }
 
+/// Which pods would have to leave a node.
+pub(super) async fn would_leave(hands: &FleetHands, node: &str) -> Result<Done, Failure> {
+    let pods = leaving(hands.fleet.pods_on(node).await.map_err(|error| told(&error))?);
+    let comment = match pods.len() {
+        0 => "no pod would have to go".to_owned(),
+        count => format!("{count} pods would have to go"),
+    };
+    Ok(Done { comment, changes: pods.iter().map(full_name).collect() })
+}
+
 async fn is_silent(hands: &FleetHands, node: &str) -> Result<bool, Failure> {
     let facts = hands.fleet.node(node).await.map_err(|error| told(&error))?;
     Ok(facts.is_none_or(|facts| !facts.is_ready))

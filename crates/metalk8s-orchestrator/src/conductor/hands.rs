@@ -112,11 +112,26 @@ impl FleetHands {
         let words = words.chain([format!("saltenv={}", environment(version))]);
         let call = Call::new(function, words, APPLY);
         let (retcode, returned) = job(&self.fleet, node, &call).await.map_err(|error| told(&error))?;
-        let (changes, failures, states) = summary(&returned);
-        if retcode != 0 || !failures.is_empty() {
-            return Err(failures);
+        let Summary { changed, failed, states, .. } = summary(&returned);
+        if retcode != 0 || !failed.is_empty() {
+            return Err(failed);
         }
-        Ok(Done { comment: format!("{} of {states} states changed", changes.len()), changes })
+        Ok(Done { comment: format!("{} of {states} states changed", changed.len()), changes: changed })
+    }
+
+    /// What a node would change if it applied states of a version.
+    pub(super) async fn foresee(&self, node: &str, version: &str, function: &str) -> Result<Done, Failure> {
+        let words = ["test=True".to_owned(), format!("saltenv={}", environment(version))];
+        let call = Call::new(function, words, APPLY);
+        let (_, returned) = job(&self.fleet, node, &call).await.map_err(|error| told(&error))?;
+        let Summary { would_change, failed, states, .. } = summary(&returned);
+        if !failed.is_empty() {
+            return Err(failed);
+        }
+        Ok(Done {
+            comment: format!("{} of {states} states would change", would_change.len()),
+            changes: would_change,
+        })
     }
 
     /// Every node but this one balances over all API servers that there are now.
@@ -132,11 +147,11 @@ impl FleetHands {
         let mut silent = Vec::new();
         for (node, answer) in others.iter().zip(told_to) {
             match answer {
-                Ok((0, returned)) if !summary(&returned).0.is_empty() => {
+                Ok((0, returned)) if !summary(&returned).changed.is_empty() => {
                     changes.push(format!("proxy of {node}"))
                 }
                 Ok((0, _)) => {}
-                Ok((_, returned)) => return Err(summary(&returned).1),
+                Ok((_, returned)) => return Err(summary(&returned).failed),
                 // It reads the settings when it is there again.
                 Err(error) => silent.push(format!("{node}: {error}")),
             }
@@ -164,20 +179,32 @@ pub(super) fn told(error: &dyn std::error::Error) -> Failure {
     lines
 }
 
-/// What changed and what failed of the return of a state function, and how many states there were.
-fn summary(returned: &Value) -> (Vec<String>, Vec<String>, usize) {
-    let states: Vec<&Value> = returned.as_object().into_iter().flat_map(|map| map.values()).collect();
-    let line = |state: &&Value| {
+/// The return of a state function, a line for each state that matters.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Summary {
+    changed: Vec<String>,
+    would_change: Vec<String>,
+    failed: Vec<String>,
+    /// How many states there were.
+    states: usize,
+}
+
+fn summary(returned: &Value) -> Summary {
+    let mut summary = Summary::default();
+    for state in returned.as_object().into_iter().flat_map(|map| map.values()) {
+        summary.states += 1;
         let text = |key: &str| state[key].as_str().unwrap_or_default();
-        format!("{}: {}", text("__id__"), text("comment").lines().next().unwrap_or_default())
-    };
-    let changed = |state: &&&Value| {
-        state["result"] != Value::Bool(false)
-            && state["changes"].as_object().is_some_and(|map| !map.is_empty())
-    };
-    let changes = states.iter().filter(changed).map(line).collect();
-    let failures = states.iter().filter(|state| state["result"] == Value::Bool(false)).map(line).collect();
-    (changes, failures, states.len())
+        let line = format!("{}: {}", text("__id__"), text("comment").lines().next().unwrap_or_default());
+        match state["result"] {
+            Value::Bool(false) => summary.failed.push(line),
+            Value::Null => summary.would_change.push(line),
+            _ if state["changes"].as_object().is_some_and(|map| !map.is_empty()) => {
+                summary.changed.push(line)
+            }
+            _ => {}
+        }
+    }
+    summary
 }
 
 #[cfg(test)]
@@ -185,12 +212,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failed_and_changed_states_are_told_apart() {
+    fn states_are_told_apart_by_what_became_of_them() {
         let returned = serde_json::json!({
             "a": {"__id__": "a", "result": true, "comment": "done", "changes": {"x": 1}},
             "b": {"__id__": "b", "result": false, "comment": "no\nbecause", "changes": {}},
             "c": {"__id__": "c", "result": true, "comment": "", "changes": {}},
+            "d": {"__id__": "d", "result": null, "comment": "would", "changes": {"x": 1}},
         });
-        assert_eq!(summary(&returned), (vec!["a: done".to_owned()], vec!["b: no".to_owned()], 3));
+        let expected = Summary {
+            changed: vec!["a: done".to_owned()],
+            would_change: vec!["d: would".to_owned()],
+            failed: vec!["b: no".to_owned()],
+            states: 4,
+        };
+        assert_eq!(summary(&returned), expected);
     }
 }

@@ -1,6 +1,7 @@
 //! `metalk8s.orchestrate.remove_node`: a node leaves the cluster, and its machine is as it was before.
 
 mod check;
+mod foreseen;
 mod machine;
 
 use metalk8s_kube::{Fleet, fleet::NodeFacts};
@@ -9,7 +10,7 @@ use metalk8s_types::{Role, fleet::RunSpec, pillar::NodeWish};
 use super::{
     ConductorConfig,
     drain::Drain,
-    etcd::Etcd,
+    etcd::{Etcd, Member},
     hands::{Failure, FleetHands, told},
     runs::{Done, Planned, Procedure},
 };
@@ -61,6 +62,10 @@ impl Procedure for RemoveNode {
             other => Err(vec![format!("there is no step `{other}`")]),
         }
     }
+
+    async fn foresee(&mut self, step: &str) -> Result<Done, Failure> {
+        self.would(step).await
+    }
 }
 
 impl RemoveNode {
@@ -76,11 +81,19 @@ impl RemoveNode {
     }
 
     async fn drain(&self) -> Result<Done, Failure> {
-        match self.node().await? {
-            None => Ok(Done::nothing("it has no Node object")),
-            Some(_) if self.spec.procedure.skip_draining => Ok(Done::nothing("pods end with the node")),
-            Some(_) => Drain::of(&self.spec).empty(&self.hands, &self.name).await,
+        match self.why_undrained().await? {
+            Some(why) => Ok(Done::nothing(why)),
+            None => Drain::of(&self.spec).empty(&self.hands, &self.name).await,
         }
+    }
+
+    /// Why its pods stay where they are.
+    async fn why_undrained(&self) -> Result<Option<&'static str>, Failure> {
+        Ok(match self.node().await? {
+            None => Some("it has no Node object"),
+            Some(_) if self.spec.procedure.skip_draining => Some("pods end with the node"),
+            Some(_) => None,
+        })
     }
 
     /// Nobody uses its API server and its member of etcd any more, while both still work.
@@ -100,18 +113,23 @@ impl RemoveNode {
         Ok(Done { comment: told_to.comment, changes })
     }
 
-    async fn etcd(&self) -> Result<Done, Failure> {
+    /// The etcd of the other nodes, how many members it has with this one, and the one of this node.
+    async fn members(&self) -> Result<(Etcd, usize, Option<Member>), Failure> {
         let agent = self.hands.agent(&self.name).await?;
         let address = agent.map(|agent| agent.spec.addresses.control_plane);
         let settings = self.hands.settings().await?;
         let others = settings.etcd.into_iter().filter(|(node, _)| *node != self.name);
         let etcd = Etcd::new(others.map(|(_, address)| address).collect()).map_err(|error| told(&error))?;
         let members = etcd.members().await.map_err(|error| told(&error))?;
-        let Some(member) = members.iter().find(|member| member.is_of(&self.name, address)) else {
-            return Ok(Done::nothing("it has none"));
-        };
+        let count = members.len();
+        Ok((etcd, count, members.into_iter().find(|member| member.is_of(&self.name, address))))
+    }
+
+    async fn etcd(&self) -> Result<Done, Failure> {
+        let (etcd, count, own) = self.members().await?;
+        let Some(member) = own else { return Ok(Done::nothing("it has none")) };
         etcd.remove(&member.id).await.map_err(|error| told(&error))?;
-        let left = members.len() - 1;
+        let left = count - 1;
         Ok(Done::change(format!("etcd has {left} members"), format!("member {} of etcd", member.id)))
     }
 

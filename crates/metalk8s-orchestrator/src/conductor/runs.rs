@@ -45,6 +45,9 @@ pub(super) trait Procedure {
 
     /// Does one step. It may have been begun before.
     fn carry_out(&mut self, step: &str) -> impl Future<Output = Result<Done, Vec<String>>> + Send;
+
+    /// Tells what one step would do, after the others would have been done.
+    fn foresee(&mut self, step: &str) -> impl Future<Output = Result<Done, Vec<String>>> + Send;
 }
 
 /// Carries out every run that is asked for, those of different nodes side by side.
@@ -177,7 +180,10 @@ async fn conduct(fleet: &Fleet, name: &str, run: Run, mut procedure: impl Proced
         });
         record(fleet, name, &status).await?;
         tracing::info!(step, "{title}");
-        let done = procedure.carry_out(step).await;
+        let done = match run.spec.procedure.trial {
+            true => procedure.foresee(step).await,
+            false => procedure.carry_out(step).await,
+        };
         let last = status.steps.last_mut().expect("it was pushed above");
         last.finished = Some(Timestamp::now());
         match done {

@@ -246,10 +246,10 @@ fn known(agents: &[Agent], nodes: &[metalk8s_kube::fleet::NodeSurvey]) -> Known 
     }
 }
 
-/// The last run for each node that is over; runs come the oldest first.
+/// The last run for each node that is over and was no trial; runs come the oldest first.
 fn last_runs(runs: &[Run]) -> Vec<RunSeen> {
     let mut last: BTreeMap<&str, RunSeen> = BTreeMap::new();
-    for run in runs {
+    for run in runs.iter().filter(|run| !run.spec.procedure.trial) {
         let Some(status) = run.status.as_ref().filter(|status| status.phase.is_final()) else { continue };
         let failed_step = status.steps.iter().find(|step| !step.error.is_empty());
         let why = failed_step.map(|step| format!("{}: {}", step.title, step.error.join(": ")));

@@ -8,7 +8,7 @@ use metalk8s_engine::journal::RunId;
 use metalk8s_kube::fleet::{FleetError, Follow, Seen};
 use metalk8s_saltcompat::{
     output::{Form, Orchestrated, StepEnded},
-    runner::{DEPLOY_NODE, NO_TRIAL, NodeSettings, Orchestrate, REMOVE_NODE, STEP},
+    runner::{DEPLOY_NODE, NodeSettings, Orchestrate, REMOVE_NODE, STEP},
 };
 use metalk8s_types::{
     VERSION, environment,
@@ -22,7 +22,6 @@ use crate::bus::Bus;
 pub struct Orchestration {
     /// The name of its run.
     pub run: String,
-    node: String,
     events: Follow<Run>,
     told: BTreeSet<String>,
     waiting: VecDeque<Progress>,
@@ -45,9 +44,6 @@ pub enum OrchestrationError {
         "there is no orchestration `{0}` in version {VERSION}; there are: `{DEPLOY_NODE}`, `{REMOVE_NODE}`"
     )]
     Unknown(String),
-    /// It was only to be shown.
-    #[error("{NO_TRIAL}")]
-    Trial,
     /// Its version.
     #[error("`saltenv={0}` is no environment such as `{own}`", own = environment(VERSION))]
     Environment(String),
@@ -82,9 +78,6 @@ impl Orchestration {
             REMOVE_NODE => ProcedureName::RemoveNode,
             other => return Err(OrchestrationError::Unknown(other.to_owned())),
         };
-        if wanted.test {
-            return Err(OrchestrationError::Trial);
-        }
         let settings = NodeSettings::from_pillar(&wanted.name, &wanted.pillar)
             .map_err(|source| OrchestrationError::Settings { name: wanted.name.clone(), source })?;
         let NodeSettings { node_name, skip_draining, drain_timeout, force } = settings;
@@ -94,13 +87,18 @@ impl Orchestration {
                 .strip_prefix("metalk8s-")
                 .ok_or_else(|| OrchestrationError::Environment(saltenv.to_owned()))?,
         };
-        let procedure =
-            Procedure { name, node: node_name.clone(), skip_draining, drain_seconds: drain_timeout, force };
+        let procedure = Procedure {
+            skip_draining,
+            drain_seconds: drain_timeout,
+            force,
+            trial: wanted.test,
+            ..Procedure::new(name, node_name)
+        };
         let run = RunId::at(Timestamp::now()).to_string();
         let events = bus.follow_runs(Some(&run));
         let spec = RunSpec { procedure, version: version.to_owned(), cancelled: false };
         bus.create_run(&run, &spec).await?;
-        Ok(Self { run, node: node_name, events, told: BTreeSet::new(), waiting: VecDeque::new() })
+        Ok(Self { run, events, told: BTreeSet::new(), waiting: VecDeque::new() })
     }
 
     /// What happens next; nothing is lost where the wait for it is given up.
@@ -142,7 +140,7 @@ impl Orchestration {
         let Some(status) = &run.status else { return };
         for step in status.steps.iter().filter(|step| step.state != StepState::Running) {
             if self.told.insert(step.name.clone()) {
-                self.waiting.push_back(Progress::Step(as_told(step, &self.node)));
+                self.waiting.push_back(Progress::Step(as_told(step, &run.spec.procedure)));
             }
         }
         if status.phase.is_final() {
@@ -156,7 +154,7 @@ pub fn outcome(run: &Run) -> (Value, bool) {
     let status = run.status.clone().unwrap_or_default();
     let mut steps = Orchestrated::new(Form::default(), TimeZone::UTC);
     for step in status.steps.iter().filter(|step| step.state != StepState::Running) {
-        steps.ended(&as_told(step, &run.spec.procedure.node));
+        steps.ended(&as_told(step, &run.spec.procedure));
     }
     envelope(&steps, status.phase)
 }
@@ -171,7 +169,8 @@ fn envelope(steps: &Orchestrated, phase: RunPhase) -> (Value, bool) {
     (value, success)
 }
 
-fn as_told(step: &RunStep, node: &str) -> StepEnded {
+fn as_told(step: &RunStep, procedure: &Procedure) -> StepEnded {
+    let node = &procedure.node;
     let mut comment = step.comment.clone();
     for line in step.error.iter().skip(1) {
         comment = format!("{comment}\n{line}");
@@ -181,7 +180,10 @@ fn as_told(step: &RunStep, node: &str) -> StepEnded {
         id: step.title.clone(),
         name: node.to_owned(),
         function: STEP.to_owned(),
-        result: Some(step.state == StepState::Done),
+        result: match step.state {
+            StepState::Done if procedure.trial && !step.changes.is_empty() => None,
+            state => Some(state == StepState::Done),
+        },
         comment,
         changes: if step.changes.is_empty() { json!({}) } else { json!({ node: step.changes }) },
         started: step.started,
@@ -206,7 +208,14 @@ mod tests {
             changes: Vec::new(),
             error: vec!["one".into(), "two".into()],
         };
-        let told = as_told(&step, "node-1");
+        let mut procedure = Procedure::new(ProcedureName::DeployNode, "node-1");
+        let told = as_told(&step, &procedure);
         assert_eq!((told.comment.as_str(), told.result, told.duration_ms), ("one\ntwo", Some(false), 2000.0));
+
+        let would = RunStep { state: StepState::Done, changes: vec!["x".into()], ..step };
+        assert_eq!(as_told(&would, &procedure).result, Some(true));
+        procedure.trial = true;
+        assert_eq!(as_told(&would, &procedure).result, None, "a trial only says what would be");
+        assert_eq!(as_told(&RunStep { changes: Vec::new(), ..would }, &procedure).result, Some(true));
     }
 }

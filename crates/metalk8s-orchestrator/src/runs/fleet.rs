@@ -112,11 +112,12 @@ pub fn of_fleet(run: &fleet::Run) -> Option<Run> {
     let status = run.status.clone().unwrap_or_default();
     let steps: Vec<RunStep> = status.steps.iter().map(step).collect();
     let failed = status.steps.iter().rfind(|step| step.state == fleet::StepState::Failed);
-    let Procedure { name, node, skip_draining: _, drain_seconds: _, force: _ } = &run.spec.procedure;
+    let Procedure { name, node, skip_draining: _, drain_seconds: _, force: _, trial } = &run.spec.procedure;
     let what = match name {
-        ProcedureName::DeployNode => format!("deploy {node}"),
-        ProcedureName::RemoveNode => format!("remove {node}"),
+        ProcedureName::DeployNode => "deploy",
+        ProcedureName::RemoveNode => "remove",
     };
+    let what = format!("{}{what} {node}", if *trial { "try: " } else { "" });
     Some(Run {
         run: id,
         what,

@@ -23,10 +23,6 @@ pub struct Orchestrate {
 /// The procedure that makes a machine what its Node object says.
 pub const DEPLOY_NODE: &str = "metalk8s.orchestrate.deploy_node";
 
-/// What is said where a procedure is only to be shown.
-pub const NO_TRIAL: &str = "orchestrations cannot be shown without being done; `salt NODE state.apply test=True` \
-                            shows what would change on a node";
-
 /// What a step of a procedure is called among functions.
 pub const STEP: &str = "metalk8s.step";
 

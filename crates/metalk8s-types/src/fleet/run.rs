@@ -51,6 +51,9 @@ pub struct Procedure {
     /// The machine is given up: what only it could do is left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
+    /// It is only told what each step would do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trial: bool,
 }
 
 /// How many seconds pods may take to leave a node, unless somebody says otherwise.
@@ -59,7 +62,14 @@ pub const DRAIN_SECONDS: u32 = 300;
 impl Procedure {
     /// A procedure over this node, with nothing special about it.
     pub fn new(name: ProcedureName, node: impl Into<String>) -> Self {
-        Self { name, node: node.into(), skip_draining: false, drain_seconds: None, force: false }
+        Self {
+            name,
+            node: node.into(),
+            skip_draining: false,
+            drain_seconds: None,
+            force: false,
+            trial: false,
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::super::{fleet_run::FleetRun, install::pod};
 use super::{
-    NODE, Stage, apply, deploy_node, in_master, kubectl, kubectl_json, manifest, node_machine, said,
-    wait_until,
+    NODE, Stage, apply, deploy_node, deployment, in_master, kubectl, kubectl_json, manifest, node_machine,
+    said, version_of_archive, wait_until,
 };
 
 pub(super) fn described(stage: &Stage) -> Result<()> {
@@ -23,6 +23,31 @@ pub(super) fn described(stage: &Stage) -> Result<()> {
     let node = kubectl_json(bootstrap, &format!("get node {NODE}"))?;
     let pinned = &node["metadata"]["annotations"][metalk8s_types::labels::SSH_HOST_KEY];
     ensure!(pinned.as_str().is_some_and(|key| key.starts_with("SHA256:")), "the host key is {pinned}");
+    Ok(())
+}
+
+pub(super) fn foreseen(stage: &Stage) -> Result<()> {
+    let bootstrap = stage.lab.bootstrap()?;
+    let shown = bootstrap.run(&format!("metalk8s node deploy {NODE} --dry-run --exit-code --output json"))?;
+    ensure!(shown.code == 3, "{}", said(&shown));
+    let trials: serde_json::Value = serde_json::from_str(&shown.stdout).context("it is no JSON")?;
+    ensure!(trials[0]["failure"] == serde_json::json!([]), "it cannot be done: {trials}");
+    let steps = trials[0]["steps"].as_array().context("no steps")?;
+    let changes = |name: &str| {
+        let step = steps.iter().find(|step| step["step"] == name);
+        step.and_then(|step| step["changes"].as_array()).is_some_and(|changes| !changes.is_empty())
+    };
+    for step in ["prepare", "accept", "agent", "apply"] {
+        ensure!(changes(step), "step `{step}` would change nothing: {trials}");
+    }
+    ensure!(!changes("examine") && !changes("register"), "what would change nothing does: {trials}");
+    let version = version_of_archive(bootstrap)?;
+    let output = in_master(stage, &format!("{} test=True", deployment(&version, NODE)))?;
+    ensure!(output.success() && output.stdout.contains("Result: None"), "{}", said(&output));
+    let machine = node_machine(stage)?;
+    ensure!(machine.run("test -e /usr/bin/metalk8s")?.code == 1, "a package was installed");
+    let agents = kubectl(bootstrap, "get agents -n metalk8s-fleet --output name")?;
+    ensure!(!agents.contains(NODE), "it is a node of the fleet: {agents}");
     Ok(())
 }
 

@@ -101,7 +101,7 @@ impl DeployNode {
     }
 
     /// Whether it is a node already and shall become a master, which needs the keys that masters share.
-    async fn becomes_master(&mut self) -> Result<bool, Failure> {
+    pub(super) async fn becomes_master(&mut self) -> Result<bool, Failure> {
         let node = self.node().await?;
         let agent = self.hands.agent(&self.name).await?;
         let was = agent.is_some_and(|agent| agent.spec.roles.contains(&Role::Master));

@@ -19,7 +19,7 @@ const LEARN: Duration = Duration::from_secs(180);
 
 impl DeployNode {
     /// Whether it has a member of etcd that had to join one.
-    async fn joins_etcd(&mut self) -> Result<bool, Failure> {
+    pub(super) async fn joins_etcd(&mut self) -> Result<bool, Failure> {
         let node = self.node().await?;
         Ok(node.roles.contains(&Role::Etcd) && !node.roles.contains(&Role::Bootstrap))
     }

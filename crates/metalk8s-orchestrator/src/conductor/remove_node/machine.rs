@@ -42,6 +42,16 @@ impl RemoveNode {
         Ok(Done { comment: format!("{} things were removed", changes.len()), changes })
     }
 
+    pub(super) async fn would_reset(&mut self) -> Result<Done, Failure> {
+        if let Some(why) = self.no_agent().await? {
+            return Ok(Done::nothing(why));
+        }
+        let told = self.run_there("metalk8s reset --plan --force --keep-agent", SHORT).await?;
+        let changes: Vec<String> =
+            told.lines().filter_map(|line| line.strip_prefix("  ")).map(str::to_owned).collect();
+        Ok(Done { comment: format!("{} things would be removed", changes.len()), changes })
+    }
+
     /// Its own way to the API goes with its member of etcd, and with its pods: the agent is led past them before.
     pub(super) async fn redirect(&mut self) -> Result<Done, Failure> {
         if let Some(why) = self.no_agent().await? {
@@ -76,7 +86,7 @@ impl RemoveNode {
     }
 
     /// Why there is nobody on the machine who could do something.
-    async fn no_agent(&mut self) -> Result<Option<String>, Failure> {
+    pub(super) async fn no_agent(&mut self) -> Result<Option<String>, Failure> {
         if self.hands.agent(&self.name).await?.is_none() {
             return Ok(Some("it has no agent".to_owned()));
         }
