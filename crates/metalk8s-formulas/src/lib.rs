@@ -38,8 +38,8 @@ pub use member::{WantedCertificate, certificates, node};
 pub use pki::{AuthorityFiles, authorities};
 pub use renewal::{CERTIFICATE_FILES, CertificateFile, CertificateForm, Taken, renewed};
 pub use repositories::{
-    archives_declared, archives_mounted, packages as packages_of_node, repository,
-    server_endpoint as repositories_endpoint,
+    archives_declared, archives_mounted, authority as repositories_authority, packages as packages_of_node,
+    repository, server_endpoint as repositories_endpoint,
 };
 pub use reset::reset;
 pub use system::prepared as system;

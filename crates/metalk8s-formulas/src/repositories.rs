@@ -228,7 +228,8 @@ pub(crate) fn server(pillar: &Pillar) -> Result<Graph, FormulaError> {
 }
 
 /// The certificate of the authority that signs the server's.
-fn authority() -> PathBuf {
+/// The file with the authority of the repositories, on every node.
+pub fn authority() -> PathBuf {
     Path::new(REPOSITORIES_PKI).join("ca.crt")
 }
 

@@ -2,7 +2,8 @@
 
 use std::{
     error::Error,
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -104,6 +105,41 @@ impl Https {
             let (status, headers) = (answer.status(), answer.headers().clone());
             let body = Limited::new(answer.into_body(), LIMIT).collect().await?.to_bytes();
             Ok::<_, Box<dyn Error + Send + Sync>>(Answer { status, headers, body })
+        };
+        match tokio::time::timeout(patience, asked).await {
+            Ok(answer) => answer.map_err(CallError::Failed),
+            Err(_) => Err(CallError::TimedOut(patience)),
+        }
+    }
+}
+
+impl Https {
+    /// Writes what is at `url` to `sink`, at most `limit` bytes of it.
+    ///
+    /// # Errors
+    /// When it does not come whole within `patience`, is larger, or is not there.
+    pub(crate) async fn download(
+        &self,
+        url: &str,
+        sink: &mut (impl Write + Send),
+        limit: u64,
+        patience: Duration,
+    ) -> Result<(), CallError> {
+        let asked = async {
+            let request = Request::builder().uri(url).body(Full::new(Bytes::new()))?;
+            let answer = self.client.request(request).await?;
+            if answer.status() != StatusCode::OK {
+                return Err(format!("the answer is {}", answer.status()).into());
+            }
+            let mut body = answer.into_body();
+            let mut left = limit;
+            while let Some(frame) = body.frame().await {
+                let Ok(bytes) = frame?.into_data() else { continue };
+                left =
+                    left.checked_sub(bytes.len() as u64).ok_or(format!("it has more than {limit} bytes"))?;
+                sink.write_all(&bytes)?;
+            }
+            Ok::<_, Box<dyn Error + Send + Sync>>(())
         };
         match tokio::time::timeout(patience, asked).await {
             Ok(answer) => answer.map_err(CallError::Failed),

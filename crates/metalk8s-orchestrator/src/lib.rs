@@ -23,6 +23,7 @@ mod observer;
 mod pillar;
 pub mod plans;
 pub mod precheck;
+pub mod programs;
 mod requests;
 pub mod reset;
 mod run_journal;

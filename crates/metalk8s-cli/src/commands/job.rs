@@ -1,12 +1,16 @@
 //! `metalk8s job`.
 
-use std::path::Path;
+use std::{env, os::unix::process::CommandExt, path::Path, process::Command};
 
 use jiff::tz::TimeZone;
 use metalk8s_agent::{Outcome, Spool, carry_out};
 use metalk8s_diagnostics::{Exit, logging, sentence};
 use metalk8s_engine::ApplyOptions;
-use metalk8s_orchestrator::plans::{self, Reply};
+use metalk8s_formulas::{repositories_authority, repositories_endpoint};
+use metalk8s_orchestrator::{
+    plans::{self, Reply},
+    programs,
+};
 use metalk8s_saltcompat::{Formula, Minion, call};
 use metalk8s_types::paths;
 
@@ -20,6 +24,9 @@ pub(crate) async fn run(args: args::Job) -> anyhow::Result<Exit> {
     carry_out(&spool, &args.name, async |job| {
         let here = Here::of_agent(&args.kubeconfig, &args.node).await;
         let here = here.map_err(|error| sentence(error.as_ref()))?;
+        if let Some(version) = programs::other_version(&job.function, &job.arguments) {
+            return Err(become_program_of(version, &here).await);
+        }
         if let Some(request) = plans::Request::of(&job.function, &job.arguments) {
             return about_plans(&request.map_err(|error| sentence(&error))?, &here).await;
         }
@@ -31,6 +38,23 @@ pub(crate) async fn run(args: args::Job) -> anyhow::Result<Exit> {
     })
     .await?;
     Ok(Exit::Done)
+}
+
+/// Goes on as the program of another version, which finds the job where this one did; returns why it could not.
+async fn become_program_of(version: &str, here: &Here) -> String {
+    let Some(settings) = here.settings_of_cluster() else {
+        return format!("the program of {version} is not known: the conductor has not written any settings");
+    };
+    let endpoints: Vec<String> =
+        settings.repositories.values().map(|address| repositories_endpoint(*address)).collect();
+    let (folder, authority) = (Path::new(paths::PROGRAMS), repositories_authority());
+    match programs::program_of(settings, version, folder, &authority, &endpoints).await {
+        Ok(program) => {
+            let error = Command::new(&program).args(env::args_os().skip(1)).exec();
+            format!("could not run `{}`: {error}", program.display())
+        }
+        Err(error) => sentence(&error),
+    }
 }
 
 async fn about_plans(request: &plans::Request, here: &Here) -> Result<Outcome, String> {

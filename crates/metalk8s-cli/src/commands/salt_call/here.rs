@@ -89,6 +89,12 @@ impl Here {
         Self::in_fleet(Folders::new(vec!["/srv/salt".into()])?, kubeconfig, node).await
     }
 
+    /// What the API tells of the cluster, where it tells anything.
+    pub(crate) fn settings_of_cluster(&self) -> Option<&ClusterPillar> {
+        let known = || self.known.as_ref().ok().and_then(Option::as_ref);
+        self.member.as_ref().map(|member| &member.settings).or_else(known)
+    }
+
     fn chain(&self) -> Chain<'_> {
         Chain::new(vec![&self.host, &self.cluster])
     }
@@ -122,10 +128,7 @@ impl Here {
     fn settings_of_certificates(&self, grains: &Grains) -> Result<Pillar, BoxError> {
         match &self.member {
             Some(_) => self.settings(grains),
-            None => {
-                let known = self.known.as_ref().ok().and_then(Option::as_ref);
-                Ok(bootstrap::decide(&self.options(), grains, known)?.pillar)
-            }
+            None => Ok(bootstrap::decide(&self.options(), grains, self.settings_of_cluster())?.pillar),
         }
     }
 
