@@ -211,7 +211,7 @@ impl Daemon {
             }
             Ok(()) => is_busy.then_some(LOOK),
         };
-        Ok(again.into_iter().chain(self.looking.look(is_busy)).min())
+        Ok(again.into_iter().chain(report.soon).chain(self.looking.look(is_busy)).min())
     }
 
     /// Begins the renewal of certificates when one is due, also while the API cannot be seen.

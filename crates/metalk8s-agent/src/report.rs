@@ -1,6 +1,6 @@
 //! What the API is told: the difference between what it knows and what is remembered, bounded.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use metalk8s_types::fleet::{JobState, JobStatus};
@@ -17,6 +17,9 @@ const RESULTS: usize = 512 << 10;
 /// How many bytes one result may have.
 const RESULT: usize = 192 << 10;
 
+/// A job that ends sooner is told once, with its end.
+const SHORT: SignedDuration = SignedDuration::from_millis(250);
+
 /// What is to be told and forgotten.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Report {
@@ -24,6 +27,8 @@ pub(crate) struct Report {
     pub(crate) jobs: Map<String, Value>,
     /// Jobs that need not be remembered any more.
     pub(crate) forget: Vec<String>,
+    /// A job has just been begun: there is more to tell after that time.
+    pub(crate) soon: Option<Duration>,
 }
 
 /// The report for what the API `knows`. Jobs that are still wished for are not forgotten: they would be begun
@@ -62,7 +67,13 @@ pub(crate) fn report(
             JobState::Running => known.state == JobState::Running,
             _ => known == status,
         });
-        if !same {
+        let is_new = known.is_none() && status.state == JobState::Running;
+        // One that an earlier agent has begun is not in `begun`, and told at once.
+        let age = begun.get(*name).filter(|_| is_new).map(|begun| now.duration_since(*begun));
+        if let Some(left) = age.map(|age| SHORT - age).filter(|left| left.is_positive()) {
+            let left = left.unsigned_abs();
+            report.soon = Some(report.soon.map_or(left, |soon| soon.min(left)));
+        } else if !same {
             report.jobs.insert((*name).to_owned(), json!(status));
         }
     }
@@ -132,6 +143,22 @@ mod tests {
         assert_eq!(told(&first)["1"].state, JobState::Done);
         let second = report(&told(&first), &remembered, &BTreeMap::new(), |_| true, now());
         assert_eq!(second, Report::default());
+    }
+
+    #[test]
+    fn a_job_that_has_just_begun_is_told_a_little_later() {
+        let remembered =
+            BTreeMap::from([("1".to_owned(), Remembered { job: job(), outcome: None, process: None })]);
+        let begun = BTreeMap::from([("1".to_owned(), now())]);
+        let at = |milliseconds| {
+            let now = now() + SignedDuration::from_millis(milliseconds);
+            report(&BTreeMap::new(), &remembered, &begun, |_| true, now)
+        };
+        assert_eq!(at(50), Report { soon: Some(Duration::from_millis(200)), ..Report::default() });
+        let later = at(250);
+        assert_eq!((told(&later)["1"].state, later.soon), (JobState::Running, None));
+        let of_an_earlier_agent = report(&BTreeMap::new(), &remembered, &BTreeMap::new(), |_| true, now());
+        assert_eq!(told(&of_an_earlier_agent)["1"].state, JobState::Running);
     }
 
     #[test]
