@@ -24,7 +24,7 @@ pub fn node(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError
         Stage {
             title: "Making keys and certificates",
             name: "pki",
-            graph: pki::keys(node_name(grains), pillar),
+            graph: pki::keys_of_newcomer(node_name(grains), pillar),
         },
         Stage {
             title: "Starting the container runtime",
@@ -45,6 +45,7 @@ pub fn node(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError
             let mut graph = images(pillar, &["pause", "metalk8s"])?;
             graph.append(apiserver_proxy::static_pod(pillar)?);
             graph.append(kubelet::running(grains, pillar, &[])?);
+            graph.then(pki::led_by_balancer(node_name(grains), pillar));
             graph.append(agent::running());
             graph
         },

@@ -9,8 +9,8 @@ use std::{
 use metalk8s_engine::{
     Graph, State, StateId,
     state::{
-        Authority, Certificate, Command, Contents, Directory, File, KeyPair, Kubeconfig, RandomKey, Readers,
-        Signer, Subject, Usage,
+        Authority, Certificate, Command, Condition, Contents, Directory, File, KeyPair, Kubeconfig,
+        RandomKey, Readers, Signer, Subject, Usage, Wait,
     },
 };
 use metalk8s_types::{Pillar, Role, fleet, paths, pillar::Authorities};
@@ -148,6 +148,41 @@ struct Leaf<'a> {
 
 /// All keys of a node with these roles.
 pub(crate) fn keys(node: &str, pillar: &Pillar) -> Graph {
+    keys_with(node, pillar, kubeconfigs(node, pillar))
+}
+
+/// The same but for the kubeconfig of the agent, which leads to a balancer that does not run yet: an agent that
+/// has it could not be told anything after a loss of power.
+pub(crate) fn keys_of_newcomer(node: &str, pillar: &Pillar) -> Graph {
+    let mut others = kubeconfigs(node, pillar);
+    others.retain(|kubeconfig| kubeconfig.path != Path::new(paths::AGENT_KUBECONFIG));
+    keys_with(node, pillar, others)
+}
+
+/// The agent of a newcomer goes by the balancer, which answers.
+pub(crate) fn led_by_balancer(node: &str, pillar: &Pillar) -> Graph {
+    let mut graph = Graph::default();
+    let answers = graph.add(
+        "balancer of API servers answers",
+        State::Wait(Wait {
+            until: Condition::Http {
+                url: format!("https://{APISERVER_PROXY}/readyz"),
+                ca: Some(Realm::Kubernetes.certificate()),
+                client: None,
+            },
+            deadline_seconds: 300,
+        }),
+    );
+    for kubeconfig in kubeconfigs(node, pillar) {
+        if kubeconfig.path == Path::new(paths::AGENT_KUBECONFIG) {
+            let id = graph.add("kubeconfig of the agent", State::Kubeconfig(kubeconfig));
+            graph.require(&id, &answers);
+        }
+    }
+    graph
+}
+
+fn keys_with(node: &str, pillar: &Pillar, kubeconfigs: Vec<Kubeconfig>) -> Graph {
     let mut graph = Graph::default();
     let authorities: Vec<_> = Realm::ALL
         .into_iter()
@@ -161,7 +196,7 @@ pub(crate) fn keys(node: &str, pillar: &Pillar) -> Graph {
         let id = add_leaf(&mut graph, &leaf, pillar);
         graph.require(&id, of(leaf.realm));
     }
-    for kubeconfig in kubeconfigs(node, pillar) {
+    for kubeconfig in kubeconfigs {
         let is_admin = kubeconfig.path == Path::new(paths::ADMIN_KUBECONFIG);
         let id =
             graph.add(format!("kubeconfig {}", kubeconfig.path.display()), State::Kubeconfig(kubeconfig));

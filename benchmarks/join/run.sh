@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# `metalk8s node deploy` beside `kubeadm join`: a bare machine; one with the packages of a node installed, for both;
+# three bare machines at once; one that is a node already. And what an agent costs that has nothing to do. All
+# machines share the cores of this computer. The lab is removed at the end.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root"
+. benchmarks/table.sh
+rounds=${ROUNDS:-3}
+METALK8S_LAB=bench-join-$(printf '%s' "$root" | sha256sum | cut -c 1-8)
+export METALK8S_LAB
+lab() { ./lab --quiet "$@"; }
+on() { lab ssh "$1" -- "$2" < /dev/null; }
+trap './lab --quiet down > /dev/null' EXIT
+
+./doit.sh iso components:kubeadm > /dev/null
+kubeadm=$(./doit.sh info components:kubeadm | sed -n '/^targets/,$ s/^ - //p')/kubeadm
+version=$(sed -n 's/^VERSION=//p' _build/root/product.txt)
+lab down > /dev/null
+lab up --machines 4 > /dev/null
+kubectl='kubectl --kubeconfig /etc/kubernetes/admin.conf'
+address() { on "$1" "hostname -I | cut -d' ' -f1"; }
+# Applies the Node object of a worker.
+described() {
+    on bootstrap "$kubectl apply -f - > /dev/null <<NODE
+apiVersion: v1
+kind: Node
+metadata:
+  name: $1
+  annotations: {metalk8s.scality.com/ssh-host: \"$(address "$1")\"}
+  labels: {metalk8s.scality.com/version: \"$version\", node-role.kubernetes.io/node: \"\"}
+NODE"
+}
+# Forgets a node whose machine was cleared by hand.
+forgotten() {
+    on bootstrap "$kubectl delete node $1 > /dev/null
+    $kubectl exec -n kube-system -c salt-master salt-master-bootstrap -- salt-key --yes -d $1 > /dev/null"
+}
+# Seconds of a command on the Bootstrap node.
+timed() {
+    on bootstrap "begin=\$EPOCHREALTIME
+    $1 > /root/timed 2>&1 || { tail -n 5 /root/timed >&2; exit 1; }
+    echo \$EPOCHREALTIME \$begin | awk '{ printf \"%.1f\", \$1 - \$2 }'"
+}
+median() { printf '%s\n' "$@" | sort --numeric | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
+deploy="metalk8s node deploy --no-progress"
+
+for node in node1 node2 node3; do described "$node"; done
+bare=$(timed "$deploy node1")
+again=$(timed "$deploy node1")
+on bootstrap "metalk8s node remove node1 --yes --no-progress > /dev/null 2>&1"
+# Its agent ends some seconds after it has told of it.
+sleep 10
+described node1
+three=$(timed "$deploy node1 node2 node3")
+
+sleep 60
+agent() {
+    on node1 'pid=$(systemctl show --property MainPID --value metalk8s-agent)
+    echo $(awk "{ print \$14 + \$15 }" /proc/$pid/stat) $(awk "/^VmRSS/ { print \$2 / 1024 }" /proc/$pid/status)'
+}
+read -r ticks _ < <(agent)
+sleep 60
+read -r later memory < <(agent)
+share=$(awk -v a="$ticks" -v b="$later" -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.3f", (b - a) / hz / 60 * 100 }')
+
+# Everything of a cluster goes; packages and images stay.
+gone='systemctl stop kubelet metalk8s-agent 2> /dev/null
+crictl rmp -f -a > /dev/null 2>&1
+grep " /var/lib/kubelet/" /proc/mounts | cut -d" " -f2 | xargs -r umount
+rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/etcd /etc/cni/net.d /var/lib/calico /etc/metalk8s/pki /var/lib/metalk8s
+mkdir -p /etc/kubernetes/manifests /var/lib/kubelet'
+
+# A cluster of kubeadm on one machine, with our packages, our images under its names, and a bridge for pods.
+images='registry=metalk8s-registry-from-config.invalid/metalk8s-'$version'
+tag_of() { sed -n "s|^ *image: .*/$1:\([^\"]*\).*|\1|p" "/etc/kubernetes/manifests/$1.yaml" | head -n 1; }'
+etcd=$(on bootstrap "$images
+tag_of etcd")
+kubernetes=$(on bootstrap "$images
+tag_of kube-apiserver")
+on node2 "$images
+for image in kube-apiserver:$kubernetes kube-controller-manager:$kubernetes kube-scheduler:$kubernetes etcd:$etcd; do"'
+    crictl pull "$registry/$image" > /dev/null
+    name=${image%%:*} tag=${image##*:}
+    [ "$name" = etcd ] || tag=v$tag
+    ctr -n k8s.io images tag --force "$registry/$image" "bench.invalid/$name:$tag" > /dev/null
+done'
+for node in node2 node3; do
+    forgotten "$node"
+    podman cp "$kubeadm" "$(podman ps --quiet --filter "name=metalk8s-$METALK8S_LAB-$node"):/usr/local/bin/kubeadm"
+    on "$node" 'rm -f /etc/systemd/system/kubelet.service.d/09-standalone.conf
+    printf "[Service]\nExecStart=\nExecStart=/usr/bin/kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml --container-runtime-endpoint=unix:///run/containerd/containerd.sock\n" > /etc/systemd/system/kubelet.service.d/99-bench.conf
+    systemctl daemon-reload'
+done
+bridge='mkdir -p /etc/cni/net.d
+cat > /etc/cni/net.d/10-bench.conflist <<BRIDGE
+{"cniVersion": "1.0.0", "name": "bench", "plugins": [{"type": "bridge", "bridge": "bench0",
+ "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]]}}]}
+BRIDGE'
+token=abcdef.0123456789abcdef
+on node2 "$gone
+$bridge
+cat > /root/kubeadm.yaml <<CLUSTER
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint: {advertiseAddress: $(address node2)}
+bootstrapTokens: [{token: $token}]
+nodeRegistration: {criSocket: unix:///run/containerd/containerd.sock, imagePullPolicy: IfNotPresent}
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: v$kubernetes
+imageRepository: bench.invalid
+etcd: {local: {imageTag: \"$etcd\"}}
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: cgroupfs
+failCgroupV1: false
+failSwapOn: false
+imageGCHighThresholdPercent: 100
+imageGCLowThresholdPercent: 99
+evictionHard: {nodefs.available: 1%, imagefs.available: 1%}
+CLUSTER
+kubeadm init --config /root/kubeadm.yaml --skip-phases=addon --ignore-preflight-errors=all > /root/kubeadm.log 2>&1 || { tail -n 5 /root/kubeadm.log >&2; exit 1; }"
+ready="until $kubectl get node node3 2> /dev/null | grep --quiet ' Ready '; do sleep 0.1; done; echo \$EPOCHREALTIME"
+ours=() theirs=()
+for _ in $(seq "$rounds"); do
+    on node2 "$kubectl delete node node3 --ignore-not-found > /dev/null"
+    on node3 "$gone
+    $bridge"
+    begin=$EPOCHREALTIME
+    on node3 "kubeadm join $(address node2):6443 --token $token --discovery-token-unsafe-skip-ca-verification --ignore-preflight-errors=all > /root/kubeadm.log 2>&1 || { tail -n 5 /root/kubeadm.log >&2; exit 1; }"
+    theirs+=("$(awk -v a="$begin" -v b="$(on node2 "$ready")" 'BEGIN { printf "%.1f", b - a }')")
+    forgotten node1
+    on node1 "$gone"
+    described node1
+    ours+=("$(timed "$deploy node1")")
+done
+printf 'seconds until a worker is Ready, packages and images in place, %s rounds\n  kubeadm join           %s\n  metalk8s node deploy   %s\n' \
+    "$rounds" "${theirs[*]}" "${ours[*]}"
+mine=$(median "${ours[@]}") peer=$(median "${theirs[@]}")
+result "a bare machine becomes a worker" "at most 40 s" "$bare s" "$bare" 40
+result "a worker, packages and images in place" "at most 3 × \`kubeadm join\`" "$(ratio "$mine" "$peer") ($mine s beside $peer s)" "$(ratio "$mine" "$peer")" 3
+result "three bare machines at once" "at most 1.5 × one" "$(ratio "$three" "$bare") ($three s beside $bare s)" "$(ratio "$three" "$bare")" 1.5
+result "a worker deployed again" "at most 5 s" "$again s" "$again" 5
+result "agent with nothing to do, resident" "at most 20 MiB" "$(printf %.1f "$memory") MiB" "$memory" 20
+result "agent with nothing to do" "at most 0.1 % of a core" "$share %" "$share" 0.1
