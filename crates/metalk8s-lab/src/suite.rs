@@ -58,6 +58,7 @@ pub struct Options {
 }
 
 /// One claim about a lab.
+#[derive(Clone, Copy)]
 pub struct Check {
     /// The claim, such as `the node is Ready`.
     pub name: &'static str,

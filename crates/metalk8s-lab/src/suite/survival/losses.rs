@@ -7,13 +7,14 @@ use anyhow::{Context, Result};
 use super::{Machine, Stage, etcd, load::silence_of, machine, machines, whole};
 use crate::suite::{chance::Chance, fleet_run::FleetRun};
 
-/// How long a machine is without power.
-const OFF: Duration = Duration::from_secs(45);
-/// How long a master is cut off: in the sample, and in all of it.
-const CUT_OFF: Duration = Duration::from_secs(30);
+/// How long a machine is without power: in the sample, and in all of it.
+const OFF: Duration = Duration::from_secs(15);
+const OFF_LONG: Duration = Duration::from_secs(45);
+/// How long a master is cut off.
+const CUT_OFF: Duration = Duration::from_secs(20);
 const CUT_OFF_LONG: Duration = Duration::from_secs(120);
 /// How often something is killed during a deployment, unless it is said otherwise.
-const ROUNDS: u64 = 3;
+const ROUNDS: u64 = 1;
 /// A deployment that changes nothing takes about that long.
 const DEPLOYMENT_SECONDS: f64 = 2.0;
 
@@ -24,7 +25,8 @@ fn kill(machine: &Machine, command: &str) -> Result<()> {
 }
 
 pub(super) fn leader(stage: &Stage) -> Result<()> {
-    for _ in 0..2 {
+    let times = if stage.options.full { 2 } else { 1 };
+    for _ in 0..times {
         let leader = etcd::leader(stage)?;
         silence_of(stage, &leader.name, || kill(leader, "etcd "))?;
         whole(stage)?;
@@ -69,7 +71,7 @@ pub(super) fn bootstrap(stage: &Stage) -> Result<()> {
 fn off_and_on(stage: &Stage, machine: &Machine) -> Result<()> {
     silence_of(stage, "its power", || {
         machine.cut_power()?;
-        sleep(OFF);
+        sleep(if stage.options.full { OFF_LONG } else { OFF });
         Ok(())
     })?;
     silence_of(stage, "its return", || Ok(machine.start()?))?;
