@@ -22,8 +22,8 @@ end() {
 }
 trap end EXIT
 
-cargo build --locked --quiet --workspace --examples
-program=$(find target -path '*/debug/examples/simulated' | head -n 1)
+cargo build --locked --quiet --release --workspace --examples
+program=$(find target -path '*/release/examples/simulated' | head -n 1)
 lab down > /dev/null
 lab up > /dev/null
 container=$(podman ps --quiet --filter "name=metalk8s-$METALK8S_LAB-bootstrap")

@@ -88,10 +88,10 @@ impl DeployNode {
             return Err(errors);
         }
         self.addresses = examined.addresses;
-        Ok(Done {
-            comment: format!("nothing speaks against it, {} warnings", warnings.len()),
-            changes: warnings,
-        })
+        Ok(Done::nothing(match warnings.is_empty() {
+            true => "nothing speaks against it".to_owned(),
+            false => format!("nothing speaks against it; {}", warnings.join("; ")),
+        }))
     }
 
     /// Keys are not sent along: nothing is done yet.
