@@ -3,7 +3,7 @@
 //! They are read from /etc/passwd and /etc/group: a statically linked program has no other name service,
 //! and the system accounts that states name are always there.
 
-use std::path::Path;
+use std::{fs, io, path::Path};
 
 use metalk8s_engine::{
     Change, ChangeKind, StateError,
@@ -15,6 +15,9 @@ use crate::{
     doing::Doing,
     program::{Program, no_option},
 };
+
+/// The files that are locked while an account is made.
+const DATABASES: [&str; 6] = ["passwd", "shadow", "group", "gshadow", "subuid", "subgid"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Account {
@@ -52,7 +55,7 @@ pub(crate) async fn apply_user(host: &Host, wish: &User) -> Result<(), StateErro
         .arg(&wish.home)
         .arg("--shell")
         .arg(&wish.shell);
-    run(program, &wish.name).await.doing(|| format!("could not make user `{}`", wish.name))
+    run(host, program, &wish.name).await.doing(|| format!("could not make user `{}`", wish.name))
 }
 
 pub(crate) fn check_group(host: &Host, wish: &Group) -> Result<Option<Change>, StateError> {
@@ -72,7 +75,7 @@ pub(crate) async fn apply_group(host: &Host, wish: &Group) -> Result<(), StateEr
     } else {
         host.program("groupadd").args(wish.gid.is_none_or(|gid| gid < 1_000).then_some("--system"))
     };
-    run(with_number(program, "--gid", wish.gid), &wish.name)
+    run(host, with_number(program, "--gid", wish.gid), &wish.name)
         .await
         .doing(|| format!("could not make group `{}`", wish.name))
 }
@@ -84,7 +87,7 @@ pub(crate) fn check_no_user(host: &Host, name: &str) -> Result<Option<Change>, S
 
 pub(crate) async fn remove_user(host: &Host, name: &str, home: bool) -> Result<(), StateError> {
     let program = host.program("userdel").args(home.then_some("--remove"));
-    run(program, name).await.doing(|| format!("could not remove user `{name}`"))
+    run(host, program, name).await.doing(|| format!("could not remove user `{name}`"))
 }
 
 pub(crate) fn check_no_group(host: &Host, name: &str) -> Result<Option<Change>, StateError> {
@@ -94,7 +97,7 @@ pub(crate) fn check_no_group(host: &Host, name: &str) -> Result<Option<Change>, 
 }
 
 pub(crate) async fn remove_group(host: &Host, name: &str) -> Result<(), StateError> {
-    run(host.program("groupdel"), name).await.doing(|| format!("could not remove group `{name}`"))
+    run(host, host.program("groupdel"), name).await.doing(|| format!("could not remove group `{name}`"))
 }
 
 /// The number of a user, by name or already as a number; `None` where there is no such user.
@@ -163,8 +166,32 @@ fn with_number(program: Program, option: &str, number: Option<u32>) -> Program {
     }
 }
 
-async fn run(program: Program, name: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    program.arg(no_option(name)?).run().await?;
+async fn run(
+    host: &Host,
+    program: Program,
+    name: &str,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    program.arg(no_option(name)?).left_alone().run().await?;
+    forget_locks(host)?;
+    Ok(())
+}
+
+/// Removes what such programs leave behind when they are killed while they ask for a lock: files such as
+/// `/etc/passwd.1336`, called after a process that does not run any more (shadow, `commonio_lock`).
+fn forget_locks(host: &Host) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    for entry in fs::read_dir(host.real(Path::new("/etc"))?)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let parts = name.to_str().and_then(|name| name.split_once('.'));
+        let Some((database, process)) = parts else { continue };
+        let is_lock = DATABASES.contains(&database) && process.parse::<u32>().is_ok();
+        if is_lock && !host.real(&Path::new("/proc").join(process))?.exists() {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+    }
     Ok(())
 }
 
@@ -208,6 +235,19 @@ mod tests {
         lab.settles(&State::Group(Group { name: "etcd".to_owned(), gid: Some(900) })).await;
         lab.settles(&State::User(wish())).await;
         lab.settles(&State::User(User { shell: "/bin/sh".into(), ..wish() })).await;
+    }
+
+    #[tokio::test]
+    async fn locks_of_programs_that_were_killed_go_and_those_of_others_stay() {
+        let lab = Lab::new();
+        lab.file("/etc/group", "root:x:0:\n");
+        lab.program("groupadd", r#"for last; do :; done; echo "$last:x:900:" >> "$ROOT/etc/group""#);
+        for name in ["passwd.1336", "group.7", "passwd.old", "motd.1336", "passwd.lock"] {
+            lab.file(&format!("/etc/{name}"), "");
+        }
+        lab.file("/proc/7/stat", "");
+        lab.settles(&State::Group(Group { name: "etcd".to_owned(), gid: Some(900) })).await;
+        assert_eq!(lab.names("/etc"), ["group", "group.7", "motd.1336", "passwd.lock", "passwd.old"]);
     }
 
     #[tokio::test]
