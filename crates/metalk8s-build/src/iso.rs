@@ -23,6 +23,7 @@ pub const FILE: &str = "metalk8s.iso";
 /// Name of the file with its digest, as sha256sum(1) checks it.
 pub const SUM: &str = "SHA256SUM";
 const RECIPE: &str = include_str!("iso.rs");
+const XORRISO: &str = "xorriso";
 
 /// The task.
 pub fn task(ctx: &Context) -> Task {
@@ -36,6 +37,11 @@ pub fn task(ctx: &Context) -> Task {
     }
 }
 
+/// The program that makes the image. The manual's own value (P148) is the tool that xorriso stands in for here.
+fn image_maker(setting: &str) -> &str {
+    if setting == "mkisofs" { XORRISO } else { setting }
+}
+
 fn build(step: &Step<'_>) -> anyhow::Result<Outcome> {
     let (ctx, iso) = (step.ctx, step.out.join(FILE));
     let unfinished = step.out.join(format!("{FILE}.tmp"));
@@ -45,7 +51,7 @@ fn build(step: &Step<'_>) -> anyhow::Result<Outcome> {
     fs::write(&order, file_order(&ctx.iso_root())?).context("could not write the order of files")?;
     let volume = format!("{} {}", ctx.versions.product.name, ctx.version());
     let date = populate::timestamp(ctx.epoch).replace(['-', ':', 'T', 'Z'], "");
-    let mut command = Command::new(ctx.settings.get("MKISOFS_BIN", "xorriso"));
+    let mut command = Command::new(image_maker(ctx.settings.get("MKISOFS_BIN", XORRISO)));
     command
         .args(["-as", "mkisofs", "-quiet", "-R", "-J", "-joliet-long", "-l", "-iso-level", "3"])
         .args(["-input-charset", "utf-8", "-output-charset", "utf-8", "-uid", "0", "-gid", "0"])
@@ -88,5 +94,18 @@ fn remove(path: &Path) -> anyhow::Result<()> {
             Err(err).with_context(|| format!("could not remove `{}`", path.display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::image_maker;
+
+    #[test]
+    fn the_settings_of_the_manual_make_an_image_with_what_is_there() {
+        assert_eq!(
+            ["mkisofs", "xorriso", "/opt/xorriso"].map(image_maker),
+            ["xorriso", "xorriso", "/opt/xorriso"]
+        );
     }
 }
