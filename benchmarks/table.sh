@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Read by the benchmarks: one line of the table that `make bench` prints at its end.
 #
 #   result WHAT MUST SEEN FIGURE LIMIT    FIGURE is at most LIMIT, or with `least` behind it at least LIMIT

@@ -6,6 +6,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 . benchmarks/table.sh
+. benchmarks/kubeadm.sh
 rounds=${ROUNDS:-3}
 METALK8S_LAB=bench-$(printf '%s' "$root" | sha256sum | cut -c 1-8)
 export METALK8S_LAB
@@ -41,42 +42,23 @@ grep " /var/lib/kubelet/" /proc/mounts | cut -d" " -f2 | xargs -r umount
 rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/etcd /etc/cni/net.d /var/lib/calico /etc/metalk8s/pki/repositories
 mkdir -p /etc/kubernetes /var/lib/kubelet'
 
-# kubeadm wants images by its own names, and the settings that such a machine needs.
-machine 'registry=metalk8s-registry-from-config.invalid/metalk8s-'"$version"'
-for name in kube-apiserver kube-controller-manager kube-scheduler etcd; do
-    image=$(ctr -n k8s.io images ls -q | grep "^$registry/$name:")
-    tag=${image##*:}; [ "$name" = etcd ] || tag=v$tag
-    ctr -n k8s.io images tag --force "$image" "bench.invalid/$name:$tag" > /dev/null 2>&1
-done
-address=$(hostname -I | cut -d" " -f1)
-etcd=$(ctr -n k8s.io images ls -q | sed -n "s|^$registry/etcd:||p")
-kubernetes=$(ctr -n k8s.io images ls -q | sed -n "s|^$registry/kube-apiserver:||p")
-cat > /root/kubeadm.yaml <<E
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: InitConfiguration
-localAPIEndpoint: {advertiseAddress: $address}
-nodeRegistration: {criSocket: unix:///run/containerd/containerd.sock, imagePullPolicy: IfNotPresent}
----
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-kubernetesVersion: v$kubernetes
-imageRepository: bench.invalid
-etcd: {local: {imageTag: "$etcd"}}
----
-apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-cgroupDriver: cgroupfs
-failCgroupV1: false
-failSwapOn: false
-imageGCHighThresholdPercent: 100
-imageGCLowThresholdPercent: 99
-evictionHard: {nodefs.available: "1%", imagefs.available: "1%"}
-E'
+# kubeadm wants images by its own names.
+registry=metalk8s-registry-from-config.invalid/metalk8s-$version
+tag_of() { machine "ctr -n k8s.io images ls -q | sed -n 's|^$registry/$1:||p'"; }
+etcd=$(tag_of etcd)
+kubernetes=$(tag_of kube-apiserver)
+machine "registry=$registry
+$as_of_kubeadm
+for name in kube-apiserver kube-controller-manager kube-scheduler; do as_of_kubeadm \$name $kubernetes; done
+as_of_kubeadm etcd $etcd
+cat > /root/kubeadm.yaml <<'CONFIGURATION'
+$(kubeadm_configuration "$(machine "hostname -I | cut -d' ' -f1")" "$kubernetes" "$etcd")
+CONFIGURATION"
 
 ours=() theirs=() whole=()
 for _ in $(seq "$rounds"); do
     machine "$reset"
-    machine 'printf "[Service]\nExecStart=\nExecStart=/usr/bin/kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml --container-runtime-endpoint=unix:///run/containerd/containerd.sock\n" > /etc/systemd/system/kubelet.service.d/99-bench.conf; systemctl daemon-reload'
+    machine "$kubelet_of_kubeadm"
     theirs+=("$(machine 'start=$(date +%s.%N); kubeadm init --config /root/kubeadm.yaml --skip-phases=addon --ignore-preflight-errors=all > /root/kubeadm.log 2>&1 || { tail -n 5 /root/kubeadm.log >&2; exit 1; }; until kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz > /dev/null 2>&1; do sleep 0.1; done; end=$(date +%s.%N); echo "$end - $start" | awk "{print \$1 - \$3}"')")
     machine "$reset; rm -f /etc/systemd/system/kubelet.service.d/99-bench.conf; systemctl daemon-reload"
     machine "$bootstrap > /root/bootstrap.log 2>&1 || { tail -n 5 /root/bootstrap.log >&2; exit 1; }"

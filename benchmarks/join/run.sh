@@ -6,6 +6,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 . benchmarks/table.sh
+. benchmarks/kubeadm.sh
 rounds=${ROUNDS:-3}
 METALK8S_LAB=bench-join-$(printf '%s' "$root" | sha256sum | cut -c 1-8)
 export METALK8S_LAB
@@ -65,11 +66,13 @@ sleep 60
 read -r later memory < <(agent)
 share=$(awk -v a="$ticks" -v b="$later" -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.3f", (b - a) / hz / 60 * 100 }')
 
-# Everything of a cluster goes; packages and images stay.
+# Everything of a cluster goes; packages and images stay, and the journals: they tell that the programs are ours.
 gone='systemctl stop kubelet metalk8s-agent 2> /dev/null
 crictl rmp -f -a > /dev/null 2>&1
 grep " /var/lib/kubelet/" /proc/mounts | cut -d" " -f2 | xargs -r umount
-rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/etcd /etc/cni/net.d /var/lib/calico /etc/metalk8s/pki /var/lib/metalk8s
+rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/etcd /etc/cni/net.d /var/lib/calico /etc/metalk8s/pki /var/lib/metalk8s/agent
+ip link delete vxlan.calico 2> /dev/null
+ip route flush protocol 80 2> /dev/null
 mkdir -p /etc/kubernetes/manifests /var/lib/kubelet'
 
 # A cluster of kubeadm on one machine, with our packages, our images under its names, and a bridge for pods.
@@ -80,49 +83,29 @@ tag_of etcd")
 kubernetes=$(on bootstrap "$images
 tag_of kube-apiserver")
 on node2 "$images
-for image in kube-apiserver:$kubernetes kube-controller-manager:$kubernetes kube-scheduler:$kubernetes etcd:$etcd; do"'
-    crictl pull "$registry/$image" > /dev/null
-    name=${image%%:*} tag=${image##*:}
-    [ "$name" = etcd ] || tag=v$tag
-    ctr -n k8s.io images tag --force "$registry/$image" "bench.invalid/$name:$tag" > /dev/null
-done'
+$as_of_kubeadm
+for name in kube-apiserver kube-controller-manager kube-scheduler; do
+    crictl pull \$registry/\$name:$kubernetes > /dev/null
+    as_of_kubeadm \$name $kubernetes
+done
+crictl pull \$registry/etcd:$etcd > /dev/null
+as_of_kubeadm etcd $etcd"
 for node in node2 node3; do
     forgotten "$node"
     podman cp "$kubeadm" "$(podman ps --quiet --filter "name=metalk8s-$METALK8S_LAB-$node"):/usr/local/bin/kubeadm"
-    on "$node" 'rm -f /etc/systemd/system/kubelet.service.d/09-standalone.conf
-    printf "[Service]\nExecStart=\nExecStart=/usr/bin/kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml --container-runtime-endpoint=unix:///run/containerd/containerd.sock\n" > /etc/systemd/system/kubelet.service.d/99-bench.conf
-    systemctl daemon-reload'
+    on "$node" "rm -f /etc/systemd/system/kubelet.service.d/09-standalone.conf
+    $kubelet_of_kubeadm"
 done
 bridge='mkdir -p /etc/cni/net.d
 cat > /etc/cni/net.d/10-bench.conflist <<BRIDGE
 {"cniVersion": "1.0.0", "name": "bench", "plugins": [{"type": "bridge", "bridge": "bench0",
  "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]]}}]}
 BRIDGE'
-token=abcdef.0123456789abcdef
 on node2 "$gone
 $bridge
-cat > /root/kubeadm.yaml <<CLUSTER
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: InitConfiguration
-localAPIEndpoint: {advertiseAddress: $(address node2)}
-bootstrapTokens: [{token: $token}]
-nodeRegistration: {criSocket: unix:///run/containerd/containerd.sock, imagePullPolicy: IfNotPresent}
----
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-kubernetesVersion: v$kubernetes
-imageRepository: bench.invalid
-etcd: {local: {imageTag: \"$etcd\"}}
----
-apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-cgroupDriver: cgroupfs
-failCgroupV1: false
-failSwapOn: false
-imageGCHighThresholdPercent: 100
-imageGCLowThresholdPercent: 99
-evictionHard: {nodefs.available: 1%, imagefs.available: 1%}
-CLUSTER
+cat > /root/kubeadm.yaml <<'CONFIGURATION'
+$(kubeadm_configuration "$(address node2)" "$kubernetes" "$etcd")
+CONFIGURATION
 kubeadm init --config /root/kubeadm.yaml --skip-phases=addon --ignore-preflight-errors=all > /root/kubeadm.log 2>&1 || { tail -n 5 /root/kubeadm.log >&2; exit 1; }"
 ready="until $kubectl get node node3 2> /dev/null | grep --quiet ' Ready '; do sleep 0.1; done; echo \$EPOCHREALTIME"
 ours=() theirs=()
@@ -131,7 +114,7 @@ for _ in $(seq "$rounds"); do
     on node3 "$gone
     $bridge"
     begin=$EPOCHREALTIME
-    on node3 "kubeadm join $(address node2):6443 --token $token --discovery-token-unsafe-skip-ca-verification --ignore-preflight-errors=all > /root/kubeadm.log 2>&1 || { tail -n 5 /root/kubeadm.log >&2; exit 1; }"
+    on node3 "kubeadm join $(address node2):6443 --token $kubeadm_token --discovery-token-unsafe-skip-ca-verification --ignore-preflight-errors=all > /root/kubeadm.log 2>&1 || { tail -n 5 /root/kubeadm.log >&2; exit 1; }"
     theirs+=("$(awk -v a="$begin" -v b="$(on node2 "$ready")" 'BEGIN { printf "%.1f", b - a }')")
     forgotten node1
     on node1 "$gone"
