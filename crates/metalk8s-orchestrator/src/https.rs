@@ -111,9 +111,7 @@ impl Https {
             Err(_) => Err(CallError::TimedOut(patience)),
         }
     }
-}
 
-impl Https {
     /// Writes what is at `url` to `sink`, at most `limit` bytes of it.
     ///
     /// # Errors

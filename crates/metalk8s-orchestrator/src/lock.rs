@@ -90,10 +90,13 @@ pub fn lock(path: &Path, what: &str) -> Result<RunLock, LockError> {
 /// When the holder still has it then, or the file cannot be made.
 pub async fn lock_within(path: &Path, what: &str, patience: Duration) -> Result<RunLock, LockError> {
     let end = Instant::now() + patience;
+    let mut is_told = false;
     loop {
         match lock(path, what) {
             Err(LockError::Held { holder }) if Instant::now() < end => {
-                tracing::info!(holder, "waiting for another run to end");
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::info!(holder, "waiting for another run to end");
+                }
                 sleep(BETWEEN_LONG).await;
             }
             taken => return taken,

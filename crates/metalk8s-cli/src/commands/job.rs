@@ -12,7 +12,7 @@ use metalk8s_orchestrator::{
     programs,
 };
 use metalk8s_saltcompat::{Formula, Minion, call};
-use metalk8s_types::paths;
+use metalk8s_types::{VERSION, paths};
 
 use super::{look::record, salt_call::Here};
 use crate::args;
@@ -40,8 +40,15 @@ pub(crate) async fn run(args: args::Job) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Which version's program this one was started as by another.
+const STARTED_AS: &str = "METALK8S_STARTED_AS";
+
 /// Goes on as the program of another version, which finds the job where this one did; returns why it could not.
 async fn become_program_of(version: &str, here: &Here) -> String {
+    // Two programs that take each other for the right one would go on for ever.
+    if env::var_os(STARTED_AS).is_some_and(|started| started == version) {
+        return format!("the program that is offered as {version} is {VERSION}");
+    }
     let Some(settings) = here.settings_of_cluster() else {
         return format!("the program of {version} is not known: the conductor has not written any settings");
     };
@@ -50,7 +57,7 @@ async fn become_program_of(version: &str, here: &Here) -> String {
     let (folder, authority) = (Path::new(paths::PROGRAMS), repositories_authority());
     match programs::program_of(settings, version, folder, &authority, &endpoints).await {
         Ok(program) => {
-            let error = Command::new(&program).args(env::args_os().skip(1)).exec();
+            let error = Command::new(&program).args(env::args_os().skip(1)).env(STARTED_AS, version).exec();
             format!("could not run `{}`: {error}", program.display())
         }
         Err(error) => sentence(&error),

@@ -51,12 +51,12 @@ async fn run_deployments(
         trial: args.dry_run,
         ..Procedure::new(ProcedureName::DeployNode, node)
     });
-    if args.dry_run {
-        let wanted = Foreseen { output: args.output, exit_code: args.exit_code };
-        return wanted.show(procedures, &args.destination_version, fleet, printer).await;
-    }
     let progress = Progress::new(ProgressMode::choose(quiet, false, args.no_progress), None);
     let version = &args.destination_version;
+    if args.dry_run {
+        let wanted = Foreseen { output: args.output, exit_code: args.exit_code };
+        return wanted.show(procedures, version, fleet, &progress, printer).await;
+    }
     run_procedures(procedures, version, args.output, fleet, &progress, printer).await
 }
 
@@ -76,9 +76,10 @@ async fn run_removal(
         trial: args.dry_run,
         ..Procedure::new(ProcedureName::RemoveNode, &args.node)
     };
+    let progress = Progress::new(ProgressMode::choose(quiet, false, args.no_progress), None);
     if args.dry_run {
         let wanted = Foreseen { output: args.output, exit_code: args.exit_code };
-        return wanted.show([procedure], VERSION, fleet, printer).await;
+        return wanted.show([procedure], VERSION, fleet, &progress, printer).await;
     }
     let (node, lost) =
         (&args.node, if args.force { ", without its machine where that is silent" } else { "" });
@@ -90,7 +91,6 @@ async fn run_removal(
     if !confirm("Remove it?", args.yes)? {
         return Ok(Exit::Failed);
     }
-    let progress = Progress::new(ProgressMode::choose(quiet, false, args.no_progress), None);
     run_procedures([procedure], VERSION, args.output, fleet, &progress, printer).await
 }
 
@@ -106,9 +106,10 @@ impl Foreseen {
         procedures: impl IntoIterator<Item = Procedure>,
         version: &str,
         fleet: &Fleet,
+        progress: &Progress,
         printer: &mut Printer,
     ) -> anyhow::Result<Exit> {
-        let asked = procedures.into_iter().map(|procedure| trial(fleet, procedure, version));
+        let asked = procedures.into_iter().map(|procedure| trial(fleet, procedure, version, progress));
         let trials = futures::future::try_join_all(asked).await?;
         match self.output {
             Output::Text => {
@@ -127,18 +128,29 @@ impl Foreseen {
     }
 }
 
-async fn trial(fleet: &Fleet, procedure: Procedure, version: &str) -> anyhow::Result<Trial> {
+async fn trial(
+    fleet: &Fleet,
+    procedure: Procedure,
+    version: &str,
+    progress: &Progress,
+) -> anyhow::Result<Trial> {
     let node = procedure.node.clone();
+    let looking = progress.step(format!("{node}: Looking at what would be done"));
     let run = fleet_runs::ask(fleet, procedure, version).await?;
     let mut followed = fleet_runs::follow(fleet, &run);
     while let Some(event) = followed.next().await {
         match event {
-            RunEvent::Over(status) => return Ok(Trial::new(node, &status)),
+            RunEvent::Over(status) => {
+                looking.done();
+                return Ok(Trial::new(node, &status));
+            }
+            RunEvent::Blind(why) => tracing::warn!(error = why, "the run cannot be seen, trying again"),
             RunEvent::Gone => break,
-            _ => {}
+            RunEvent::Begun(_) | RunEvent::Ended(_) | RunEvent::Waits(_) => {}
         }
     }
-    anyhow::bail!("nothing more can be seen of the run {run}")
+    looking.fail(None);
+    anyhow::bail!("somebody deleted the run {run}, which only looked")
 }
 
 /// Asks for procedures, each over another node, and shows them go on side by side.

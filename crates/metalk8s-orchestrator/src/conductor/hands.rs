@@ -13,7 +13,7 @@ use metalk8s_types::{
 };
 use serde_json::Value;
 
-use super::{ConductorConfig, cluster_pillar, runs::Done};
+use super::{ConductorConfig, cluster_pillar, etcd::Etcd, runs::Done};
 use crate::dispatch::{Call, job};
 
 /// How long an agent has for a ping.
@@ -108,30 +108,44 @@ impl FleetHands {
         function: &str,
         names: &[&str],
     ) -> Result<Done, Failure> {
-        let words = names.iter().map(|name| (*name).to_owned());
-        let words = words.chain([format!("saltenv={}", environment(version))]);
-        let call = Call::new(function, words, APPLY);
-        let (retcode, returned) = job(&self.fleet, node, &call).await.map_err(|error| told(&error))?;
-        let Summary { changed, failed, states, .. } = summary(&returned);
-        if retcode != 0 || !failed.is_empty() {
-            return Err(failed);
-        }
+        let Summary { changed, states, .. } = self.states(node, version, function, names).await?;
         Ok(Done { comment: format!("{} of {states} states changed", changed.len()), changes: changed })
     }
 
     /// What a node would change if it applied states of a version.
     pub(super) async fn foresee(&self, node: &str, version: &str, function: &str) -> Result<Done, Failure> {
-        let words = ["test=True".to_owned(), format!("saltenv={}", environment(version))];
-        let call = Call::new(function, words, APPLY);
-        let (_, returned) = job(&self.fleet, node, &call).await.map_err(|error| told(&error))?;
-        let Summary { would_change, failed, states, .. } = summary(&returned);
-        if !failed.is_empty() {
-            return Err(failed);
-        }
+        let Summary { would_change, states, .. } =
+            self.states(node, version, function, &["test=True"]).await?;
         Ok(Done {
             comment: format!("{} of {states} states would change", would_change.len()),
             changes: would_change,
         })
+    }
+
+    /// Has a node call a function that makes states, none of which fails.
+    async fn states(
+        &self,
+        node: &str,
+        version: &str,
+        function: &str,
+        words: &[&str],
+    ) -> Result<Summary, Failure> {
+        let words = words.iter().map(|word| (*word).to_owned());
+        let words = words.chain([format!("saltenv={}", environment(version))]);
+        let call = Call::new(function, words, APPLY);
+        let (retcode, returned) = job(&self.fleet, node, &call).await.map_err(|error| told(&error))?;
+        let summary = summary(&returned);
+        match (retcode, summary.failed.is_empty()) {
+            (0, true) => Ok(summary),
+            (_, false) => Err(summary.failed),
+            (_, true) => Err(vec![format!("`{function}` on `{node}` ended with {retcode}: {returned}")]),
+        }
+    }
+
+    /// The etcd of the other nodes, where the settings are these.
+    pub(super) fn etcd_but_of(node: &str, settings: &ClusterPillar) -> Result<Etcd, Failure> {
+        let others = settings.etcd.iter().filter(|(other, _)| *other != node);
+        Etcd::new(others.map(|(_, address)| *address).collect()).map_err(|error| told(&error))
     }
 
     /// Every node but this one balances over all API servers that there are now.

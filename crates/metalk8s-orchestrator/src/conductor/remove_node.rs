@@ -118,8 +118,7 @@ impl RemoveNode {
         let agent = self.hands.agent(&self.name).await?;
         let address = agent.map(|agent| agent.spec.addresses.control_plane);
         let settings = self.hands.settings().await?;
-        let others = settings.etcd.into_iter().filter(|(node, _)| *node != self.name);
-        let etcd = Etcd::new(others.map(|(_, address)| address).collect()).map_err(|error| told(&error))?;
+        let etcd = FleetHands::etcd_but_of(&self.name, &settings)?;
         let members = etcd.members().await.map_err(|error| told(&error))?;
         let count = members.len();
         Ok((etcd, count, members.into_iter().find(|member| member.is_of(&self.name, address))))

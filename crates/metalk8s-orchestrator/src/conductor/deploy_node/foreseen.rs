@@ -8,8 +8,8 @@ use metalk8s_types::Role;
 use super::{
     super::{
         drain::would_leave,
-        etcd::{Etcd, peer_url},
-        hands::{Failure, told},
+        etcd::{Member, peer_url},
+        hands::{Failure, FleetHands, told},
         runs::{Done, Procedure},
     },
     DeployNode,
@@ -84,15 +84,14 @@ impl DeployNode {
     }
 
     /// The members of etcd on other nodes, and where they would reach the one of this node.
-    async fn members(&self) -> Result<(Vec<super::super::etcd::Member>, String), Failure> {
+    async fn members(&self) -> Result<(Vec<Member>, String), Failure> {
         let settings = self.hands.settings().await?;
         let agent = self.hands.agent(&self.name).await?;
         let addresses = agent.map(|agent| agent.spec.addresses).or(self.addresses);
         let address = addresses
             .ok_or_else(|| vec![format!("`{}` has no single address in each plane", self.name)])?
             .control_plane;
-        let others = settings.etcd.into_iter().filter(|(node, _)| *node != self.name);
-        let etcd = Etcd::new(others.map(|(_, address)| address).collect()).map_err(|error| told(&error))?;
+        let etcd = FleetHands::etcd_but_of(&self.name, &settings)?;
         Ok((etcd.members().await.map_err(|error| told(&error))?, peer_url(address)))
     }
 

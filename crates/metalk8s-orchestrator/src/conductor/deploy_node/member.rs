@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     super::{
         etcd::{Etcd, Member, initial_cluster, peer_url},
-        hands::{Failure, told},
+        hands::{Failure, FleetHands, told},
         runs::Done,
     },
     DeployNode,
@@ -29,9 +29,7 @@ impl DeployNode {
         let settings = self.hands.settings().await?;
         let own = settings.etcd.get(&self.name).copied();
         let own = own.ok_or_else(|| vec![format!("`{}` is not known as a member of etcd", self.name)])?;
-        let others = settings.etcd.into_iter().filter(|(node, _)| *node != self.name);
-        let etcd = Etcd::new(others.map(|(_, address)| address).collect()).map_err(|error| told(&error))?;
-        Ok((etcd, peer_url(own)))
+        Ok((FleetHands::etcd_but_of(&self.name, &settings)?, peer_url(own)))
     }
 
     /// The member is registered before its static pod is written: an etcd that starts earlier does not find
