@@ -3,6 +3,7 @@
 //! A page that the table of contents does not lead to, and a link that leads nowhere, are errors.
 
 mod links;
+pub mod live;
 
 use std::{
     collections::BTreeSet,
@@ -32,7 +33,7 @@ const CONTENTS: &str = "SUMMARY.md";
 /// What mdBook copies or makes although no reader needs it.
 const LEFT_OUT: [&str; 3] = ["book.toml", "theme", ".nojekyll"];
 
-/// The rendering task, the documented one, and its short name.
+/// The rendering task, the documented one with its short name, and the one that serves.
 pub fn tasks(ctx: &Context) -> Vec<Task> {
     let render = Task::stored(TASK, "render docs/ into HTML", |step| {
         render(&step.ctx.root.join(SOURCES), step.out)?;
@@ -45,7 +46,7 @@ pub fn tasks(ctx: &Context) -> Vec<Task> {
     let place = Task::new(DOCUMENTATION, "render the book, docs/", Kind::Placed(targets, Box::new(place)));
     let place = Task { tasks: vec![TASK.to_owned()], facts: vec![RECIPE.to_owned()], ..place };
     let about = "the same as documentation";
-    vec![render, place, Task::group("doc", about, vec![DOCUMENTATION.to_owned()])]
+    vec![render, place, Task::group("doc", about, vec![DOCUMENTATION.to_owned()]), live::task()]
 }
 
 /// The first page below the build root.

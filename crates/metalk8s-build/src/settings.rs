@@ -1,8 +1,9 @@
 //! `.env` at the root of the repository: settings in shell export syntax (constants.md, section 8.9).
 //!
 //! Of the 13 documented keys only those with something to name today have an effect: `PROJECT_NAME`,
-//! `BUILD_ROOT`, `GIT_BIN`, `MKISOFS_BIN`, `GOFMT_BIN` and `VAGRANT_SNAPSHOT_NAME`. The others are accepted, so that an old file still
-//! works: no container engine, skopeo, hardlink, Vagrant or operator-sdk takes part in a build any more.
+//! `BUILD_ROOT`, `GIT_BIN`, `MKISOFS_BIN`, `GOFMT_BIN` and `VAGRANT_SNAPSHOT_NAME`. The others are accepted, so that an
+//! old file still works: no container engine, skopeo, hardlink, Vagrant or operator-sdk takes part in a build any more.
+//! `LIVEDOC_ADDRESS` is one of ours.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 

@@ -2,9 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+};
 
-use metalk8s_build::book::render;
+use metalk8s_build::book::{
+    live::{Live, serve},
+    render,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+};
 use walkdir::WalkDir;
 
 fn docs() -> &'static Path {
@@ -77,4 +90,63 @@ fn a_link_to_a_page_or_a_part_that_is_not_there_is_named() {
 fn a_missing_page_of_the_contents_is_an_error() {
     let mistakes = mistakes(&[("SUMMARY.md", "- [A](a.md)\n")]);
     assert!(mistakes.contains("a.md"), "{mistakes}");
+}
+
+#[tokio::test]
+async fn a_page_that_is_written_is_rendered_again_and_open_pages_are_told() {
+    let (docs, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let write = |name: &str, text: &str| fs::write(docs.path().join(name), text).unwrap();
+    write("book.toml", "[book]\nsrc = \".\"\n[build]\ncreate-missing = false\n");
+    write("SUMMARY.md", "# Summary\n\n- [One](one.md)\n");
+    write("one.md", "# One\n\nfirst words\n");
+    let book = Live::render(docs.path(), &out.path().join("live")).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, mut said) = mpsc::unbounded_channel();
+    let server = tokio::spawn(serve(listener, book, move |text| told.send(text.to_owned()).unwrap()));
+
+    let page = got(address, "/one.html").await;
+    assert!(
+        page.contains("text/html") && page.contains("first words") && page.contains("/.changes"),
+        "{page}"
+    );
+    assert!(got(address, "/../book.toml").await.starts_with("HTTP/1.1 404"), "it serves more than the book");
+    let mut changes = ask(address, "/.changes").await;
+    until(&mut changes, "data: 0").await;
+    write("one.md", "# One\n\nother words, and more of them\n");
+    until(&mut changes, "data: 1").await;
+    assert_eq!(said.recv().await.unwrap(), "rendered again");
+    assert!(got(address, "/one.html").await.contains("other words"));
+
+    write("SUMMARY.md", "# Summary\n\n- [One](one.md)\n- [Two](two.md)\n");
+    let mistake = said.recv().await.unwrap();
+    assert!(mistake.starts_with("error: ") && mistake.contains("two.md"), "{mistake}");
+    assert!(got(address, "/one.html").await.contains("other words"), "the last good book is gone");
+    server.abort();
+}
+
+/// A connection on which `path` was asked for.
+async fn ask(address: SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// The whole response.
+async fn got(address: SocketAddr, path: &str) -> String {
+    let mut text = String::new();
+    ask(address, path).await.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+/// Reads a stream until it has said `wanted`.
+async fn until(stream: &mut TcpStream, wanted: &str) {
+    let mut text = String::new();
+    while !text.contains(wanted) {
+        let mut buffer = [0; 1024];
+        let length = stream.read(&mut buffer).await.unwrap();
+        assert_ne!(length, 0, "the stream ended after {text:?}");
+        text.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+    }
 }
