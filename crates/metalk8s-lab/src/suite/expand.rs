@@ -119,6 +119,18 @@ pub(super) fn node_manifest(stage: &Stage, node: &str, host: &str, roles: &[Role
     ))
 }
 
+/// Makes each of these machines a master with a member of etcd, one after the other.
+pub(super) fn masters_join(stage: &Stage, names: &[&str]) -> Result<()> {
+    for name in names {
+        let machine = stage.lab.machine(name).with_context(|| format!("the lab has no machine `{name}`"))?;
+        let host = machine.control.to_string();
+        apply(stage, &node_manifest(stage, name, &host, &[Role::Master, Role::Etcd, Role::Infra])?)?;
+        let output = deploy_node(stage, name)?;
+        ensure!(output.success(), "{}", said(&output));
+    }
+    Ok(())
+}
+
 /// Applies a manifest on the Bootstrap node, and returns what kubectl said.
 pub(super) fn apply(stage: &Stage, manifest: &str) -> Result<String> {
     let bootstrap = stage.lab.bootstrap()?;

@@ -1,4 +1,5 @@
-//! Certificates that live for minutes are renewed three times, while a client asks the API all the time.
+//! Certificates of three masters that live for minutes are renewed three times, while a client on each asks the API
+//! all the time.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,7 +9,8 @@ use serde_json::Value;
 
 use super::{
     Check, Options, Stage, Suite, Tally,
-    cluster::{archive_folder, kubectl, said, wait_settled},
+    cluster::{kubectl, said, wait_settled},
+    expand::{in_master, masters_join},
     run_checks,
 };
 use crate::{Lab, Machine, install, wait_until};
@@ -16,18 +18,23 @@ use crate::{Lab, Machine, install, wait_until};
 /// Run by `metalk8s-lab suite renewal`.
 pub const SUITE: Suite = Suite {
     name: "renewal",
-    about: "certificates that live for minutes are renewed, and nobody notices",
+    about: "certificates of three masters that live for minutes are renewed, and nobody notices",
     run,
 };
 
+/// The machines that join.
+const JOINING: [&str; 2] = ["node1", "node2"];
 /// How long certificates live. They are backdated by 5 minutes, so that two thirds are over after 2 minutes and 20
 /// seconds.
 const LIFETIME: &str = "6m";
 /// How often every certificate must be renewed.
 const RENEWALS: usize = 3;
+/// How many certificates the Bootstrap node and another master have at least, without the authorities.
+const BOOTSTRAP: usize = 19;
+const MASTER: usize = 15;
 /// How long that may take.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
-/// The unit of the client, and where it tells.
+/// The unit of a client, and where it tells.
 const CLIENT: &str = "asks-the-api";
 const TOLD: &str = "/root/asks-the-api";
 /// Asks as the administrator, whose kubeconfig is renewed, and over a new connection each time.
@@ -45,6 +52,7 @@ done
 "#;
 
 const CHECKS: &[Check] = &[
+    Check { name: "two machines become masters with etcd, one after the other", run: joined },
     Check { name: "every certificate but the authorities' lives as long as configured", run: lives },
     Check {
         name: "every certificate is renewed three times, and no request of the API fails",
@@ -55,17 +63,21 @@ const CHECKS: &[Check] = &[
 ];
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
-    let lab = super::bare(options, SUITE.name, 1)?;
+    let lab = super::bare(options, SUITE.name, 3)?;
     let configuration = format!("{}certificates:\n  lifetime: {LIFETIME}\n", install::configuration(&lab));
     install::bootstrap_as(&lab, &configuration, &super::quiet()).map_err(Diagnosed::new)?;
     wait_settled(lab.bootstrap()?)?;
     Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
 }
 
+fn joined(stage: &Stage) -> Result<()> {
+    masters_join(stage, &JOINING)?;
+    wait_settled(stage.lab.bootstrap()?)
+}
+
 /// The certificates of the machine that are renewed: their files, and from when to when they are valid.
 fn renewed(machine: &Machine) -> Result<BTreeMap<String, (String, String)>> {
-    let command = format!("{}/bin/metalk8s certificates --local --format json", archive_folder(machine)?);
-    let text = machine.run_checked(&command)?;
+    let text = machine.run_checked("metalk8s certificates --local --format json")?;
     let nodes: Value = serde_json::from_str(&text).context("no JSON")?;
     let certificates = nodes[0]["certificates"].as_array().context("no certificates")?;
     let renewed = certificates.iter().filter(|certificate| !certificate["validity"]["renewal"].is_null());
@@ -79,64 +91,88 @@ fn renewed(machine: &Machine) -> Result<BTreeMap<String, (String, String)>> {
 }
 
 fn lives(stage: &Stage) -> Result<()> {
-    let found = renewed(stage.lab.bootstrap()?)?;
-    ensure!(found.len() >= 19, "only {} certificates are renewed: {:?}", found.len(), found.keys());
-    for (file, (begin, end)) in found {
-        let moment = |text: &str| text.parse::<jiff::Timestamp>().with_context(|| format!("{file}: {text}"));
-        let minutes = moment(&end)?.duration_since(moment(&begin)?).as_mins();
-        ensure!(minutes == 11, "{file} is valid for {minutes} minutes, the backdating included");
+    for machine in &stage.lab.machines {
+        let found = renewed(machine)?;
+        let files: Vec<_> = found.keys().collect();
+        let expected = if JOINING.contains(&machine.name.as_str()) { MASTER } else { BOOTSTRAP };
+        ensure!(found.len() >= expected, "{}: only {} are renewed: {files:?}", machine.name, found.len());
+        for (file, (begin, end)) in &found {
+            let moment =
+                |text: &str| text.parse::<jiff::Timestamp>().with_context(|| format!("{file}: {text}"));
+            let minutes = moment(end)?.duration_since(moment(begin)?).as_mins();
+            ensure!(minutes == 11, "{file} is valid for {minutes} minutes, the backdating included");
+        }
     }
     Ok(())
 }
 
+/// Each container of an API server or of etcd, with its machine.
+fn servers(stage: &Stage) -> Result<Vec<String>> {
+    let ask =
+        |machine: &Machine| machine.run_checked("crictl ps --quiet --name 'kube-apiserver|etcd' | sort");
+    let of_machine = |machine: &Machine| Ok(format!("{}: {}", machine.name, ask(machine)?));
+    stage.lab.machines.iter().map(of_machine).collect()
+}
+
 fn renewals(stage: &Stage) -> Result<()> {
-    let machine = stage.lab.bootstrap()?;
-    let containers = "crictl ps --quiet --name 'kube-apiserver|etcd' | sort";
-    let before = machine.run_checked(containers)?;
-    machine.write("/root/asks-the-api.sh", SCRIPT.as_bytes(), 0o755)?;
-    machine.run_checked(&format!("systemd-run --unit {CLIENT} bash /root/asks-the-api.sh {TOLD}"))?;
-    let mut seen: BTreeMap<String, (String, usize)> = BTreeMap::new();
+    let machines = &stage.lab.machines;
+    let before = servers(stage)?;
+    for machine in machines {
+        machine.write("/root/asks-the-api.sh", SCRIPT.as_bytes(), 0o755)?;
+        machine.run_checked(&format!("systemd-run --unit {CLIENT} bash /root/asks-the-api.sh {TOLD}"))?;
+    }
+    let mut seen: BTreeMap<(&str, String), (String, usize)> = BTreeMap::new();
     let all_renewed = wait_until("three renewals of every certificate", PATIENCE, || {
-        let now = renewed(machine).map_err(|error| format!("{error:#}"))?;
-        for (file, (begin, _)) in now {
-            let known = seen.entry(file).or_insert_with(|| (begin.clone(), 0));
-            if known.0 != begin {
-                *known = (begin, known.1 + 1);
+        for machine in machines {
+            let now = renewed(machine).map_err(|error| format!("{}: {error:#}", machine.name))?;
+            for (file, (begin, _)) in now {
+                let known = seen.entry((&machine.name, file)).or_insert_with(|| (begin.clone(), 0));
+                if known.0 != begin {
+                    *known = (begin, known.1 + 1);
+                }
             }
         }
         let late: Vec<_> = seen.iter().filter(|(_, (_, times))| *times < RENEWALS).collect();
         if late.is_empty() { Ok(()) } else { Err(format!("not yet: {late:?}")) }
     });
-    machine.run_checked(&format!("systemctl stop {CLIENT}"))?;
+    for machine in machines {
+        machine.run_checked(&format!("systemctl stop {CLIENT}"))?;
+    }
     all_renewed?;
-    let told = machine.run_checked(&format!("cat {TOLD}"))?;
-    let (asked, failed) = told.trim().split_once(' ').context("the client has told nothing")?;
-    let why = machine.run(&format!("tail --lines 5 {TOLD}.log"))?;
-    ensure!(failed == "0", "{failed} of {asked} requests failed: {}", said(&why));
-    let asked: u32 = asked.parse()?;
-    ensure!(asked > 100, "only {asked} requests were made");
-    stage.note(format!("{asked} requests"));
-    let after = machine.run_checked(containers)?;
-    ensure!(before == after, "an API server or etcd was restarted");
+    stage.note(format!("{} certificates", seen.len()));
+    for machine in machines {
+        let told = machine.run_checked(&format!("cat {TOLD}"))?;
+        let (asked, failed) = told.trim().split_once(' ').context("the client has told nothing")?;
+        let why = machine.run(&format!("tail --lines 5 {TOLD}.log"))?;
+        ensure!(failed == "0", "{}: {failed} of {asked} requests failed: {}", machine.name, said(&why));
+        let asked: u32 = asked.parse()?;
+        ensure!(asked > 100, "only {asked} requests were made on {}", machine.name);
+        stage.note(format!("{asked} requests on {}", machine.name));
+    }
+    let after = servers(stage)?;
+    ensure!(before == after, "an API server or etcd was restarted: {before:?}, then {after:?}");
     Ok(())
 }
 
 fn answers(stage: &Stage) -> Result<()> {
-    let machine = stage.lab.bootstrap()?;
-    let program = format!("{}/bin/metalk8s", archive_folder(machine)?);
-    let output = machine.run(&format!("{program} certificates"))?;
-    ensure!(output.success(), "metalk8s certificates: {}", said(&output));
+    for machine in &stage.lab.machines {
+        let output = machine.run("metalk8s certificates --local")?;
+        ensure!(output.success(), "metalk8s certificates on {}: {}", machine.name, said(&output));
+    }
     // The first connection after a renewal ends with it: the API server drops those of the old certificate
     // (client-go, transport.dynamicClientCert).
     wait_until("the answers of all agents", Duration::from_secs(60), || {
-        let output = super::expand::in_master(stage, "salt '*' test.ping");
-        let output = output.map_err(|error| format!("{error:#}"))?;
-        let is_answered = output.stdout == format!("{}:\n    True\n", machine.name);
-        if is_answered { Ok(()) } else { Err(said(&output)) }
+        let output = in_master(stage, "salt '*' test.ping").map_err(|error| format!("{error:#}"))?;
+        let answers = output.stdout.matches("    True\n").count();
+        if output.success() && answers == stage.lab.machines.len() { Ok(()) } else { Err(said(&output)) }
     })?;
-    wait_until("the log of a pod", Duration::from_secs(60), || {
-        kubectl(machine, &format!("logs --namespace kube-system --tail 1 kube-apiserver-{}", machine.name))
-            .map_err(|error| format!("{error:#}"))
-    })?;
+    let bootstrap = stage.lab.bootstrap()?;
+    for machine in &stage.lab.machines {
+        wait_until("the log of a pod", Duration::from_secs(60), || {
+            let pod = format!("kube-apiserver-{}", machine.name);
+            kubectl(bootstrap, &format!("logs --namespace kube-system --tail 1 {pod}"))
+                .map_err(|error| format!("{error:#}"))
+        })?;
+    }
     Ok(())
 }

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use metalk8s_diagnostics::Printer;
-use metalk8s_types::Role;
 
 use super::{
     Check, Options, Stage, Suite, Tally,
     cluster::{condition, kubectl, kubectl_json, said, wait_for_pods},
-    expand::{apply, deploy_node, in_master, node_manifest},
+    expand::{apply, deploy_node, in_master, masters_join, node_manifest},
     run_checks,
 };
 use crate::{Lab, Machine, wait_until};
@@ -82,13 +81,7 @@ fn machines(stage: &Stage) -> Result<Vec<&Machine>> {
 }
 
 fn joined(stage: &Stage) -> Result<()> {
-    for name in JOINING {
-        let host = machine(stage, name)?.control.to_string();
-        let manifest = node_manifest(stage, name, &host, &[Role::Master, Role::Etcd, Role::Infra])?;
-        apply(stage, &manifest)?;
-        let output = deploy_node(stage, name)?;
-        ensure!(output.success(), "{}", said(&output));
-    }
+    masters_join(stage, &JOINING)?;
     whole(stage)
 }
 
