@@ -36,7 +36,7 @@ pub(crate) enum ApiError {
     Forbidden(String),
     #[error("{0}")]
     Wrong(String),
-    #[error("the body is neither JSON nor a form")]
+    #[error("the body is neither JSON, nor YAML, nor a form")]
     Kind,
     #[error("the body is longer than {0} bytes")]
     TooLong(usize),
@@ -168,11 +168,16 @@ pub(crate) async fn render(State(api): State<std::sync::Arc<Api>>, request: Requ
 }
 
 /// JSON is for everybody who does not name YAML first.
+/// The names of YAML in use: of CherryPy's API, of RFC 9512, and an older one.
+pub(crate) fn is_yaml(kind: &str) -> bool {
+    matches!(kind, "application/x-yaml" | "application/yaml" | "text/yaml")
+}
+
 fn wants_yaml(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let kinds = accepted.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
     let mut known = kinds.filter_map(|kind| match kind {
-        "application/x-yaml" | "application/yaml" | "text/yaml" => Some(true),
+        kind if is_yaml(kind) => Some(true),
         "application/json" | "text/html" | "*/*" => Some(false),
         _ => None,
     });

@@ -1,4 +1,4 @@
-//! Bodies: JSON or a form, of a bounded length and in bounded time.
+//! Bodies: JSON, YAML or a form, of a bounded length and in bounded time.
 
 use axum::{
     body::{Body, to_bytes},
@@ -7,7 +7,10 @@ use axum::{
 use metalk8s_saltcompat::api::from_form;
 use serde_json::Value;
 
-use crate::{answer::ApiError, api::Limits};
+use crate::{
+    answer::{ApiError, is_yaml},
+    api::Limits,
+};
 
 /// What a body says. One that is empty says nothing, and is not accepted where something is needed.
 pub(crate) async fn read(parts: &Parts, body: Body, limits: &Limits) -> Result<Value, ApiError> {
@@ -31,6 +34,12 @@ fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, ApiError> {
         "application/json" | "text/json" | "text/plain" | "" => serde_json::from_slice(bytes)
             // What it says may be a secret: only the place is told.
             .map_err(|error| ApiError::Wrong(format!("line {} of the body is not JSON", error.line()))),
+        // The reader bounds what aliases may grow to.
+        kind if is_yaml(kind) => serde_saphyr::from_slice(bytes).map_err(|error| {
+            let place =
+                error.location().map_or_else(String::new, |place| format!("line {} of ", place.line()));
+            ApiError::Wrong(format!("{place}the body is not YAML that can be read"))
+        }),
         "application/x-www-form-urlencoded" => Ok(from_form(form_urlencoded::parse(bytes).into_owned())),
         _ => Err(ApiError::Kind),
     }

@@ -8,11 +8,12 @@ use std::{
 
 use jiff::Timestamp;
 use metalk8s_orchestrator::{
-    dispatch::{Call, dispatch_as, new_id},
+    dispatch::{Call, Dispatched, dispatch_as, new_id},
     master::{Answers, Told, call, minions, name},
 };
 use metalk8s_saltcompat::{
     api::{Asked, Chunk, Event, KeysCall, MasterCall, MinionsCall, Way, event::Called, wheel_answer},
+    batch::Batch,
     keys::Keys,
     matching,
     output::Answer,
@@ -47,12 +48,12 @@ pub(crate) async fn carry_out(api: &Arc<Api>, chunks: Vec<(Session, Chunk)>) -> 
             function = function(&chunk.asked),
             "somebody calls a function"
         );
-        returned.push(match chunk.asked {
-            Asked::Minions(call) => on_minions(api, call, patience).await?,
-            Asked::Master(call) if call.is_async => in_background(api, call, patience).await?,
-            Asked::Master(call) => on_master(api, call, patience).await?,
-            Asked::Keys(call) => about_keys(api, &session, &call).await?,
-        });
+        match chunk.asked {
+            Asked::Minions(call) => returned.extend(on_minions(api, call, patience).await?),
+            Asked::Master(call) if call.is_async => returned.push(in_background(api, call, patience).await?),
+            Asked::Master(call) => returned.push(on_master(api, call, patience).await?),
+            Asked::Keys(call) => returned.push(about_keys(api, &session, &call).await?),
+        }
     }
     Ok(returned)
 }
@@ -65,32 +66,62 @@ fn function(asked: &Asked) -> &str {
     }
 }
 
-async fn on_minions(api: &Arc<Api>, asked: MinionsCall, patience: Duration) -> Result<Value, ApiError> {
-    let MinionsCall { way, target, function, words, full_return } = asked;
+/// One value for all minions; of a batch one for each of them, in the order in which they end.
+async fn on_minions(api: &Arc<Api>, asked: MinionsCall, patience: Duration) -> Result<Vec<Value>, ApiError> {
     let agents = api.bus.agents().await?;
-    let mut chosen = matching(&target, minions(&agents));
-    if let Way::Subset(count) = way {
+    let mut chosen = matching(&asked.target, minions(&agents));
+    if let Way::Subset(count) = asked.way {
         chosen = subset(chosen, count, |most| rand::random_range(0..most));
     }
+    if let Way::Batch { size, fail_hard } = asked.way {
+        return Ok(some_at_a_time(api, &asked, patience, Batch::new(size, chosen, fail_hard)).await);
+    }
     if chosen.is_empty() {
-        return Ok(json!({}));
+        return Ok(vec![json!({})]);
     }
     let names: Vec<String> = chosen.iter().cloned().collect();
-    let jid = new_id();
-    let called = Called { jid: &jid, function: &function, words: &words, at: Timestamp::now() };
-    api.events.announce(&jid, &Event::job_new(called, &names));
-    let call = Call { begin_within: patience.max(LEAST), ..Call::new(function, words, LONGEST) };
-    let dispatched = dispatch_as(&*api.bus, jid.clone(), &chosen, &call).await;
-    if way == Way::Async {
-        return Ok(json!({"jid": jid, "minions": names}));
+    let given = give(api, &asked, patience, &names).await;
+    if asked.way == Way::Async {
+        return Ok(vec![json!({"jid": given.id, "minions": names})]);
     }
-    let mut answers = Answers::new(dispatched, patience);
+    let jid = given.id.clone();
+    let mut answers = Answers::new(given, patience);
     let mut returned = Map::new();
     while let Some((minion, answer)) = answers.next().await {
-        returned.insert(minion, told(&answer, &jid, full_return));
+        returned.insert(minion, told(&answer, &jid, asked.full_return));
     }
     returned.sort_keys();
-    Ok(returned.into())
+    Ok(vec![returned.into()])
+}
+
+/// Gives the job to these minions, and announces it.
+async fn give(api: &Arc<Api>, asked: &MinionsCall, patience: Duration, names: &[String]) -> Dispatched {
+    let MinionsCall { function, words, .. } = asked;
+    let jid = new_id();
+    let called = Called { jid: &jid, function, words, at: Timestamp::now() };
+    api.events.announce(&jid, &Event::job_new(called, names));
+    let call =
+        Call { begin_within: patience.max(LEAST), ..Call::new(function.clone(), words.clone(), LONGEST) };
+    dispatch_as(&*api.bus, jid, &names.iter().cloned().collect(), &call).await
+}
+
+async fn some_at_a_time(
+    api: &Arc<Api>,
+    asked: &MinionsCall,
+    patience: Duration,
+    mut batch: Batch,
+) -> Vec<Value> {
+    let mut returned = Vec::new();
+    while !batch.is_over() {
+        let given = give(api, asked, patience, &batch.begin()).await;
+        let jid = given.id.clone();
+        let mut answers = Answers::new(given, patience);
+        while let Some((minion, answer)) = answers.next().await {
+            batch.ended(&minion, answer.retcode());
+            returned.push(json!({minion: told(&answer, &jid, asked.full_return)}));
+        }
+    }
+    returned
 }
 
 /// Whoever did not answer is false, as Salt's API has it.

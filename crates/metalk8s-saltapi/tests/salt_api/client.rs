@@ -72,9 +72,14 @@ impl Client {
 
     /// What the one chunk of a lowstate returned.
     pub(crate) async fn low(&self, chunk: Value) -> Value {
-        let answer = self.post("/", &json!([chunk])).await;
+        self.all_low(json!([chunk])).await.swap_remove(0)
+    }
+
+    /// What a whole lowstate returned.
+    pub(crate) async fn all_low(&self, lowstate: Value) -> Vec<Value> {
+        let answer = self.post("/", &lowstate).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-        answer.json()["return"][0].clone()
+        answer.json()["return"].as_array().unwrap().clone()
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, kind: &str, body: Body) -> Answer {

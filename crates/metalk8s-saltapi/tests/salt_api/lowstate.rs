@@ -48,6 +48,42 @@ async fn a_subset_is_some_of_them() {
 }
 
 #[tokio::test]
+async fn of_a_batch_each_minion_is_told_by_itself_and_a_failure_can_stop_it() {
+    let client = Client::of("admin").await;
+    let batch = json!({"client": "local_batch", "tgt": "*", "fun": "test.ping", "batch": "2"});
+    let (mut told, ping) =
+        (client.all_low(batch).await, json!({"client": "local", "tgt": "x", "fun": "test.ping"}));
+    told.sort_by_key(Value::to_string);
+    assert_eq!(told, [json!({"node-1": true}), json!({"node-2": true}), json!({"node-3": true})]);
+    let nobody = json!({"client": "local_batch", "tgt": "web*", "fun": "test.ping"});
+    assert_eq!(client.all_low(json!([nobody, ping])).await, [json!({})]);
+    let failing =
+        json!({"client": "local_batch", "tgt": "*", "fun": "test.retcode", "batch": 1, "failhard": true});
+    assert_eq!(client.all_low(failing).await, [json!({"node-1": "done"})]);
+    assert_eq!(client.fleet.given("node-3"), ["test.ping"], "it began after another had failed");
+}
+
+#[tokio::test]
+async fn a_lowstate_in_yaml_is_read_as_one_in_json_and_aliases_do_not_fill_the_memory() {
+    let client = Client::of("admin").await;
+    let send = async |text: String| client.send("POST", "/", "application/x-yaml", text.into()).await;
+    let good = send("- client: local\n  tgt: node-1\n  fun: test.ping\n".to_owned()).await;
+    assert_eq!(good.json(), json!({"return": [{"node-1": true}]}));
+    let mut laughs = "a: &a0 [x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 0..24 {
+        let again = vec![format!("*a{level}"); 8].join(", ");
+        laughs.push_str(&format!("b{level}: &a{} [{again}]\n", level + 1));
+    }
+    for (text, says) in
+        [("client: local\n  fun: [", "line 2 of the body is not YAML"), (&laughs, "is not YAML")]
+    {
+        let refused = send(text.to_owned()).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert!(refused.text.contains(says), "{}", refused.text);
+    }
+}
+
+#[tokio::test]
 async fn a_job_that_is_not_waited_for_is_looked_up_by_its_id() {
     let client = Client::of("admin").await;
     let begun = client.low(json!({"client": "local_async", "tgt": "node-*", "fun": "test.ping"})).await;

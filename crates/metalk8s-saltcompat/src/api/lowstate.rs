@@ -8,12 +8,16 @@ use serde_json::{Map, Value};
 use super::{wheel::KeysCall, words::words};
 use crate::{
     Target, TargetKind,
+    batch::BatchSize,
     runner::{self, RunnerCall},
 };
 
 /// The clients that there are: who carries a chunk out, and whether it is waited for.
-pub const CLIENTS: [&str; 6] = ["local", "local_async", "local_subset", "runner", "runner_async", "wheel"];
+pub const CLIENTS: [&str; 7] =
+    ["local", "local_async", "local_batch", "local_subset", "runner", "runner_async", "wheel"];
 
+/// How many minions work at a time where a chunk does not say it (`LocalClient.cmd_batch`).
+const BATCH: BatchSize = BatchSize::Percent(10.0);
 /// More chunks than anybody writes by hand.
 const MOST: usize = 64;
 /// The longest that minions are waited for until they begin.
@@ -74,7 +78,7 @@ pub struct MinionsCall {
 }
 
 /// How minions are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Way {
     /// They are waited for.
     Wait,
@@ -82,6 +86,13 @@ pub enum Way {
     Async,
     /// Some of them are waited for, any ones.
     Subset(usize),
+    /// So many at a time are waited for.
+    Batch {
+        /// How many.
+        size: BatchSize,
+        /// Whether none begins after one failed.
+        fail_hard: bool,
+    },
 }
 
 /// A function of the master.
@@ -147,6 +158,10 @@ impl Chunk {
                 let count = count.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
                 let count = count.ok_or("`subset` is a number of minions, at least 1")?;
                 Asked::Minions(minions(chunk, function, Way::Subset(count))?)
+            }
+            "local_batch" => {
+                let way = Way::Batch { size: batch_size(chunk)?, fail_hard: is_true(chunk.get("failhard")) };
+                Asked::Minions(minions(chunk, function, way)?)
             }
             "runner" | "runner_async" => Asked::Master(master(chunk, function, client == "runner_async")?),
             "wheel" => Asked::Keys(KeysCall::new(function, &words(chunk.get("arg"), &named(chunk, true)?)?)?),
@@ -259,6 +274,15 @@ fn timeout(chunk: &Map<String, Value>) -> Result<Option<Duration>, String> {
     let seconds = timeout.filter(|seconds| (1..=LONGEST).contains(seconds));
     let seconds = seconds.ok_or_else(|| format!("`timeout` is a number of seconds from 1 to {LONGEST}"))?;
     Ok(Some(Duration::from_secs(seconds)))
+}
+
+fn batch_size(chunk: &Map<String, Value>) -> Result<BatchSize, String> {
+    let size = match chunk.get("batch") {
+        None | Some(Value::Null) => return Ok(BATCH),
+        Some(Value::String(size)) => size.parse(),
+        Some(size) => size.to_string().parse(),
+    };
+    size.map_err(|why| format!("`batch`: {why}"))
 }
 
 /// Forms have texts only.

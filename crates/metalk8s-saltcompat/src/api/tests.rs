@@ -3,10 +3,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Asked, Chunk, Credentials, Event, KeysCall, MinionsCall, Rights, Way, credentials, event::Called,
-    from_form,
+    Asked, CLIENTS, Chunk, Credentials, Event, KeysCall, MinionsCall, Rights, Way, credentials,
+    event::Called, from_form,
 };
-use crate::{Returned, parse_words, runner::RunnerCall};
+use crate::{Returned, batch::BatchSize, parse_words, runner::RunnerCall};
 
 fn one(chunk: Value) -> Chunk {
     Chunk::parse_all(&chunk).unwrap().remove(0)
@@ -71,6 +71,20 @@ fn a_form_is_a_chunk_and_repeated_names_are_lists() {
 }
 
 #[test]
+fn a_batch_is_a_number_or_a_part_and_a_tenth_where_nothing_is_said() {
+    let way = |batch: Value| {
+        minions(
+            json!({"client": "local_batch", "tgt": "*", "fun": "f.g", "batch": batch, "failhard": "True"}),
+        )
+        .way
+    };
+    let batch = |size| Way::Batch { size, fail_hard: true };
+    assert_eq!(way(json!(3)), batch(BatchSize::Count(3)));
+    assert_eq!(way(json!("25%")), batch(BatchSize::Percent(25.0)));
+    assert_eq!(way(Value::Null), batch(BatchSize::Percent(10.0)));
+}
+
+#[test]
 fn functions_of_the_master_take_names_beside_the_others() {
     let jid = "20190612071130203596";
     for chunk in [
@@ -96,6 +110,10 @@ fn what_is_wrong_is_said_with_the_number_of_its_chunk() {
         (json!({"client": "local", "tgt": "*", "fun": ["a.b"]}), "`fun` is a text"),
         (json!({"client": "local", "tgt": "*", "fun": "f.g", "kwarg": {"a b": 1}}), "`a b` is not the name"),
         (json!({"client": "local", "tgt": "*", "fun": "f.g", "timeout": 0}), "`timeout` is a number"),
+        (
+            json!({"client": "local_batch", "tgt": "*", "fun": "f.g", "batch": "0%"}),
+            "`batch`: `0%` is neither",
+        ),
         (json!({"client": "local", "tgt": "os", "tgt_type": "grain", "fun": "f.g"}), "`tgt`: "),
         (json!({"client": "runner", "fun": "manage.upp"}), "`manage.up`"),
         (json!({"client": "runner", "fun": "manage.up", "arg": "x"}), "does not take the word `x`"),
@@ -249,10 +267,10 @@ proptest! {
 
     #[test]
     fn any_body_is_chunks_or_a_mistake(
-        client in prop::sample::select(vec!["local", "local_async", "local_subset", "runner", "runner_async", "wheel"]),
+        client in prop::sample::select(&CLIENTS),
         function in prop::sample::select(vec!["state.sls", "state.orchestrate", "jobs.lookup_jid", "manage.up", "key.list", "key.delete", "x"]),
         rest in prop::collection::btree_map(
-            prop::sample::select(vec!["tgt", "tgt_type", "arg", "kwarg", "timeout", "full_return", "subset", "match", "token", "x"]),
+            prop::sample::select(vec!["tgt", "tgt_type", "arg", "kwarg", "timeout", "full_return", "subset", "batch", "failhard", "match", "token", "x"]),
             any_json(), 0..6),
         other in any_json(),
     ) {
