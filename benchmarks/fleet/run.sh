@@ -22,7 +22,8 @@ end() {
 }
 trap end EXIT
 
-cargo build --locked --quiet --release --workspace --examples
+# Link-time optimisation would double the time of this build, and an agent waits most of its time.
+CARGO_PROFILE_RELEASE_LTO=off cargo build --locked --quiet --release --workspace --examples
 program=$(find target -path '*/release/examples/simulated' | head -n 1)
 lab down > /dev/null
 lab up > /dev/null
