@@ -10,7 +10,8 @@ sizes=${SIZES:-10 100 300 1000}
 rounds=${ROUNDS:-3}
 METALK8S_LAB=bench-fleet-$(printf '%s' "$root" | sha256sum | cut -c 1-8)
 export METALK8S_LAB
-folder=$(mktemp -d)
+# In memory: every node has a disk of its own, and here there is one for all of them and for etcd.
+folder=$(mktemp --directory --tmpdir=/dev/shm metalk8s-fleet.XXXXXX)
 mkdir "$folder/users"
 lab() { ./lab --quiet "$@"; }
 machine() { lab ssh bootstrap -- "$1" < /dev/null; }
@@ -32,7 +33,7 @@ container=$(podman ps --quiet --filter "name=metalk8s-$METALK8S_LAB-bootstrap")
 # One agent's objects: itself, and its rights on itself, as the conductor makes them.
 objects() {
     cat <<OBJECTS
-{"apiVersion": "fleet.metalk8s.scality.com/v1alpha1", "kind": "Agent", "metadata": {"name": "$1", "namespace": "metalk8s-fleet"}, "spec": {"version": "$2", "roles": ["node"], "addresses": {"control_plane": "192.0.2.1", "workload_plane": "192.0.2.1"}}}
+{"apiVersion": "fleet.metalk8s.scality.com/v1alpha1", "kind": "Agent", "metadata": {"name": "$1", "namespace": "metalk8s-fleet"}, "spec": {"version": "$2", "roles": ["node"], "addresses": {"controlPlane": "192.0.2.1", "workloadPlane": "192.0.2.1"}}}
 ---
 {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "agent-$1", "namespace": "metalk8s-fleet"}, "rules": [{"apiGroups": ["fleet.metalk8s.scality.com"], "resources": ["agents"], "resourceNames": ["$1"], "verbs": ["get", "list", "watch"]}, {"apiGroups": ["fleet.metalk8s.scality.com"], "resources": ["agents/status"], "resourceNames": ["$1"], "verbs": ["get", "patch"]}]}
 ---

@@ -16,6 +16,8 @@ use crate::bus::Bus;
 
 /// How many agents are given a job at the same time.
 const AT_ONCE: usize = 32;
+/// How many jobs of an agent are over before they are taken away, so that not every job costs two writes.
+const OLD_AT_ONCE: usize = 8;
 
 /// A call of a function, before it has a name.
 #[derive(Debug, Clone)]
@@ -116,24 +118,27 @@ async fn give(
     jobs: BTreeMap<String, Option<Job>>,
     now: Timestamp,
 ) -> Result<(), FleetError> {
-    let agent = bus.give_jobs(node, &jobs).await?;
-    let known = agent.status.unwrap_or_default().jobs;
-    let is_over = |name: &String, job: &Job| {
-        let is_done = known.get(name).is_some_and(|status| status.state.is_final());
-        // Whoever waits for the answer of a job finds it in what the agent tells.
-        (is_done && job.expires < now) || now.duration_since(job.expires) > SignedDuration::from_hours(1)
-    };
-    let old: BTreeMap<String, Option<Job>> = agent
-        .spec
-        .jobs
-        .iter()
-        .filter(|(name, job)| is_over(name, job))
-        .map(|(name, _)| (name.clone(), None))
-        .collect();
-    if !old.is_empty() {
-        bus.give_jobs(node, &old).await?;
+    let over = over(&bus.give_jobs(node, &jobs).await?, now);
+    if !over.is_empty() {
+        bus.give_jobs(node, &over.into_iter().map(|name| (name, None)).collect()).await?;
     }
     Ok(())
+}
+
+/// The jobs of an agent that nobody will ask for any more; none as long as there are few of them.
+fn over(agent: &Agent, now: Timestamp) -> Vec<String> {
+    let is_done = |name: &String| {
+        let known = agent.status.as_ref().and_then(|status| status.jobs.get(name));
+        known.is_some_and(|status| status.state.is_final())
+    };
+    let is_over = |name: &String, job: &Job| {
+        // Whoever waits for the answer of a job finds it in what the agent tells.
+        (is_done(name) && job.expires < now)
+            || now.duration_since(job.expires) > SignedDuration::from_hours(1)
+    };
+    let jobs = agent.spec.jobs.iter().filter(|(name, job)| is_over(name, job));
+    let over: Vec<String> = jobs.map(|(name, _)| name.clone()).collect();
+    if over.len() >= OLD_AT_ONCE { over } else { Vec::new() }
 }
 
 impl Dispatched {
@@ -233,5 +238,49 @@ pub async fn job(bus: &dyn Bus, node: &str, call: &Call) -> Result<(u8, serde_js
         }
         (_, _, Some(error)) => Err(failed(error)),
         (state, _, None) => Err(failed(format!("{state:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// An agent with so many jobs that expired some minutes ago, of which one is not done.
+    fn agent(jobs: usize, minutes: i64, now: Timestamp) -> Agent {
+        let expires = now - SignedDuration::from_mins(minutes);
+        let names: Vec<String> = (0..jobs).map(|number| format!("2026010100000000000{number}")).collect();
+        let job = json!({"function": "test.ping", "expires": expires, "timeoutSeconds": 1});
+        let done = json!({"state": "Done", "function": "test.ping", "started": expires});
+        let all = |value: &Value| {
+            names.iter().map(|name| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>()
+        };
+        let mut status = all(&done);
+        status.insert(
+            names[0].clone(),
+            json!({"state": "Running", "function": "test.ping", "started": expires}),
+        );
+        serde_json::from_value(json!({
+            "apiVersion": "fleet.metalk8s.scality.com/v1alpha1", "kind": "Agent", "metadata": {"name": "n"},
+            "spec": {
+                "version": "1",
+                "addresses": {"controlPlane": "10.0.0.1", "workloadPlane": "10.0.0.1"},
+                "jobs": all(&job),
+            },
+            "status": {"version": "1", "started": expires, "jobs": status},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn jobs_that_are_over_are_taken_away_some_at_a_time() {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24);
+        assert!(over(&agent(OLD_AT_ONCE, 1, now), now).is_empty(), "one of them runs still");
+        let taken = over(&agent(OLD_AT_ONCE + 1, 1, now), now);
+        assert_eq!(taken.len(), OLD_AT_ONCE);
+        assert!(!taken.contains(&"20260101000000000000".to_owned()), "it runs still");
+        assert!(over(&agent(OLD_AT_ONCE + 1, -1, now), now).is_empty(), "somebody may still wait for them");
+        assert_eq!(over(&agent(OLD_AT_ONCE, 61, now), now).len(), OLD_AT_ONCE, "nobody waits for so long");
     }
 }

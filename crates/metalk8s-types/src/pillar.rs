@@ -203,6 +203,7 @@ impl Default for Certificates {
 
 /// Addresses of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct NodeAddresses {
     /// Its address in the control plane.
     pub control_plane: IpAddr,

@@ -12,7 +12,7 @@ fn agent(status: &Value, jobs: &Value) -> Agent {
         "metadata": {"name": "node-1"},
         "spec": {
             "version": "1",
-            "addresses": {"control_plane": "10.0.0.1", "workload_plane": "10.0.0.1"},
+            "addresses": {"controlPlane": "10.0.0.1", "workloadPlane": "10.0.0.1"},
             "jobs": jobs,
         },
         "status": status,

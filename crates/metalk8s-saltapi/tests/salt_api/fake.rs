@@ -45,7 +45,7 @@ impl FakeFleet {
                 "metadata": {"name": name},
                 "spec": {
                     "version": "1",
-                    "addresses": {"control_plane": "10.0.0.1", "workload_plane": "10.0.0.1"},
+                    "addresses": {"controlPlane": "10.0.0.1", "workloadPlane": "10.0.0.1"},
                 },
                 "status": {"version": "1", "started": MOMENT, "grains": {"id": name, "os": "Debian"}},
             }))
