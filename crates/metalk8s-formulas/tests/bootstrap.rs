@@ -14,7 +14,7 @@ use metalk8s_engine::{
 };
 use metalk8s_formulas::{CERTIFICATE_FILES, FormulaError, Taken, UpstreamManifests, bootstrap, renewed};
 use metalk8s_types::{
-    Grains, Leftovers, Pillar, Role,
+    Grains, Leftovers, Pillar, Role, fake,
     grains::Cgroup,
     pillar::{
         ArchiveFacts, ArchiveMount, ArchiveSource, Authorities, Certificates, ImageFacts, Networks,
@@ -24,7 +24,7 @@ use metalk8s_types::{
 use serde_json::{Value, json};
 
 fn grains() -> Grains {
-    machine::grains("bootstrap", "10.200.1.2/28")
+    fake::grains("bootstrap", &["10.200.1.2/28"])
 }
 
 fn pillar() -> Pillar {

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use metalk8s_engine::{State, state::Signer};
 use metalk8s_formulas::{as_one, certificates, node};
 use metalk8s_types::{
-    Grains, Pillar, Role,
+    Grains, Pillar, Role, fake,
     pillar::{
         Certificates, ClusterPillar, ImageFacts, Networks, NodeAddresses, NodeWish, Proxies, VersionFacts,
     },
 };
 
 fn grains() -> Grains {
-    machine::grains("node-1", "10.200.1.3/28")
+    fake::grains("node-1", &["10.200.1.3/28"])
 }
 
 fn pillar(roles: &[Role]) -> Pillar {

@@ -3,6 +3,7 @@
 //! Invariants: data only. Nothing here opens a file, runs a program or knows a network.
 
 pub mod bootstrap_config;
+pub mod fake;
 pub mod fleet;
 pub mod grains;
 pub mod labels;

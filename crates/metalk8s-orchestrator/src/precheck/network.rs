@@ -109,7 +109,9 @@ fn list<T: ToString>(items: &[T]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::precheck::testing::{self, address};
+    use metalk8s_types::fake::address;
+
+    use crate::precheck::testing;
 
     fn network(change: impl FnOnce(&mut Grains, &mut Observed)) -> Vec<String> {
         let (mut grains, mut observed) = (testing::grains(), testing::observed());

@@ -1,9 +1,6 @@
 //! A machine on which nothing is wrong.
 
-use metalk8s_types::{
-    BootstrapConfiguration, Grains,
-    grains::{Address, Cgroup, Disk, OperatingSystem, OsFamily},
-};
+use metalk8s_types::{BootstrapConfiguration, Grains, fake};
 
 use super::{ArchiveSeen, Observed};
 
@@ -16,34 +13,8 @@ pub(super) fn configuration() -> BootstrapConfiguration {
     BootstrapConfiguration::parse(text).unwrap()
 }
 
-pub(super) fn address(interface: &str, network: &str) -> Address {
-    Address { interface: interface.into(), network: network.parse().unwrap() }
-}
-
 pub(super) fn grains() -> Grains {
-    Grains {
-        hostname: "bootstrap".into(),
-        os: OperatingSystem {
-            id: "debian".into(),
-            version: "12".into(),
-            codename: "bookworm".into(),
-            pretty_name: "Debian GNU/Linux 12 (bookworm)".into(),
-            family: OsFamily::Debian,
-        },
-        kernel: "6.1.0-18-amd64".into(),
-        cpus: 8,
-        memory_bytes: 16 << 30,
-        cgroup: Cgroup::V2,
-        systemd_cgroups: true,
-        container: false,
-        swap: false,
-        selinux_enforcing: false,
-        conntrack_writable: true,
-        oom_score_adjustable: true,
-        addresses: vec![address("eth0", "10.200.1.2/28"), address("eth1", "10.200.2.2/28")],
-        nameservers: vec![[10, 200, 1, 14].into()],
-        disk: Disk { total_bytes: 100_000_000_000, free_bytes: 80_000_000_000 },
-    }
+    fake::grains("bootstrap", &["10.200.1.2/28", "10.200.2.2/28"])
 }
 
 pub(super) fn observed() -> Observed {

@@ -2,11 +2,12 @@
 
 use metalk8s_types::{
     BootstrapConfiguration,
+    fake::address,
     grains::{OperatingSystem, OsFamily},
 };
 use serde_json::json;
 
-use crate::fake::{CONFIGURATION, Fake, address, fake};
+use crate::fake::{CONFIGURATION, Fake, fake};
 
 #[test]
 fn the_address_in_the_control_plane_is_printed_below_local() {
@@ -89,7 +90,7 @@ fn grains_have_salts_names_and_are_listed_sorted() {
         ("osmajorrelease", json!(12)),
         ("osrelease", json!("12")),
         ("osrelease_info", json!([12])),
-        ("mem_total", json!(4096)),
+        ("mem_total", json!(16384)),
         ("ip4_interfaces", json!({"eth0": ["10.200.1.2"], "eth1": ["10.200.2.2"]})),
         ("ipv6", json!(["fd00::2"])),
     ] {

@@ -17,7 +17,7 @@ use metalk8s_saltcompat::{
 };
 use metalk8s_types::{
     BootstrapConfiguration, Grains, VERSION, environment,
-    grains::{Address, Cgroup, Disk, OperatingSystem, OsFamily},
+    fake::{address, grains},
 };
 use serde_json::{Value, json};
 
@@ -142,10 +142,6 @@ impl Fake {
     }
 }
 
-pub(crate) fn address(interface: &str, network: &str) -> Address {
-    Address { interface: interface.to_owned(), network: network.parse().unwrap() }
-}
-
 pub(crate) fn fake() -> Fake {
     Fake {
         host: FakeHost::default(),
@@ -154,31 +150,12 @@ pub(crate) fn fake() -> Fake {
             ("db/init.sls".to_owned(), b"missing: {service.running: []}\n".to_vec()),
         ]),
         grains: Grains {
-            hostname: "bootstrap.example.com".to_owned(),
-            os: OperatingSystem {
-                id: "debian".to_owned(),
-                version: "12".to_owned(),
-                codename: "bookworm".to_owned(),
-                pretty_name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
-                family: OsFamily::Debian,
-            },
-            kernel: "6.1.0".to_owned(),
-            cpus: 2,
-            memory_bytes: 4 << 30,
-            cgroup: Cgroup::V2,
-            systemd_cgroups: true,
-            container: false,
-            swap: false,
-            selinux_enforcing: false,
-            conntrack_writable: true,
-            oom_score_adjustable: true,
             addresses: vec![
                 address("eth0", "10.200.1.2/28"),
                 address("eth1", "10.200.2.2/28"),
                 address("eth1", "fd00::2/64"),
             ],
-            nameservers: vec!["10.0.0.53".parse().unwrap()],
-            disk: Disk { total_bytes: 1 << 40, free_bytes: 1 << 39 },
+            ..grains("bootstrap.example.com", &[])
         },
         configuration: Some(BootstrapConfiguration::parse(CONFIGURATION.as_bytes()).unwrap()),
     }
