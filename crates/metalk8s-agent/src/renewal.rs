@@ -87,7 +87,7 @@ pub(crate) fn job_name(now: Timestamp) -> String {
 pub(crate) fn job(now: Timestamp) -> Job {
     Job {
         function: "state.apply".into(),
-        arguments: vec!["metalk8s.certificates.renewed".into()],
+        arguments: vec!["metalk8s.certificates.renewed".into(), "queue=True".into()],
         once: false,
         expires: now + SignedDuration::from_secs(PATIENCE.into()),
         timeout_seconds: PATIENCE,

@@ -61,6 +61,12 @@ pub trait Minion: Sync {
     /// When its settings cannot be read or do not fit the machine.
     fn formula(&self, formula: Formula, test: bool) -> Result<Graph, Box<dyn Error + Send + Sync>>;
 
+    /// Lets no other run change the machine until this call is over. While there is one, it `waits`, or fails.
+    ///
+    /// # Errors
+    /// When another run is going on, or does not end within the time that is reasonable.
+    async fn claim(&self, waits: bool) -> Result<(), Box<dyn Error + Send + Sync>>;
+
     /// The environments of the versions that are installed on it, such as `metalk8s-0.1.0`.
     fn environments(&self) -> Vec<String>;
 
@@ -124,7 +130,7 @@ pub async fn call(
     Ok(Returned::Value(match known.does {
         Does::Apply | Does::Test => {
             let is_test = matches!(known.does, Does::Test) || call.is_test()?;
-            let compiled = call.compile(minion, is_test)?;
+            let compiled = call.compile(minion, is_test).await?;
             return call.apply(&compiled, is_test, minion.hands(), options, zone).await;
         }
         Does::Single => {
@@ -132,7 +138,7 @@ pub async fn call(
             return call.apply(&compiled, call.is_test()?, minion.hands(), options, zone).await;
         }
         Does::Command(told) => return call.command(told, minion.hands()).await,
-        Does::ShowSls => call.compile(minion, true)?.high,
+        Does::ShowSls => call.compile(minion, true).await?.high,
         Does::Grains(show) => call.show(show, "grains", || minion.grains())?,
         Does::Pillar(show) => call.show(show, "pillar", || minion.pillar())?,
         Does::Config => call.show(Show::Path, "grains", || both(minion))?,
@@ -227,10 +233,14 @@ impl Call<'_> {
     /// Whether states are only looked at. Anything but a truth value is refused, because taking a typing
     /// mistake for "no" would change the machine.
     fn is_test(&self) -> Result<bool, CallError> {
-        match self.words.named.get("test") {
+        self.is_true("test")
+    }
+
+    fn is_true(&self, name: &str) -> Result<bool, CallError> {
+        match self.words.named.get(name) {
             None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(test)) => Ok(*test),
-            Some(other) => Err(self.usage(format!("`test={}` is neither True nor False", text(other)))),
+            Some(Value::Bool(is_true)) => Ok(*is_true),
+            Some(other) => Err(self.usage(format!("`{name}={}` is neither True nor False", text(other)))),
         }
     }
 
@@ -247,27 +257,38 @@ impl Call<'_> {
         }
     }
 
-    fn compile(&self, minion: &dyn Minion, test: bool) -> Result<Compiled, CallError> {
+    async fn compile(&self, minion: &dyn Minion, test: bool) -> Result<Compiled, CallError> {
         self.takes(1, &[&OF_STATES[..], &["mods"]].concat())?;
+        let waits = self.is_true("queue")?;
         let names: Vec<String> = match self.words.positional.first().or(self.words.named.get("mods")) {
             Some(Value::Array(names)) => names.iter().map(text).collect(),
             Some(names) => text(names).split(',').map(|name| name.trim().to_owned()).collect(),
             None => Vec::new(),
         };
         if names.iter().all(String::is_empty) {
-            return self.built_in(&[formulas::HIGHSTATE.to_owned()], minion, test);
+            return self.built_in(&[formulas::HIGHSTATE.to_owned()], minion, test, waits).await;
         }
         if names.iter().any(|name| formulas::is_built_in(name)) {
-            return self.built_in(&names, minion, test);
+            return self.built_in(&names, minion, test, waits).await;
         }
         self.refuse_environments()?;
         compile(&names, minion.roots()).map_err(|problems| self.mistakes(problems))
     }
 
-    fn built_in(&self, names: &[String], minion: &dyn Minion, test: bool) -> Result<Compiled, CallError> {
+    async fn built_in(
+        &self,
+        names: &[String],
+        minion: &dyn Minion,
+        test: bool,
+        waits: bool,
+    ) -> Result<Compiled, CallError> {
         let named = formulas::named(names).map_err(|problems| self.mistakes(problems))?;
         formulas::check_environment(self.words.text("saltenv"), &minion.environments())
             .map_err(|problems| self.mistakes(problems))?;
+        if !test {
+            let name = named[0].0;
+            minion.claim(waits).await.map_err(|source| CallError::Formula { name, source })?;
+        }
         let graphs = named.into_iter().map(|(name, formula)| match minion.formula(formula, test) {
             Ok(graph) => Ok((name, graph)),
             Err(source) => Err(CallError::Formula { name, source }),

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::{install::version_of_archive, wait_until};
 
+/// How long a container that was killed may be away: the kubelet waits longer each time, up to half a minute.
+const CONTAINER: Duration = Duration::from_secs(90);
+
 /// A run.
 pub(super) struct FleetRun<'s> {
     stage: &'s Stage,
@@ -19,10 +22,15 @@ pub(super) struct FleetRun<'s> {
 }
 
 impl<'s> FleetRun<'s> {
-    /// Begins the deployment of a node as the manual does, and does not wait for it.
+    /// Begins the deployment of a node as the manual does, and does not wait for it. A conductor that was killed
+    /// takes its container along, which comes back.
     pub(super) fn deploy(stage: &'s Stage, node: &str) -> Result<Self> {
         let version = version_of_archive(stage.lab.bootstrap()?)?;
-        let output = in_master(stage, &format!("{} --async", deployment(&version, node)))?;
+        let command = format!("{} --async", deployment(&version, node));
+        let output = wait_until("the container `salt-master`", CONTAINER, || {
+            let output = in_master(stage, &command).map_err(|error| format!("{error:#}"))?;
+            if output.stderr.contains("container not found") { Err(said(&output)) } else { Ok(output) }
+        })?;
         let id = output.stdout.rsplit(' ').next().unwrap_or_default().trim().to_owned();
         ensure!(id.len() == 20, "no run was begun: {}", said(&output));
         Ok(Self { stage, id })

@@ -108,7 +108,9 @@ impl FleetHands {
         function: &str,
         names: &[&str],
     ) -> Result<Done, Failure> {
-        let Summary { changed, states, .. } = self.states(node, version, function, names).await?;
+        // A conductor that was killed may have left a job that is still being carried out.
+        let words = [names, &["queue=True"]].concat();
+        let Summary { changed, states, .. } = self.states(node, version, function, &words).await?;
         Ok(Done { comment: format!("{} of {states} states changed", changed.len()), changes: changed })
     }
 

@@ -1,6 +1,10 @@
 //! A machine in memory.
 
-use std::{collections::BTreeMap, error::Error, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
@@ -43,6 +47,8 @@ pub(crate) struct Fake {
     pub(crate) roots: BTreeMap<String, Vec<u8>>,
     pub(crate) grains: Grains,
     pub(crate) configuration: Option<BootstrapConfiguration>,
+    /// How it was claimed: whether another run would have been waited for.
+    pub(crate) claims: Mutex<Vec<bool>>,
 }
 
 #[async_trait]
@@ -88,6 +94,11 @@ impl Minion for Fake {
             graph.add("archive mounted", State::Mount(mount));
         }
         Ok(graph)
+    }
+
+    async fn claim(&self, waits: bool) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.claims.lock().unwrap().push(waits);
+        Ok(())
     }
 
     fn environments(&self) -> Vec<String> {
@@ -158,5 +169,6 @@ pub(crate) fn fake() -> Fake {
             ..grains("bootstrap.example.com", &[])
         },
         configuration: Some(BootstrapConfiguration::parse(CONFIGURATION.as_bytes()).unwrap()),
+        claims: Mutex::default(),
     }
 }

@@ -81,6 +81,17 @@ fn a_formula_of_the_program_is_applied_by_its_name() {
 }
 
 #[test]
+fn a_formula_has_the_machine_for_itself_and_waits_for_it_where_it_is_told_to() {
+    let fake = fake();
+    for words in [&["queue=True"][..], &["queue=False"], &[], &["test=True", "queue=True"]] {
+        fake.call(&[&["state.apply", ARCHIVES], words].concat()).unwrap();
+    }
+    assert_eq!(*fake.claims.lock().unwrap(), [true, false, false], "looking needs nothing");
+    let refused = fake.refuses(&["state.apply", ARCHIVES, "queue=soon"]);
+    assert!(refused.contains("`queue=soon` is neither True nor False"), "{refused}");
+}
+
+#[test]
 fn a_formula_is_shown_as_if_it_were_a_file() {
     assert_eq!(
         fake().value(&["state.show_sls", ARCHIVES]),

@@ -6,6 +6,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use metalk8s_orchestrator::{
     ConfigurationError, ConfigurationFile, Requests, RunLock,
     archives::{self, ArchivesOptions},
     bootstrap::{self, BootstrapOptions},
-    certificates, doctor, lock,
+    certificates, doctor, lock_within,
 };
 use metalk8s_saltcompat::{About, FileRoots, Formula, Minion, RunningJob, grains_tree, pillar_tree};
 use metalk8s_types::{
@@ -34,6 +35,9 @@ use super::roots::Folders;
 use crate::commands::procedure::must_be_root;
 
 type BoxError = Box<dyn Error + Send + Sync>;
+
+/// How long a run is waited for with `queue=True`.
+const FORMER_RUN: Duration = Duration::from_secs(1800);
 
 /// This machine, with its file roots and its settings.
 pub(crate) struct Here {
@@ -150,14 +154,6 @@ impl Here {
             Err(err) => Err(err.into()),
         }
     }
-
-    /// Formulas change what runs change: one at a time.
-    fn take_lock(&self) -> Result<(), BoxError> {
-        must_be_root()?;
-        let taken = lock(Path::new(paths::RUN_LOCK), "salt-call").diagnose()?;
-        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
-        Ok(())
-    }
 }
 
 #[async_trait]
@@ -222,9 +218,6 @@ impl Minion for Here {
     }
 
     fn formula(&self, formula: Formula, test: bool) -> Result<Graph, BoxError> {
-        if !test {
-            self.take_lock()?;
-        }
         let grains = || self.host.collect_grains();
         match formula {
             Formula::ArchivesMounted => {
@@ -245,6 +238,15 @@ impl Minion for Here {
             }
             Formula::ApiserverProxy => Ok(metalk8s_formulas::apiserver_proxy(&self.settings(&grains()?)?)?),
         }
+    }
+
+    /// Formulas change what runs change: one at a time.
+    async fn claim(&self, waits: bool) -> Result<(), BoxError> {
+        must_be_root()?;
+        let patience = if waits { FORMER_RUN } else { Duration::ZERO };
+        let taken = lock_within(Path::new(paths::RUN_LOCK), "salt-call", patience).await.diagnose()?;
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+        Ok(())
     }
 
     fn environments(&self) -> Vec<String> {
