@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use metalk8s_types::fleet::{JobState, JobStatus};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::spool::Remembered;
 
@@ -12,10 +12,10 @@ use crate::spool::Remembered;
 const JOBS: usize = 40;
 /// How long a job is remembered after its end.
 const AGE: SignedDuration = SignedDuration::from_hours(24);
-/// How many bytes all results together may have: an object of etcd has 1.5 MiB at most.
-const RESULTS: usize = 512 << 10;
-/// How many bytes one result may have.
-const RESULT: usize = 192 << 10;
+/// How many bytes all jobs together may have as they are sent: an object of etcd has 1.5 MiB at most.
+const ALL: usize = 1 << 20;
+/// How many bytes one job may have.
+const ONE: usize = 320 << 10;
 
 /// A job that ends sooner is told once, with its end.
 const SHORT: SignedDuration = SignedDuration::from_millis(250);
@@ -50,8 +50,8 @@ pub(crate) fn report(
             None => running(&memory.job.function, begun.get(name).copied().unwrap_or(now)),
         };
         let is_old = status.finished.is_some_and(|end| now.duration_since(end) > AGE);
-        let bytes = status.result.as_ref().map_or(0, String::len);
-        let has_room = kept.len() < JOBS && size + bytes <= RESULTS;
+        let bytes = sent(&status);
+        let has_room = kept.len() < JOBS && size + bytes <= ALL;
         if status.state.is_final() && (is_old || !has_room) {
             if !is_wished(name) {
                 report.forget.push(name.clone());
@@ -74,7 +74,7 @@ pub(crate) fn report(
             let left = left.unsigned_abs();
             report.soon = Some(report.soon.map_or(left, |soon| soon.min(left)));
         } else if !same {
-            report.jobs.insert((*name).to_owned(), json!(status));
+            report.jobs.insert((*name).to_owned(), status.told().into());
         }
     }
     for name in knows.keys().filter(|name| !kept.contains_key(name.as_str())) {
@@ -96,13 +96,18 @@ fn running(function: &str, started: Timestamp) -> JobStatus {
     }
 }
 
+/// How many bytes a job has as it is sent: a text in JSON, of which each quote takes more than one.
+fn sent(status: &JobStatus) -> usize {
+    Value::from(status.told()).to_string().len()
+}
+
 /// A result that is too large stays on the node.
 fn bounded(status: &JobStatus) -> JobStatus {
     match &status.result {
-        Some(result) if result.len() > RESULT => JobStatus {
+        Some(result) if sent(status) > ONE => JobStatus {
             result: None,
             error: Some(format!(
-                "the result has {} bytes, more than the {RESULT} that are handed on; it is on the node",
+                "the result has {} bytes, more than can be handed on; it is on the node",
                 result.len()
             )),
             ..status.clone()
@@ -133,7 +138,8 @@ mod tests {
 
     fn told(report: &Report) -> BTreeMap<String, JobStatus> {
         let told = report.jobs.iter().filter(|(_, status)| !status.is_null());
-        told.map(|(name, status)| (name.clone(), serde_json::from_value(status.clone()).unwrap())).collect()
+        let read = |status: &Value| serde_json::from_str(status.as_str().unwrap()).unwrap();
+        told.map(|(name, status)| (name.clone(), read(status))).collect()
     }
 
     #[test]
@@ -174,15 +180,25 @@ mod tests {
 
     #[test]
     fn results_are_bounded_one_by_one_and_together() {
-        let remembered: BTreeMap<_, _> = (0..5).map(|number| (number.to_string(), done(RESULT))).collect();
-        let report = report(&BTreeMap::new(), &remembered, &BTreeMap::new(), |_| false, now());
-        let size: usize =
-            told(&report).values().filter_map(|status| Some(status.result.as_ref()?.len())).sum();
-        assert!(size <= RESULTS, "{size}");
-        let large = BTreeMap::from([("1".to_owned(), done(RESULT + 1))]);
-        let status = &told(&super::report(&BTreeMap::new(), &large, &BTreeMap::new(), |_| true, now()))["1"];
-        assert_eq!(status.result, None);
-        assert!(status.error.as_ref().unwrap().contains("bytes"));
+        let nothing = (BTreeMap::new(), BTreeMap::new());
+        let told_of = |remembered: &BTreeMap<String, Remembered>| {
+            report(&nothing.0, remembered, &nothing.1, |_| true, now()).jobs
+        };
+        let many: BTreeMap<_, _> = (0..9).map(|number| (number.to_string(), done(ONE - 1024))).collect();
+        let sent = Value::from(told_of(&many)).to_string().len();
+        assert!(ALL - ONE < sent && sent <= ALL, "{sent}");
+        for large in [done(ONE), Remembered { outcome: Some(quotes(ONE / 4)), ..done(0) }] {
+            let report =
+                report(&nothing.0, &BTreeMap::from([("1".to_owned(), large)]), &nothing.1, |_| true, now());
+            let status = &told(&report)["1"];
+            assert_eq!(status.result, None);
+            assert!(status.error.as_ref().unwrap().contains("bytes"));
+        }
+    }
+
+    /// A result of which each character is written with three more.
+    fn quotes(count: usize) -> JobStatus {
+        JobStatus { result: Some("\"".repeat(count)), ..done(0).outcome.unwrap() }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::bus::Bus;
 /// How many agents are given a job at the same time.
 const AT_ONCE: usize = 32;
 /// How many jobs of an agent are over before they are taken away, so that not every job costs two writes.
-const OLD_AT_ONCE: usize = 8;
+const OLD_AT_ONCE: usize = 4;
 
 /// A call of a function, before it has a name.
 #[derive(Debug, Clone)]
@@ -252,14 +252,14 @@ mod tests {
         let expires = now - SignedDuration::from_mins(minutes);
         let names: Vec<String> = (0..jobs).map(|number| format!("2026010100000000000{number}")).collect();
         let job = json!({"function": "test.ping", "expires": expires, "timeoutSeconds": 1});
-        let done = json!({"state": "Done", "function": "test.ping", "started": expires});
+        let done = json!({"state": "Done", "function": "test.ping", "started": expires}).to_string().into();
         let all = |value: &Value| {
             names.iter().map(|name| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>()
         };
         let mut status = all(&done);
         status.insert(
             names[0].clone(),
-            json!({"state": "Running", "function": "test.ping", "started": expires}),
+            json!({"state": "Running", "function": "test.ping", "started": expires}).to_string().into(),
         );
         serde_json::from_value(json!({
             "apiVersion": "fleet.metalk8s.scality.com/v1alpha1", "kind": "Agent", "metadata": {"name": "n"},

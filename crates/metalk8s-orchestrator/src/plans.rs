@@ -33,7 +33,7 @@ pub const LOOK: &str = "metalk8s.plan";
 pub const CARRY_OUT: &str = "metalk8s.apply";
 /// The name of its runs in journals.
 const RUN: &str = "apply";
-/// How many bytes of JSON a plan may have; an agent hands on results of up to 192 KiB.
+/// How many bytes of JSON a plan may have; an agent hands on twice as many, as each quote is written with several.
 const LIMIT: usize = 160 << 10;
 /// How long a look may take.
 const LONGEST_LOOK: Duration = Duration::from_secs(300);

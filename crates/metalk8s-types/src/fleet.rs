@@ -56,11 +56,6 @@ pub fn definitions() -> [Value; 2] {
         .map(|crd| serde_json::to_value(crd).expect("a definition is made of what JSON has"))
 }
 
-/// The schema of a field that the API server keeps as it is.
-fn anything(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"x-kubernetes-preserve-unknown-fields": true})
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

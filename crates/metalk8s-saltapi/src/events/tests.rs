@@ -36,7 +36,8 @@ fn job() -> Value {
 }
 
 fn told(state: &str) -> Value {
-    json!({"state": state, "function": "test.echo", "started": "2026-01-01T00:00:00Z", "retcode": 0, "result": "\"x\""})
+    let status = json!({"state": state, "function": "test.echo", "started": "2026-01-01T00:00:00Z", "retcode": 0, "result": "\"x\""});
+    status.to_string().into()
 }
 
 /// The tags that come of the looks, the first of which is the beginning.
