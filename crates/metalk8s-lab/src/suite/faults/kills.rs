@@ -11,11 +11,11 @@ use crate::{
 };
 
 /// How often it is killed at random, unless it is said otherwise.
-const ROUNDS: u64 = 2;
+const ROUNDS: u64 = 1;
 /// So often the machine is made bare again, or only the last steps would be met.
 const ROUNDS_FROM_NOTHING: u64 = 2;
 /// At so many lines it is killed for each of the rounds.
-const LINES_PER_ROUND: u64 = 4;
+const LINES_PER_ROUND: u64 = 6;
 /// Lines of an undisturbed run's journal, about.
 const LINES: u64 = 130;
 /// A bootstrap that is killed more often goes in circles.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How often `up` is killed, unless it is said otherwise.
-const ROUNDS: u64 = 6;
+const ROUNDS: u64 = 2;
 /// Every so often the lab is removed in between, or only the last steps would be met.
 const ROUNDS_FROM_NOTHING: u64 = 3;
 

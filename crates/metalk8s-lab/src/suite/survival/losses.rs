@@ -11,8 +11,7 @@ use crate::suite::{chance::Chance, fleet_run::FleetRun};
 const OFF: Duration = Duration::from_secs(15);
 const OFF_LONG: Duration = Duration::from_secs(45);
 /// How long a master is cut off.
-const CUT_OFF: Duration = Duration::from_secs(20);
-const CUT_OFF_LONG: Duration = Duration::from_secs(120);
+const CUT_OFF: Duration = Duration::from_secs(120);
 /// How often something is killed during a deployment, unless it is said otherwise.
 const ROUNDS: u64 = 1;
 /// A deployment that changes nothing takes about that long.
@@ -80,7 +79,6 @@ fn off_and_on(stage: &Stage, machine: &Machine) -> Result<()> {
 
 /// The one that leads, so that the others must choose another.
 pub(super) fn partition(stage: &Stage) -> Result<()> {
-    let time = if stage.options.full { CUT_OFF_LONG } else { CUT_OFF };
     // The writer's own machine would be cut off from its writes.
     let mut cut_off = etcd::leader(stage)?;
     if cut_off.name == super::WRITER {
@@ -95,9 +93,9 @@ pub(super) fn partition(stage: &Stage) -> Result<()> {
         addresses.join(", ")
     );
     cut_off.write("/root/cut_off.nft", rules.as_bytes(), 0o644)?;
-    silence_of(stage, &format!("{} for {} s", cut_off.name, time.as_secs()), || {
+    silence_of(stage, &format!("{} for {} s", cut_off.name, CUT_OFF.as_secs()), || {
         cut_off.run_checked("nft --file /root/cut_off.nft")?;
-        sleep(time);
+        sleep(CUT_OFF);
         Ok(())
     })?;
     silence_of(stage, "its return", || {
