@@ -36,6 +36,9 @@ pub struct Change {
     pub before: Option<String>,
     /// The text after, where it may be shown.
     pub after: Option<String>,
+    /// Tells texts that may not be shown from others, and nothing else of them; only whoever made it can compare it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// How a program ended that was run. Not stored: nobody knows whether what it said is a secret.
     #[serde(skip)]
     pub ran: Option<Ran>,
@@ -91,7 +94,7 @@ pub struct StateError {
 impl Change {
     /// A change without texts to compare.
     pub fn new(kind: ChangeKind, summary: impl Into<String>) -> Self {
-        Self { kind, summary: summary.into(), before: None, after: None, ran: None }
+        Self { kind, summary: summary.into(), before: None, after: None, fingerprint: None, ran: None }
     }
 }
 

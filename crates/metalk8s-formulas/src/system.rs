@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use metalk8s_engine::{
     Graph, State,
-    state::{Directory, KernelModule, Swap, Sysctl},
+    state::{Directory, KernelModule, RandomKey, Swap, Sysctl},
 };
 use metalk8s_types::{Grains, Pillar, Role, paths};
 
@@ -86,5 +86,9 @@ pub fn prepared(grains: &Grains, pillar: &Pillar) -> Graph {
     ] {
         graph.add(format!("directory {path}"), State::Directory(Directory::new(path, mode)));
     }
+    graph.add(
+        "key of what plans may not show",
+        State::RandomKey(RandomKey { path: PathBuf::from(paths::PLAN_KEY), bytes: 32 }),
+    );
     graph
 }

@@ -3,12 +3,15 @@
 
 mod machine;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use metalk8s_engine::{State, state::Signer};
 use metalk8s_formulas::{as_one, certificates, node};
 use metalk8s_types::{
-    Grains, Pillar, Role, fake,
+    Grains, Pillar, Role, fake, paths,
     pillar::{
         Certificates, ClusterPillar, ImageFacts, Networks, NodeAddresses, NodeWish, Proxies, VersionFacts,
     },
@@ -108,7 +111,11 @@ fn every_combination_of_roles_is_one_sound_graph() {
 #[test]
 fn no_authority_has_its_key_on_a_node_that_joins() {
     for state in states(&[Role::Etcd, Role::Master]) {
-        assert!(!matches!(state, State::Authority(_) | State::KeyPair(_) | State::RandomKey(_)), "{state:?}");
+        match &state {
+            State::Authority(_) | State::KeyPair(_) => panic!("{state:?}"),
+            State::RandomKey(key) => assert_eq!(key.path, Path::new(paths::PLAN_KEY)),
+            _ => {}
+        }
         if let State::Certificate(certificate) = &state {
             assert!(matches!(certificate.signer, Signer::Api(_)), "{certificate:?}");
         }

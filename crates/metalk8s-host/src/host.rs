@@ -43,6 +43,7 @@ pub struct Host {
     /// Held while a file that several states share is read, changed and written.
     edits: Mutex<()>,
     signatures: Option<Box<dyn Signatures>>,
+    fingerprint_key: Option<PathBuf>,
 }
 
 /// Whoever gets certificates signed by authorities that are not on this host.
@@ -88,7 +89,7 @@ impl Host {
     }
 
     fn with(root: Root, programs: Programs) -> Self {
-        Self { root, programs, edits: Mutex::new(()), signatures: None }
+        Self { root, programs, edits: Mutex::new(()), signatures: None, fingerprint_key: None }
     }
 
     /// The same host, which gets certificates signed there whose authority is elsewhere.
@@ -96,6 +97,18 @@ impl Host {
     pub fn with_signatures(mut self, signatures: impl Signatures + 'static) -> Self {
         self.signatures = Some(Box::new(signatures));
         self
+    }
+
+    /// The same host, which tells hidden texts apart with the key in this file, as soon as there is one
+    /// ([`Change::fingerprint`]).
+    #[must_use]
+    pub fn with_fingerprints(mut self, key: impl Into<PathBuf>) -> Self {
+        self.fingerprint_key = Some(key.into());
+        self
+    }
+
+    pub(crate) fn fingerprint_key(&self) -> Option<&Path> {
+        self.fingerprint_key.as_deref()
     }
 
     pub(crate) fn signatures(&self) -> Result<&dyn Signatures, StateError> {

@@ -15,6 +15,7 @@ mod containers;
 mod doing;
 mod extracted;
 mod files;
+mod fingerprint;
 mod firewall;
 mod grains;
 mod host;

@@ -8,6 +8,8 @@ pub const CONFIG_DIR: &str = "/etc/metalk8s";
 pub const BOOTSTRAP_CONFIG: &str = "/etc/metalk8s/bootstrap.yaml";
 /// Keys of the product.
 pub const PKI_DIR: &str = "/etc/metalk8s/pki";
+/// The key under which this node tells what plans may not show apart.
+pub const PLAN_KEY: &str = "/etc/metalk8s/crypt/plans.key";
 /// Keys of Kubernetes, in kubeadm's layout.
 pub const KUBERNETES_PKI: &str = "/etc/kubernetes/pki";
 /// Keys of etcd, in kubeadm's layout.

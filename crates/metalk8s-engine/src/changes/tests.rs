@@ -61,6 +61,21 @@ fn a_digest_is_that_of_the_exact_change() {
 }
 
 #[test]
+fn what_is_not_shown_is_in_the_digest_by_its_fingerprint() {
+    let write = |fingerprint: &str| {
+        let change = Change {
+            fingerprint: Some(fingerprint.to_owned()),
+            ..Change::new(ChangeKind::Update, "write /etc/shadow")
+        };
+        set(vec![step("shadow", Planned::Change { change })])
+    };
+    assert_eq!(write("a"), write("a"));
+    let difference = write("b").compare(&write("a").agreed());
+    assert_eq!(difference.lines(), ["different: `shadow`: write /etc/shadow"]);
+    assert!(!serde_json::to_string(&write("print")).unwrap().contains("print"));
+}
+
+#[test]
 fn new_and_different_changes_are_refused_and_those_that_are_done_are_not() {
     let agreed = set(vec![write("a", "", "1\n"), write("b", "", "1\n"), write("c", "", "1\n")]).agreed();
     let now = set(vec![write("b", "", "1\n"), write("c", "x\n", "1\n"), write("d", "", "1\n")]);

@@ -1,11 +1,11 @@
 //! Parts of text files.
 
-use std::{os::unix::fs::MetadataExt, path::PathBuf};
+use std::{fs::File, os::unix::fs::MetadataExt, path::PathBuf};
 
 use metalk8s_engine::{Change, ChangeKind, StateError, state::FileEdit};
 
 use super::draft::replace_keeping;
-use crate::{Host, doing::Doing};
+use crate::{Host, doing::Doing, fingerprint};
 
 /// Texts longer than this are not shown in plans.
 const MOST_SHOWN: usize = 64 << 10;
@@ -21,9 +21,16 @@ pub(crate) fn check(host: &Host, wish: &FileEdit) -> Result<Option<Change>, Stat
     let kind = if before.is_some() { ChangeKind::Update } else { ChangeKind::Create };
     let change = Change::new(kind, format!("edit {}", wish.path.display()));
     // A file that is not open to everybody may hold secrets beside the part that is wished for.
-    let open = real(host, wish)?.metadata().map_or(true, |found| found.mode() & 0o004 != 0);
+    let path = real(host, wish)?;
+    let open = path.metadata().map_or(true, |found| found.mode() & 0o004 != 0);
     let short = after.len().max(before.as_deref().map_or(0, str::len)) <= MOST_SHOWN;
-    Ok(Some(if open && short { Change { before, after: Some(after), ..change } } else { change }))
+    if open && short {
+        return Ok(Some(Change { before, after: Some(after), ..change }));
+    }
+    let found = before.map(|_| File::open(&path)).transpose();
+    let found = found.doing(|| format!("could not read `{}`", wish.path.display()))?;
+    let fingerprint = fingerprint::of(host, found.as_ref(), after.as_bytes())?;
+    Ok(Some(Change { fingerprint, ..change }))
 }
 
 pub(crate) fn apply(host: &Host, wish: &FileEdit) -> Result<(), StateError> {
@@ -86,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_match_is_replaced_behind_a_link_and_keeps_its_mode() {
-        let lab = Lab::new();
+        let mut lab = Lab::new();
         lab.file("/etc/real.conf", "port = 1\n");
         fs::set_permissions(lab.path("/etc/real.conf"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .unwrap();
@@ -94,8 +101,11 @@ mod tests {
         let pattern = "(?m)^port = .*$".to_owned();
         let otherwise = Some(Otherwise::Append("port = 2".to_owned()));
         let edit = Edit::Replace { pattern, with: "port = 2".to_owned(), most: 0, otherwise };
+        lab.host = lab.host.with_fingerprints("/etc/plans.key");
+        lab.file("/etc/plans.key", "a key");
         let change = lab.settles(&wish(edit, false)).await;
         assert_eq!(change.after, None, "what is closed to others is not shown");
+        assert!(change.fingerprint.is_some());
         assert_eq!(lab.text("/etc/real.conf"), "port = 2\n");
         assert_eq!(mode(&lab.path("/etc/real.conf")), 0o600);
         assert!(fs::symlink_metadata(lab.path("/etc/x.conf")).unwrap().is_symlink());

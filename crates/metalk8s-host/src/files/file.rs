@@ -17,7 +17,7 @@ use super::{
     draft::{Draft, Name},
     owner::{Wished, give},
 };
-use crate::{Host, doing::Doing};
+use crate::{Host, doing::Doing, fingerprint};
 
 /// Texts longer than this are not shown in plans.
 const MOST_SHOWN: u64 = 64 << 10;
@@ -38,12 +38,8 @@ pub(crate) async fn check(host: &Host, wish: &File) -> Result<Option<Change>, St
     let path = wish.path.display();
     let mut found = match find(host, &wish.path)? {
         Found::Nothing => {
-            return Ok(Some(with_texts(
-                wish,
-                None,
-                None,
-                Change::new(ChangeKind::Create, format!("create {path}")),
-            )));
+            let change = Change::new(ChangeKind::Create, format!("create {path}"));
+            return with_texts(host, wish, None, change).map(Some);
         }
         Found::Other => {
             return Ok(Some(Change::new(ChangeKind::Update, format!("replace {path} by a regular file"))));
@@ -51,13 +47,8 @@ pub(crate) async fn check(host: &Host, wish: &File) -> Result<Option<Change>, St
         Found::File(file, metadata) => (file, metadata),
     };
     if !holds(host, wish, &mut found).await? {
-        let before = text_before(wish, &mut found).doing(|| format!("could not read `{path}`"))?;
-        return Ok(Some(with_texts(
-            wish,
-            Some(&found.1),
-            before,
-            Change::new(ChangeKind::Update, format!("write {path}")),
-        )));
+        let change = Change::new(ChangeKind::Update, format!("write {path}"));
+        return with_texts(host, wish, Some(&mut found), change).map(Some);
     }
     let differences = wished(wish, Some(&found.1)).differences(host, &found.1)?;
     Ok((!differences.is_empty())
@@ -245,13 +236,34 @@ fn text_before(wish: &File, found: &mut (fs::File, Metadata)) -> io::Result<Opti
     Ok(String::from_utf8(bytes).ok())
 }
 
-fn with_texts(wish: &File, found: Option<&Metadata>, before: Option<String>, change: Change) -> Change {
-    match &wish.contents {
-        Contents::Text(text) if text.len() as u64 <= MOST_SHOWN && is_open(wish, found) => {
-            Change { before, after: Some(text.clone()), ..change }
+/// The change with its texts, or what tells them apart where they may not be shown.
+fn with_texts(
+    host: &Host,
+    wish: &File,
+    mut found: Option<&mut (fs::File, Metadata)>,
+    change: Change,
+) -> Result<Change, StateError> {
+    let before = match found.as_deref_mut() {
+        Some(found) => {
+            text_before(wish, found).doing(|| format!("could not read `{}`", wish.path.display()))?
         }
-        Contents::Text(_) | Contents::WithSecrets { .. } | Contents::CopyOf(_) | Contents::Kept => change,
-    }
+        None => None,
+    };
+    let found = found.as_deref();
+    let after = match &wish.contents {
+        Contents::Text(text)
+            if text.len() as u64 <= MOST_SHOWN && is_open(wish, found.map(|(_, metadata)| metadata)) =>
+        {
+            Some(text.clone())
+        }
+        Contents::Text(_) | Contents::WithSecrets { .. } | Contents::CopyOf(_) | Contents::Kept => None,
+    };
+    let is_shown = after.is_some() && before.is_some() == found.is_some();
+    let fingerprint = match bytes(host, &wish.contents)? {
+        Ok(bytes) if !is_shown => fingerprint::of(host, found.map(|(file, _)| file), &bytes)?,
+        _ => None,
+    };
+    Ok(Change { before, after, fingerprint, ..change })
 }
 
 #[cfg(test)]

@@ -43,6 +43,10 @@ const CHECKS: &[Check] = &[
     Check { name: "a plan is applied, and then there is none", run: plans::applies },
     Check { name: "a plan whose application was killed goes on", run: plans::goes_on },
     Check { name: "what a private file holds is shown nowhere", run: plans::keeps_secrets },
+    Check {
+        name: "a plan is refused when a private file has moved, and applied when it is as it was",
+        run: plans::sees_secrets_move,
+    },
     Check { name: "a plan of another cluster is refused, and so is one that was edited", run: plans::others },
     Check { name: "an agent that does not answer is named, with a status of its own", run: plans::silent },
     Check {

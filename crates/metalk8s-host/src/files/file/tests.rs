@@ -91,6 +91,56 @@ async fn what_a_closed_file_will_hold_is_not_shown() {
 }
 
 #[tokio::test]
+async fn hidden_texts_are_told_apart_by_who_has_the_key() {
+    let mut lab = Lab::new();
+    lab.host = lab.host.with_fingerprints("/etc/plans.key");
+    let fingerprint = async |lab: &Lab, wish: &State| lab.check(wish).await.unwrap().unwrap().fingerprint;
+    let closed = |text: &str| State::File(File::text("/etc/closed", text).mode(0o600));
+    assert_eq!(fingerprint(&lab, &closed("one")).await, None, "there is no key yet");
+
+    lab.file("/etc/plans.key", "a key\n");
+    let new = fingerprint(&lab, &closed("one")).await;
+    assert_eq!(new.as_ref().unwrap().len(), 64);
+    assert_eq!(new, fingerprint(&lab, &closed("one")).await);
+    assert_ne!(new, fingerprint(&lab, &closed("two")).await);
+    assert_eq!(fingerprint(&lab, &text("/etc/open", "one")).await, None, "it is shown");
+
+    lab.file("/etc/closed", "before");
+    let one = fingerprint(&lab, &closed("one")).await;
+    assert_ne!(new, one);
+    lab.file("/etc/closed", "moved!");
+    assert_ne!(one, fingerprint(&lab, &closed("one")).await, "the world has moved");
+    lab.file("/etc/closed", "before");
+    assert_eq!(one, fingerprint(&lab, &closed("one")).await);
+    lab.file("/etc/plans.key", "another key\n");
+    assert_ne!(one, fingerprint(&lab, &closed("one")).await);
+}
+
+#[tokio::test]
+async fn secrets_and_long_texts_have_fingerprints() {
+    let mut lab = Lab::new();
+    lab.host = lab.host.with_fingerprints("/etc/plans.key");
+    lab.file("/etc/plans.key", "a key\n");
+    assert_eq!(
+        lab.check(&with_secret()).await.unwrap().unwrap().fingerprint,
+        None,
+        "its secret is not there yet"
+    );
+    let mut found = Vec::new();
+    for secret in ["hidden", "hidden too"] {
+        lab.file("/etc/secret", secret);
+        found.push(lab.check(&with_secret()).await.unwrap().unwrap().fingerprint.unwrap());
+    }
+    let long = "x".repeat(usize::try_from(MOST_SHOWN).unwrap() + 1);
+    for long in [&long, &long.replace('x', "y")] {
+        found.push(lab.check(&text("/etc/long", long)).await.unwrap().unwrap().fingerprint.unwrap());
+    }
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), 4);
+}
+
+#[tokio::test]
 async fn a_copy_follows_its_source() {
     let lab = Lab::new();
     let wish = State::File(File {

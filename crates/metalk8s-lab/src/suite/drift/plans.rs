@@ -108,21 +108,44 @@ pub(super) fn goes_on(stage: &Stage) -> Result<()> {
 
 pub(super) fn keeps_secrets(stage: &Stage) -> Result<()> {
     let machine = stage.lab.bootstrap()?;
-    machine.run_checked(&format!(
-        "cp --preserve=all {PRIVATE} {PRIVATE}.kept; echo '# {SECRET}' >> {PRIVATE}"
-    ))?;
-    let plan = metalk8s(machine, &format!("plan --out {PLAN}"), 0);
-    let agents = kubectl(machine, "get agents --all-namespaces --output yaml");
-    let traces = machine.run(&format!(
-        "grep --recursive --files-with-matches {SECRET} {PLAN} /var/lib/metalk8s /var/log/metalk8s; journalctl --unit metalk8s-agent.service | grep {SECRET}"
-    ));
-    machine.run_checked(&format!("mv {PRIVATE}.kept {PRIVATE}"))?;
-    let plan = plan?.stdout;
+    let (plan, agents, traces) = while_private_differs(machine, || {
+        let plan = metalk8s(machine, &format!("plan --out {PLAN}"), 0)?;
+        let agents = kubectl(machine, "get agents --all-namespaces --output yaml")?;
+        let traces = machine.run(&format!(
+            "grep --recursive --files-with-matches {SECRET} {PLAN} /var/lib/metalk8s /var/log/metalk8s; journalctl --unit metalk8s-agent.service | grep {SECRET}"
+        ))?;
+        Ok((plan.stdout, agents, traces.stdout))
+    })?;
     ensure!(plan.contains(&format!("write {PRIVATE}")), "{plan}");
-    for (place, text) in [("plan", plan), ("agents", agents?), ("files and logs", traces?.stdout)] {
+    for (place, text) in [("plan", plan), ("agents", agents), ("files and logs", traces)] {
         ensure!(!text.contains(SECRET) && !text.contains(PLAN), "it is in the {place}: {text}");
     }
     none_left(machine)
+}
+
+/// Nothing is shown of it, and all the same it is not what was agreed upon.
+pub(super) fn sees_secrets_move(stage: &Stage) -> Result<()> {
+    let machine = stage.lab.bootstrap()?;
+    let (refused, applied) = while_private_differs(machine, || {
+        metalk8s(machine, &format!("plan --out {PLAN}"), 0)?;
+        machine.run_checked(&format!("echo '# another' >> {PRIVATE}"))?;
+        let refused = metalk8s(machine, &format!("apply {PLAN} --yes"), 5)?.stderr;
+        machine.run_checked(&format!("sed --in-place '/another/d' {PRIVATE}"))?;
+        Ok((refused, metalk8s_json(machine, &format!("apply {PLAN} --yes"), 0)?))
+    })?;
+    ensure!(refused.contains("different: ") && !refused.contains("another"), "{refused}");
+    ensure!(applied["nodes"][&machine.name]["changed"] == 1, "{applied:#}");
+    none_left(machine)
+}
+
+/// Does something while a private file holds a line that it shall not hold, and puts the file back.
+fn while_private_differs<T>(machine: &Machine, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    machine.run_checked(&format!(
+        "cp --preserve=all {PRIVATE} {PRIVATE}.kept; echo '# {SECRET}' >> {PRIVATE}"
+    ))?;
+    let done = act();
+    machine.run_checked(&format!("mv {PRIVATE}.kept {PRIVATE}"))?;
+    done
 }
 
 pub(super) fn others(stage: &Stage) -> Result<()> {
