@@ -10,17 +10,20 @@ use anyhow::{Context, bail};
 use metalk8s_agent::{AgentConfig, Looks, Outcome, Spool, carry_out, serve};
 use metalk8s_diagnostics::logging;
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{runtime::Builder, task::JoinSet};
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["job", spool, name] => answer(spool.into(), name).await,
+        // On a thread of its own alone: a thousand of these share the computer with the API server that is measured.
+        ["job", spool, name] => {
+            Builder::new_current_thread().enable_all().build()?.block_on(answer(spool.into(), name))
+        }
         [kubeconfigs, spools, first, count] => {
             logging::daemon()?;
-            simulate(kubeconfigs.into(), spools.into(), first.parse()?, count.parse()?).await
+            let agents = simulate(kubeconfigs.into(), spools.into(), first.parse()?, count.parse()?);
+            Builder::new_multi_thread().enable_all().build()?.block_on(agents)
         }
         _ => bail!("usage: simulated KUBECONFIGS SPOOLS FIRST COUNT"),
     }

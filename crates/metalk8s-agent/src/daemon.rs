@@ -160,7 +160,9 @@ impl Daemon {
         let status = agent.status.clone().unwrap_or_default();
         let knows = &status.jobs;
         let mut remembered = self.remembered()?;
-        for action in decide(&wished, &remembered, Timestamp::now()) {
+        let actions = decide(&wished, &remembered, Timestamp::now());
+        let is_changed = !actions.is_empty();
+        for action in actions {
             match action {
                 Action::Begin(name) => {
                     let job = wished.get(&name).or(remembered.get(&name).map(|memory| &memory.job));
@@ -185,7 +187,9 @@ impl Daemon {
                 }
             }
         }
-        remembered = self.remembered()?;
+        if is_changed {
+            remembered = self.remembered()?;
+        }
         let is_wished = |name: &str| wished.contains_key(name);
         let report = report(knows, &remembered, &self.begun, is_wished, Timestamp::now());
         let mut news = self.looking.news(&status);

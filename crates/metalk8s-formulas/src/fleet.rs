@@ -141,7 +141,6 @@ fn rights() -> Vec<Value> {
             "kind": "Role",
             "metadata": {"name": "conductor", "namespace": NAMESPACE},
             "rules": [
-                rule(&[GROUP], &["*"], &["*"], &[]),
                 rule(&["coordination.k8s.io"], &["leases"], &["get", "list", "watch", "create", "update", "patch"], &[]),
                 rule(&[""], &["secrets"], &["get", "create", "patch", "update"], &[]),
                 rule(&[RBAC], &["roles", "rolebindings"], &["get", "list", "create", "patch", "update", "delete"], &[]),
@@ -184,10 +183,13 @@ fn rights() -> Vec<Value> {
     ]
 }
 
-/// What the conductor may do everywhere: with nodes, with what runs on them, and with certificates.
+/// What the conductor may do everywhere: with the fleet, with nodes, with what runs on them, and with certificates.
 fn conductor_rules() -> Value {
     let certificates = "certificates.k8s.io";
     json!([
+        // These are in one namespace only, which holds a binding for each agent; what is allowed everywhere is found
+        // before them.
+        rule(&[GROUP], &["*"], &["*"], &[]),
         rule(&[""], &["nodes"], &["get", "list", "watch", "patch", "delete"], &[]),
         rule(&[""], &["pods"], &["list", "delete"], &[]),
         // What a budget allows is decided by the API server.
@@ -207,6 +209,7 @@ fn conductor_rules() -> Value {
             &[],
         ),
         rule(&[certificates], &["signers"], &["approve", "sign"], &["metalk8s.scality.com/*"],),
+        rule(&["crd.projectcalico.org"], &["ippools"], &["list", "watch", "patch"], &[]),
     ])
 }
 

@@ -55,6 +55,9 @@ pub(crate) enum Refusal {
     NotNow,
     /// A Service's address is taken, maybe by a creation that was cut off.
     AddressTaken,
+    /// This user may not do it, as far as this API server has heard: rights that have just been given come to each of
+    /// several servers in its own time.
+    Forbidden,
     /// It will not do it.
     Final,
 }
@@ -149,6 +152,7 @@ fn refusal(code: u16, message: &str) -> Refusal {
         // A server that has just started forbids what its admission plug-ins cannot judge yet
         // (k8s.io/apiserver, admission.WaitForReady).
         403 if message.contains("not yet ready to handle request") => Refusal::NotNow,
+        403 => Refusal::Forbidden,
         _ => Refusal::Final,
     }
 }

@@ -7,6 +7,7 @@ mod follow;
 mod lease;
 mod nodes;
 mod pods;
+mod pools;
 mod requests;
 mod reviews;
 mod runs;
@@ -27,6 +28,7 @@ pub use follow::{Follow, Seen};
 pub use lease::{Lease, LeaseHeld};
 pub use nodes::{NodeAnnotations, NodeFacts};
 pub use pods::{Evicted, PodFacts};
+pub use pools::Pool;
 pub use requests::{PendingRequest, RequestOutcome};
 pub use reviews::Identity;
 pub use survey::{Condition, LeaseSurvey, NodeSurvey, PodSurvey};
@@ -55,6 +57,11 @@ impl FleetError {
     /// Whether what it was about does not exist.
     pub fn is_not_found(&self) -> bool {
         self.source.is(Refusal::NotFound)
+    }
+
+    /// Whether this user may not do it, which of several API servers may say for a while after the right was given.
+    pub fn is_forbidden(&self) -> bool {
+        self.source.is(Refusal::Forbidden)
     }
 
     /// Whether somebody else changed it, or it exists already.

@@ -13,7 +13,11 @@ use metalk8s_engine::{
     Change, ChangeKind, Hands, State, StateError,
     state::{Condition, NodeMetadata, Object, Taint, TaintEffect, Wait},
 };
-use metalk8s_kube::Cluster;
+use metalk8s_kube::{
+    Cluster,
+    fleet::{Follow, Seen},
+};
+use metalk8s_types::fleet::{Agent, NAMESPACE, definitions};
 use serde_json::{Value, json};
 use server::Server;
 
@@ -337,4 +341,65 @@ async fn a_client_of_another_authority_is_told_so_at_once() {
     let error = server.stranger().check(&namespace("never")).await.unwrap_err();
     assert!(cause(&error).contains("do not trust each other"), "{}: {:?}", cause(&error), error.source);
     assert!(!error.retryable);
+}
+
+/// What is told next of an agent: its name, and the version of its program. `None` at the end of what was there.
+async fn next(follow: &mut Follow<Agent>) -> Option<(String, String)> {
+    loop {
+        let seen = tokio::time::timeout(std::time::Duration::from_secs(30), follow.recv()).await;
+        match seen.unwrap().unwrap() {
+            Seen::There(agent) => {
+                let version = agent.status.map(|status| status.version).unwrap_or_default();
+                return Some((agent.metadata.name.unwrap(), version));
+            }
+            Seen::Complete => return None,
+            Seen::Gone(_) | Seen::Blind(_) => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn agents_are_followed_from_a_version_on() {
+    let server = Server::shared().await;
+    let (cluster, fleet) = (server.cluster(), server.fleet());
+    for definition in definitions() {
+        make_true(&cluster, &object(definition)).await;
+    }
+    make_true(&cluster, &namespace(NAMESPACE)).await;
+    for name in ["one", "two"] {
+        let agent = json!({
+            "apiVersion": "fleet.metalk8s.scality.com/v1alpha1", "kind": "Agent",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {"version": "1", "addresses": {"controlPlane": "10.0.0.1", "workloadPlane": "10.0.0.1"}},
+        });
+        make_true(&cluster, &object(agent)).await;
+    }
+    let tell = async |name: &str, version: &str| {
+        fleet
+            .tell_status(name, &json!({"version": version}))
+            .await
+            .unwrap()
+            .metadata
+            .resource_version
+            .unwrap()
+    };
+    tell("one", "before").await;
+    let version = tell("two", "before").await;
+    let mut all = fleet.follow_agents_after(None, version.clone());
+    let mut one = fleet.follow_agents_after(Some("one"), version);
+    tell("two", "after").await;
+    tell("one", "after").await;
+    let told = |name: &str| Some((name.to_owned(), "after".to_owned()));
+    assert_eq!((next(&mut all).await, next(&mut all).await), (told("two"), told("one")));
+    assert_eq!(next(&mut one).await, told("one"));
+
+    // Nobody knows any more what happened since then: all is told anew.
+    let mut anew = fleet.follow_agents_after(None, "1".to_owned());
+    let mut names = Vec::new();
+    while let Some((name, _)) = next(&mut anew).await {
+        names.push(name);
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names, ["one", "two"]);
 }

@@ -21,6 +21,9 @@ pub trait Bus: Send + Sync {
     /// What happens to the agent of one node, or to all agents.
     fn follow_agents(&self, node: Option<&str>) -> Follow<Agent>;
 
+    /// The same, after one of them had this `resourceVersion`; what was before may be told as well.
+    fn follow_agents_after(&self, node: Option<&str>, version: String) -> Follow<Agent>;
+
     /// Lets a node leave the fleet; whether it had an agent.
     async fn remove_agent(&self, node: &str) -> Result<bool, FleetError>;
 
@@ -46,6 +49,10 @@ impl Bus for Fleet {
 
     fn follow_agents(&self, node: Option<&str>) -> Follow<Agent> {
         Self::follow_agents(self, node)
+    }
+
+    fn follow_agents_after(&self, node: Option<&str>, version: String) -> Follow<Agent> {
+        Self::follow_agents_after(self, node, version)
     }
 
     async fn remove_agent(&self, node: &str) -> Result<bool, FleetError> {

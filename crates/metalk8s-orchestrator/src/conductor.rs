@@ -1,9 +1,11 @@
-//! The conductor: one of them, by a lease, hands out settings, signs certificates and carries out runs.
+//! The conductor: one of them, by a lease, hands out settings, signs certificates, carries out runs, and has VXLAN
+//! encapsulate what the manual has IP-in-IP do.
 //!
 //! Begin with [`serve`].
 
 mod deploy_node;
 mod drain;
+mod encapsulation;
 pub(crate) mod etcd;
 mod hands;
 mod remove_node;
@@ -68,7 +70,12 @@ pub async fn serve(config: ConductorConfig, shutdown: impl Future<Output = ()>) 
 
 /// All that the one conductor does, side by side. None of it ends by itself.
 async fn conduct(fleet: &Fleet, config: &ConductorConfig) {
-    tokio::join!(settings::keep(fleet, config), signer::sign(fleet, config), runs::carry_out(fleet, config));
+    tokio::join!(
+        settings::keep(fleet, config),
+        signer::sign(fleet, config),
+        runs::carry_out(fleet, config),
+        encapsulation::keep(fleet),
+    );
 }
 
 async fn until_ours(fleet: &Fleet, lease: &Lease) {

@@ -9,10 +9,15 @@ use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use metalk8s_engine::journal::RunId;
 use metalk8s_kube::fleet::{FleetError, Follow, Seen};
-use metalk8s_types::fleet::{Agent, Job, JobState, JobStatus};
+use metalk8s_saltcompat::PING;
+use metalk8s_types::fleet::{Agent, Job, JobStatus};
 use tokio::time::{Instant, timeout_at};
 
 use crate::bus::Bus;
+
+mod job;
+
+pub use job::{JobError, job};
 
 /// How many agents are given a job at the same time.
 const AT_ONCE: usize = 32;
@@ -62,6 +67,11 @@ impl Call {
             timeout,
         }
     }
+
+    /// The question whether an agent is there, which has `patience` to begin and as much to answer.
+    pub fn ping(patience: Duration) -> Self {
+        Self { begin_within: patience, ..Self::new(PING, [""; 0], patience) }
+    }
 }
 
 /// Gives a job to these nodes.
@@ -74,7 +84,7 @@ pub fn new_id() -> String {
     RunId::at(Timestamp::now()).to_string()
 }
 
-/// Gives a job of this name to these nodes.
+/// Gives a job of this name, which no job has had, to these nodes.
 pub async fn dispatch_as(bus: &dyn Bus, id: String, nodes: &BTreeSet<String>, call: &Call) -> Dispatched {
     let now = Timestamp::now();
     let job = Job {
@@ -86,15 +96,23 @@ pub async fn dispatch_as(bus: &dyn Bus, id: String, nodes: &BTreeSet<String>, ca
         cancelled: false,
     };
     let one = nodes.iter().next().filter(|_| nodes.len() == 1).map(String::as_str);
-    let answers = bus.follow_agents(one);
-    let given = stream::iter(nodes.iter().cloned())
-        .map(async |node: String| {
-            let jobs = BTreeMap::from([(id.clone(), Some(job.clone()))]);
-            let given = give(bus, &node, jobs, now).await;
-            (node, given)
-        })
-        .buffer_unordered(AT_ONCE);
-    let given: Vec<(String, Result<(), FleetError>)> = given.collect().await;
+    let give = async |node: String| {
+        let jobs = BTreeMap::from([(id.clone(), Some(job.clone()))]);
+        let given = give(bus, &node, jobs, now).await;
+        (node, given)
+    };
+    let mut rest = nodes.iter().cloned();
+    // Nobody answers before the first one is given the job, so what all of them were before need not be asked for.
+    let first = match rest.next() {
+        Some(node) => Some(give(node).await),
+        None => None,
+    };
+    let version = first.as_ref().and_then(|(_, given)| given.as_ref().ok()?.clone());
+    let answers = match version {
+        Some(version) => bus.follow_agents_after(one, version),
+        None => bus.follow_agents(one),
+    };
+    let given: Vec<_> = stream::iter(rest).map(give).buffer_unordered(AT_ONCE).collect().await;
     let mut dispatched = Dispatched {
         id,
         waiting: BTreeSet::new(),
@@ -102,27 +120,28 @@ pub async fn dispatch_as(bus: &dyn Bus, id: String, nodes: &BTreeSet<String>, ca
         refused: BTreeMap::new(),
         answers,
     };
-    for (node, given) in given {
+    for (node, given) in first.into_iter().chain(given) {
         match given {
-            Ok(()) => drop(dispatched.waiting.insert(node)),
+            Ok(_) => drop(dispatched.waiting.insert(node)),
             Err(error) => drop(dispatched.refused.insert(node, error)),
         }
     }
     dispatched
 }
 
-/// Gives the job, and takes away those that are over.
+/// Gives the job, and takes away those that are over. Returns the version of the agent that has the job.
 async fn give(
     bus: &dyn Bus,
     node: &str,
     jobs: BTreeMap<String, Option<Job>>,
     now: Timestamp,
-) -> Result<(), FleetError> {
-    let over = over(&bus.give_jobs(node, &jobs).await?, now);
+) -> Result<Option<String>, FleetError> {
+    let agent = bus.give_jobs(node, &jobs).await?;
+    let over = over(&agent, now);
     if !over.is_empty() {
         bus.give_jobs(node, &over.into_iter().map(|name| (name, None)).collect()).await?;
     }
-    Ok(())
+    Ok(agent.metadata.resource_version)
 }
 
 /// The jobs of an agent that nobody will ask for any more; none as long as there are few of them.
@@ -167,77 +186,6 @@ impl Dispatched {
             }
         }
         None
-    }
-}
-
-/// Why a job on one node brought no result.
-#[derive(Debug, thiserror::Error)]
-pub enum JobError {
-    /// It could not be given to it.
-    #[error("could not give `{function}` to `{node}`")]
-    Give {
-        /// The node.
-        node: String,
-        /// The function.
-        function: String,
-        /// Why.
-        #[source]
-        source: FleetError,
-    },
-    /// Nobody answered.
-    #[error("the agent of `{node}` did not answer `{function}` (job {job}) within {seconds} s")]
-    NoAnswer {
-        /// The node.
-        node: String,
-        /// The function.
-        function: String,
-        /// The job.
-        job: String,
-        /// How long was waited.
-        seconds: u64,
-    },
-    /// It was not carried out, or not to its end.
-    #[error("`{function}` on `{node}` (job {job}): {why}")]
-    Failed {
-        /// The node.
-        node: String,
-        /// The function.
-        function: String,
-        /// The job.
-        job: String,
-        /// Why.
-        why: String,
-    },
-}
-
-/// Has one node carry out a call, and waits for what it returns: the status, and the result.
-///
-/// # Errors
-/// When there is no result. That states failed is none: the status tells.
-pub async fn job(bus: &dyn Bus, node: &str, call: &Call) -> Result<(u8, serde_json::Value), JobError> {
-    let (name, function) = (node.to_owned(), call.function.clone());
-    let mut dispatched = dispatch(bus, &BTreeSet::from([name.clone()]), call).await;
-    if let Some(source) = dispatched.refused.remove(node) {
-        return Err(JobError::Give { node: name, function, source });
-    }
-    let patience = call.begin_within + call.timeout + Duration::from_secs(10);
-    let job = dispatched.id.clone();
-    let Some((_, status)) = dispatched.next(Instant::now() + patience).await else {
-        return Err(JobError::NoAnswer { node: name, function, job, seconds: patience.as_secs() });
-    };
-    let failed = |why: String| JobError::Failed {
-        node: name.clone(),
-        function: function.clone(),
-        job: job.clone(),
-        why,
-    };
-    match (status.state, status.result, status.error) {
-        (JobState::Done, Some(result), _) => {
-            let result = serde_json::from_str(&result).map_err(|error| failed(error.to_string()))?;
-            Ok((status.retcode.unwrap_or(0), result))
-        }
-        (_, _, Some(error)) => Err(failed(error)),
-        (state, _, None) => Err(failed(format!("{state:?}"))),
     }
 }
 

@@ -55,8 +55,7 @@ pub enum AgentSeen {
 pub async fn list(fleet: &Fleet) -> Result<Vec<NodeSeen>, FleetError> {
     let (nodes, agents) = (fleet.nodes().await?, fleet.agents().await?);
     let names: BTreeSet<String> = agents.iter().filter_map(|agent| agent.metadata.name.clone()).collect();
-    let call = Call { begin_within: PATIENCE, ..Call::new(metalk8s_saltcompat::PING, [""; 0], PATIENCE) };
-    let mut asked = dispatch(fleet, &names, &call).await;
+    let mut asked = dispatch(fleet, &names, &Call::ping(PATIENCE)).await;
     let mut answering = BTreeSet::new();
     let end = Instant::now() + PATIENCE;
     while let Some((node, _)) = asked.next(end).await {

@@ -76,6 +76,28 @@ pub enum SshError {
     },
 }
 
+impl SshError {
+    /// Whether what was being done was cut off: the command was killed, or the connection was lost.
+    pub fn is_interruption(&self) -> bool {
+        match self {
+            Self::Run(error) => matches!(error, RunError::Lost { .. }),
+            Self::Failed { end, .. } => matches!(end, End::Signal(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether it may pass by itself, as while a machine starts anew.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Connect(error) => error.is_retryable(),
+            Self::Upload(error) => error.is_retryable(),
+            Self::Run(error) => error.is_retryable(),
+            Self::Failed { .. } => self.is_interruption(),
+            Self::Annotations { .. } | Self::Pin(_) | Self::Archive { .. } | Self::Answer { .. } => false,
+        }
+    }
+}
+
 /// Where the annotations of a node say that its machine is reached (EXP-02, EXP-03).
 ///
 /// # Errors

@@ -22,9 +22,6 @@ pub use orchestrate::{DEPLOY_NODE, NodeSettings, Orchestrate, REMOVE_NODE, STEP}
 pub use table::{Minions, RUNNERS, Runner};
 pub use versions::versions;
 
-/// The function by which a minion tells that it is there.
-pub const PING: &str = "test.ping";
-
 /// What is asked of the master.
 #[derive(Debug, Clone)]
 pub enum RunnerCall {

@@ -49,7 +49,8 @@ async fn become_program_of(version: &str, here: &Here) -> String {
     if env::var_os(STARTED_AS).is_some_and(|started| started == version) {
         return format!("the program that is offered as {version} is {VERSION}");
     }
-    let Some(settings) = here.settings_of_cluster() else {
+    let told = here.told();
+    let Some(settings) = told.settings_of_cluster() else {
         return format!("the program of {version} is not known: the conductor has not written any settings");
     };
     let endpoints: Vec<String> =

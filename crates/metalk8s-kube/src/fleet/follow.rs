@@ -7,6 +7,8 @@ use futures::StreamExt;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use kube::{
     Api, Resource, ResourceExt,
+    api::{WatchEvent, WatchParams},
+    core::DynamicObject,
     runtime::{
         WatchStreamExt,
         watcher::{Config, Event, watcher},
@@ -50,28 +52,92 @@ impl Fleet {
     /// The agent of one node, or all agents.
     pub fn follow_agents(&self, node: Option<&str>) -> Follow<Agent> {
         let fields = node.map(|node| format!("metadata.name={node}"));
-        self.follow(fields, |connection| Api::namespaced(connection.watching.clone(), NAMESPACE))
+        self.follow(fields, None, |connection| Api::namespaced(connection.watching.clone(), NAMESPACE))
+    }
+
+    /// What happens to the agent of one node, or to all agents, after one of them had this `resourceVersion`: what
+    /// they were before is not told, unless something is missed.
+    pub fn follow_agents_after(&self, node: Option<&str>, version: String) -> Follow<Agent> {
+        let fields = node.map(|node| format!("metadata.name={node}"));
+        let api = |connection: &Connection| Api::namespaced(connection.watching.clone(), NAMESPACE);
+        self.follow(fields, Some(version), api)
     }
 
     /// All runs, or one.
     pub fn follow_runs(&self, run: Option<&str>) -> Follow<Run> {
         let fields = run.map(|run| format!("metadata.name={run}"));
-        self.follow(fields, |connection| Api::namespaced(connection.watching.clone(), NAMESPACE))
+        self.follow(fields, None, |connection| Api::namespaced(connection.watching.clone(), NAMESPACE))
     }
 
     /// All requests for certificates.
     pub fn follow_requests(&self) -> Follow<CertificateSigningRequest> {
-        self.follow(None, |connection| Api::all(connection.watching.clone()))
+        self.follow(None, None, |connection| Api::all(connection.watching.clone()))
     }
 
-    fn follow<K>(&self, fields: Option<String>, api: fn(&Connection) -> Api<K>) -> Follow<K>
+    /// Calico's pools of addresses.
+    pub fn follow_pools(&self) -> Follow<DynamicObject> {
+        self.follow(None, None, |connection| {
+            Api::all_with(connection.watching.clone(), &super::pools::resource())
+        })
+    }
+
+    fn follow<K>(
+        &self,
+        fields: Option<String>,
+        after: Option<String>,
+        api: fn(&Connection) -> Api<K>,
+    ) -> Follow<K>
     where
         K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel(WAITING);
         let fleet = self.clone();
-        tokio::spawn(async move { while fleet.follow_once(fields.as_deref(), api, &sender).await {} });
+        tokio::spawn(async move {
+            let fields = fields.as_deref();
+            if let Some(version) = after
+                && !fleet.follow_after(fields, &version, api, &sender).await
+            {
+                return;
+            }
+            while fleet.follow_once(fields, api, &sender).await {}
+        });
         receiver
+    }
+
+    /// Until the watch ends or fails, whyever: a new beginning tells what is missed. Tells whether anybody listens
+    /// still.
+    async fn follow_after<K>(
+        &self,
+        fields: Option<&str>,
+        version: &str,
+        api: fn(&Connection) -> Api<K>,
+        sender: &mpsc::Sender<Seen<K>>,
+    ) -> bool
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        let Ok(connection) = self.connector.connection().await else { return true };
+        let mut params = WatchParams::default().timeout(WATCH_SECONDS);
+        if let Some(fields) = fields {
+            params = params.fields(fields);
+        }
+        let Ok(stream) = api(&connection).watch(&params, version).await else { return true };
+        let mut stream = pin!(stream);
+        loop {
+            let event = tokio::select! {
+                event = stream.next() => event,
+                () = sender.closed() => return false,
+            };
+            let seen = match event {
+                Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => there(object),
+                Some(Ok(WatchEvent::Deleted(object))) => Seen::Gone(object.name_any()),
+                Some(Ok(WatchEvent::Bookmark(_))) => continue,
+                Some(Ok(WatchEvent::Error(_)) | Err(_)) | None => return true,
+            };
+            if sender.send(seen).await.is_err() {
+                return false;
+            }
+        }
     }
 
     /// Until the connection has to be made anew; tells whether anybody listens still.
@@ -115,10 +181,9 @@ impl Fleet {
             let seen = match event {
                 None => return true,
                 Some(Ok(Event::Init)) => continue,
-                Some(Ok(Event::Apply(mut object) | Event::InitApply(mut object))) => {
+                Some(Ok(Event::Apply(object) | Event::InitApply(object))) => {
                     failures = 0;
-                    object.managed_fields_mut().clear();
-                    Seen::There(Box::new(object))
+                    there(object)
                 }
                 Some(Ok(Event::Delete(object))) => Seen::Gone(object.name_any()),
                 Some(Ok(Event::InitDone)) => {
@@ -139,4 +204,9 @@ impl Fleet {
             }
         }
     }
+}
+
+fn there<K: Resource>(mut object: K) -> Seen<K> {
+    object.managed_fields_mut().clear();
+    Seen::There(Box::new(object))
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use kube::{Client, Config, config::Kubeconfig};
-use metalk8s_kube::Cluster;
+use metalk8s_kube::{Cluster, Fleet};
 use metalk8s_pki::{AuthorityMaterial, Request, Usage, authority, issue, key_pair, kubeconfig};
 use tempfile::TempDir;
 use tokio::{sync::Mutex, time::Instant};
@@ -70,6 +70,11 @@ impl Server {
     /// A client with all rights, whose kubeconfig is written by [`Server::start`].
     pub(crate) fn cluster(&self) -> Cluster {
         Cluster::lazy(self.path("admin.conf"))
+    }
+
+    /// The bus of this cluster, with all rights.
+    pub(crate) fn fleet(&self) -> Fleet {
+        Fleet::lazy(self.path("admin.conf"))
     }
 
     /// A client that trusts, and is trusted by, another authority.

@@ -20,10 +20,13 @@ use tokio::time::{Instant, sleep};
 use super::{
     ConductorConfig,
     drain::Drain,
-    hands::{Failure, FleetHands, ping, told},
+    hands::{Failure, FleetHands, PING, told},
     runs::{Done, Planned, Procedure},
 };
-use crate::{dispatch::job, ssh};
+use crate::{
+    dispatch::{Call, job},
+    ssh,
+};
 
 const STEPS: &[Planned] = &[
     ("check", "Checking the Node object"),
@@ -171,7 +174,7 @@ impl DeployNode {
     async fn agent(&mut self) -> Result<Done, Failure> {
         let end = Instant::now() + FIRST_ANSWER;
         loop {
-            match job(&self.hands.fleet, &self.name, &ping()).await {
+            match job(&self.hands.fleet, &self.name, &Call::ping(PING)).await {
                 Ok(_) => break,
                 Err(error) if Instant::now() > end => return Err(told(&error)),
                 Err(_) => sleep(Duration::from_millis(200)).await,

@@ -17,7 +17,7 @@ use super::{ConductorConfig, cluster_pillar, etcd::Etcd, runs::Done};
 use crate::dispatch::{Call, job};
 
 /// How long an agent has for a ping.
-const PING: Duration = Duration::from_secs(5);
+pub(super) const PING: Duration = Duration::from_secs(5);
 /// How long the roles of a node may take.
 const APPLY: Duration = Duration::from_secs(1200);
 
@@ -82,7 +82,7 @@ impl FleetHands {
     /// Whether the agent of a node answers.
     pub(super) async fn answers(&self, node: &str) -> Result<bool, Failure> {
         Ok(match self.agent(node).await?.and_then(|agent| agent.status) {
-            Some(_) => job(&self.fleet, node, &ping()).await.is_ok(),
+            Some(_) => job(&self.fleet, node, &Call::ping(PING)).await.is_ok(),
             None => false,
         })
     }
@@ -178,10 +178,6 @@ impl FleetHands {
         };
         Ok(Done { comment, changes })
     }
-}
-
-pub(super) fn ping() -> Call {
-    Call { begin_within: PING, ..Call::new("test.ping", [""; 0], PING) }
 }
 
 /// An error with its causes, a line each.

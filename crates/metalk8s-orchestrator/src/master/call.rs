@@ -99,8 +99,7 @@ async fn versions(bus: &dyn Bus, patience: Duration) -> Result<Value, FleetError
 
 /// Those that answer a ping in time.
 async fn answering(bus: &dyn Bus, asked: &BTreeSet<String>, patience: Duration) -> BTreeSet<String> {
-    let call = Call { begin_within: patience, ..Call::new(runner::PING, [""; 0], patience) };
-    let mut answers = Answers::new(dispatch(bus, asked, &call).await, patience);
+    let mut answers = Answers::new(dispatch(bus, asked, &Call::ping(patience)).await, patience);
     let mut there = BTreeSet::new();
     while let Some((minion, answer)) = answers.next().await {
         if answer.is_returned() {

@@ -151,6 +151,10 @@ impl Bus for FakeFleet {
         follow(&mut state.agent_followers, &agents)
     }
 
+    fn follow_agents_after(&self, node: Option<&str>, _version: String) -> Follow<Agent> {
+        self.follow_agents(node)
+    }
+
     async fn remove_agent(&self, node: &str) -> Result<bool, FleetError> {
         Ok(self.state().agents.remove(node).is_some())
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Asked, GRAINS, MinionsCall};
-use crate::{parse_words, runner::PING};
+use crate::{PING, parse_words};
 
 /// Groups whose members may do everything.
 const ADMINISTRATORS: [&str; 2] = ["node-admins", "system:masters"];

@@ -5,7 +5,7 @@ use std::{
     error::Error,
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -15,9 +15,9 @@ use metalk8s_diagnostics::{DiagnoseExt, sentence};
 use metalk8s_engine::{Chain, Change, Graph, Hands, State, StateError};
 use metalk8s_formulas::{CONTROL_PLANE, Stage, as_one};
 use metalk8s_host::Host;
-use metalk8s_kube::{Cluster, Fleet};
+use metalk8s_kube::{Cluster, Fleet, fleet::FleetError};
 use metalk8s_orchestrator::{
-    ConfigurationError, ConfigurationFile, Requests, RunLock,
+    ConfigurationError, ConfigurationFile, LockError, Requests, RunLock,
     archives::{self, ArchivesOptions},
     bootstrap::{self, BootstrapOptions},
     certificates, doctor, lock_within,
@@ -30,6 +30,7 @@ use metalk8s_types::{
     pillar::{ClusterPillar, NodeWish},
 };
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::roots::Folders;
 use crate::commands::procedure::must_be_root;
@@ -38,6 +39,9 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How long a run is waited for with `queue=True`.
 const FORMER_RUN: Duration = Duration::from_secs(1800);
+/// How long an API server may take to hear of new rights, or be busy, and the time between two questions.
+const HEARSAY: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// This machine, with its file roots and its settings.
 pub(crate) struct Here {
@@ -45,12 +49,19 @@ pub(crate) struct Here {
     cluster: Cluster,
     roots: Folders,
     config: PathBuf,
-    /// What the API tells a node that has no configuration of its own.
-    member: Option<Member>,
-    /// What the API tells the Bootstrap node of the others, or why it does not.
-    known: Result<Option<ClusterPillar>, String>,
+    /// Who tells what [`Told`] holds; nobody where this machine is asked alone.
+    fleet: Option<(Fleet, String)>,
+    told: Mutex<Arc<Told>>,
     /// Held to the end of the program, once a formula is going to be applied.
     lock: Mutex<Option<RunLock>>,
+}
+
+/// What the API tells.
+pub(crate) struct Told {
+    /// A node that has no configuration of its own: all.
+    member: Option<Member>,
+    /// The Bootstrap node: what it must know of the others, or why it is not told.
+    known: Result<Option<ClusterPillar>, String>,
 }
 
 /// What a node of a fleet is told.
@@ -59,64 +70,24 @@ struct Member {
     wish: NodeWish,
 }
 
-impl Here {
-    pub(crate) fn new(roots: Folders, config_dir: PathBuf) -> Self {
-        let name = Path::new(paths::BOOTSTRAP_CONFIG).file_name().unwrap_or_default();
-        Self {
-            host: Host::new(),
-            cluster: Cluster::lazy(paths::ADMIN_KUBECONFIG),
-            roots,
-            config: config_dir.join(name),
-            member: None,
-            known: Ok(None),
-            lock: Mutex::default(),
+impl Told {
+    async fn of(fleet: &Fleet, node: &str, has_configuration: bool) -> Result<Self, BoxError> {
+        if has_configuration {
+            let known = fleet.settings().await.map_err(|error| sentence(&error));
+            return Ok(Self { member: None, known });
         }
-    }
-
-    /// This machine as the node of a fleet, with the settings that the API has for it.
-    async fn in_fleet(roots: Folders, kubeconfig: &Path, node: &str) -> Result<Self, BoxError> {
-        let mut here = Self::new(roots, paths::CONFIG_DIR.into());
-        let fleet = Fleet::lazy(kubeconfig);
-        if here.config.exists() {
-            here.known = fleet.settings().await.map_err(|error| sentence(&error));
-            return Ok(here);
-        }
-        let agent = fleet.agent(node).await?.ok_or_else(|| format!("`{node}` is no node of the fleet"))?;
-        let settings = fleet.settings().await?.ok_or("the conductor has not written any settings yet")?;
-        here.member = Some(Member { settings, wish: agent.spec.wish() });
-        here.host = here.host.with_signatures(Requests::new(fleet, node));
-        Ok(here)
-    }
-
-    /// The same with the file roots that an agent has.
-    pub(crate) async fn of_agent(kubeconfig: &Path, node: &str) -> Result<Self, BoxError> {
-        Self::in_fleet(Folders::new(vec!["/srv/salt".into()])?, kubeconfig, node).await
+        let agent = patiently(|| fleet.agent(node))
+            .await?
+            .ok_or_else(|| format!("`{node}` is no node of the fleet"))?;
+        let settings =
+            patiently(|| fleet.settings()).await?.ok_or("the conductor has not written any settings yet")?;
+        Ok(Self { member: Some(Member { settings, wish: agent.spec.wish() }), known: Ok(None) })
     }
 
     /// What the API tells of the cluster, where it tells anything.
     pub(crate) fn settings_of_cluster(&self) -> Option<&ClusterPillar> {
         let known = || self.known.as_ref().ok().and_then(Option::as_ref);
         self.member.as_ref().map(|member| &member.settings).or_else(known)
-    }
-
-    fn chain(&self) -> Chain<'_> {
-        Chain::new(vec![&self.host, &self.cluster])
-    }
-
-    /// The settings that formulas read.
-    fn settings(&self, grains: &Grains) -> Result<Pillar, BoxError> {
-        match &self.member {
-            Some(Member { settings, wish }) => Ok(settings.of_node(wish, &grains.package_repository())?),
-            None => Ok(bootstrap::decide(&self.options(), grains, self.others()?)?.pillar),
-        }
-    }
-
-    /// All that the roles of this machine ask for, in stages.
-    fn stages(&self, grains: &Grains) -> Result<Vec<Stage>, BoxError> {
-        Ok(match &self.member {
-            Some(_) => metalk8s_formulas::node(grains, &self.settings(grains)?)?,
-            None => bootstrap::decide(&self.options(), grains, self.others()?).diagnose()?.stages,
-        })
     }
 
     /// What the API tells the Bootstrap node of the others: without it a formula would forget them.
@@ -126,13 +97,100 @@ impl Here {
             Err(why) => Err(why.clone().into()),
         }
     }
+}
+
+/// Asks again for a while when an API server is busy, or has not heard yet what a new agent may do.
+async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, FleetError>
+where
+    F: Future<Output = Result<T, FleetError>>,
+{
+    let end = Instant::now() + HEARSAY;
+    loop {
+        match ask().await {
+            Err(error) if (error.is_forbidden() || error.is_retryable()) && Instant::now() < end => {
+                tracing::warn!(error = sentence(&error), "trying again");
+                sleep(AGAIN).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+impl Here {
+    pub(crate) fn new(roots: Folders, config_dir: PathBuf) -> Self {
+        let name = Path::new(paths::BOOTSTRAP_CONFIG).file_name().unwrap_or_default();
+        Self {
+            host: Host::new().with_fingerprints(paths::PLAN_KEY),
+            cluster: Cluster::lazy(paths::ADMIN_KUBECONFIG),
+            roots,
+            config: config_dir.join(name),
+            fleet: None,
+            told: Mutex::new(Arc::new(Told { member: None, known: Ok(None) })),
+            lock: Mutex::default(),
+        }
+    }
+
+    /// This machine as the node of a fleet, with the settings that the API has for it.
+    async fn in_fleet(roots: Folders, kubeconfig: &Path, node: &str) -> Result<Self, BoxError> {
+        let mut here = Self::new(roots, paths::CONFIG_DIR.into());
+        let fleet = Fleet::lazy(kubeconfig);
+        let told = Told::of(&fleet, node, here.config.exists()).await?;
+        if told.member.is_some() {
+            here.host = here.host.with_signatures(Requests::new(fleet.clone(), node));
+        }
+        here.told = Mutex::new(Arc::new(told));
+        here.fleet = Some((fleet, node.to_owned()));
+        Ok(here)
+    }
+
+    /// The same with the file roots that an agent has.
+    pub(crate) async fn of_agent(kubeconfig: &Path, node: &str) -> Result<Self, BoxError> {
+        Self::in_fleet(Folders::new(vec!["/srv/salt".into()])?, kubeconfig, node).await
+    }
+
+    /// What the API told last.
+    pub(crate) fn told(&self) -> Arc<Told> {
+        Arc::clone(&self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks the API again.
+    async fn learn(&self) -> Result<(), BoxError> {
+        if let Some((fleet, node)) = &self.fleet {
+            let told = Told::of(fleet, node, self.config.exists()).await?;
+            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(told);
+        }
+        Ok(())
+    }
+
+    fn chain(&self) -> Chain<'_> {
+        Chain::new(vec![&self.host, &self.cluster])
+    }
+
+    /// The settings that formulas read.
+    fn settings(&self, grains: &Grains) -> Result<Pillar, BoxError> {
+        let told = self.told();
+        match &told.member {
+            Some(Member { settings, wish }) => Ok(settings.of_node(wish, &grains.package_repository())?),
+            None => Ok(bootstrap::decide(&self.options(), grains, told.others()?)?.pillar),
+        }
+    }
+
+    /// All that the roles of this machine ask for, in stages.
+    fn stages(&self, grains: &Grains) -> Result<Vec<Stage>, BoxError> {
+        let told = self.told();
+        Ok(match &told.member {
+            Some(_) => metalk8s_formulas::node(grains, &self.settings(grains)?)?,
+            None => bootstrap::decide(&self.options(), grains, told.others()?).diagnose()?.stages,
+        })
+    }
 
     /// The settings that certificates are made from. On the Bootstrap node they need no API, which may have gone
     /// because of a certificate.
     fn settings_of_certificates(&self, grains: &Grains) -> Result<Pillar, BoxError> {
-        match &self.member {
+        let told = self.told();
+        match &told.member {
             Some(_) => self.settings(grains),
-            None => Ok(bootstrap::decide(&self.options(), grains, self.settings_of_cluster())?.pillar),
+            None => Ok(bootstrap::decide(&self.options(), grains, told.settings_of_cluster())?.pillar),
         }
     }
 
@@ -173,7 +231,8 @@ impl Minion for Here {
             tracing::warn!(error = %err, "there is no grain `metalk8s`; `salt-call pillar.items` tells more");
             None
         });
-        let networks = match (&self.member, &configuration) {
+        let told = self.told();
+        let networks = match (&told.member, &configuration) {
             (Some(member), _) => Some(&member.settings.networks),
             (None, Some(configuration)) => Some(&configuration.networks),
             (None, None) => None,
@@ -182,7 +241,7 @@ impl Minion for Here {
     }
 
     fn pillar(&self) -> Result<Value, BoxError> {
-        if let Some(member) = &self.member {
+        if let Some(member) = &self.told().member {
             return Ok(member.settings.tree.clone());
         }
         Ok(self.configuration()?.map_or_else(|| json!({}), |configuration| pillar_tree(&configuration)))
@@ -240,11 +299,18 @@ impl Minion for Here {
         }
     }
 
-    /// Formulas change what runs change: one at a time.
+    /// Formulas change what runs change: one at a time. What a run has changed that was waited for, the API tells.
     async fn claim(&self, waits: bool) -> Result<(), BoxError> {
         must_be_root()?;
-        let patience = if waits { FORMER_RUN } else { Duration::ZERO };
-        let taken = lock_within(Path::new(paths::RUN_LOCK), "salt-call", patience).await.diagnose()?;
+        let take = |patience| lock_within(Path::new(paths::RUN_LOCK), "salt-call", patience);
+        let taken = match take(Duration::ZERO).await {
+            Err(LockError::Held { .. }) if waits => {
+                let taken = take(FORMER_RUN).await.diagnose()?;
+                self.learn().await?;
+                taken
+            }
+            taken => taken.diagnose()?,
+        };
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
         Ok(())
     }

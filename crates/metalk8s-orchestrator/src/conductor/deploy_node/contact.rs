@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use metalk8s_diagnostics::sentence;
 use metalk8s_engine::journal::RunId;
 use metalk8s_formulas::authorities;
+use metalk8s_kube::fleet::NodeFacts;
 use metalk8s_ssh::{Command, Session};
 use metalk8s_types::{Role, paths, pillar::NodeWish};
 use serde::{Serialize, de::DeserializeOwned};
@@ -21,11 +22,14 @@ use super::{
 };
 use crate::{
     join::{Accepted, Examined, Invitation, Prepared, SharedFile},
-    ssh,
+    ssh::{self, SshError},
 };
 
 /// How long a call that changes the machine may take, which first waits for a former one.
 const CALL: Duration = Duration::from_secs(600);
+/// How long a machine may be away on which a call was cut off, and the time between two attempts.
+const RETURN: Duration = Duration::from_secs(180);
+const AGAIN: Duration = Duration::from_secs(2);
 
 impl DeployNode {
     pub(super) async fn connect(&mut self) -> Result<Done, Failure> {
@@ -37,28 +41,58 @@ impl DeployNode {
     }
 
     async fn session(&mut self) -> Result<&Session, Failure> {
+        let node = self.node().await?;
+        self.enter(&node).await.map_err(|error| told(&error))
+    }
+
+    async fn enter(&mut self, node: &NodeFacts) -> Result<&Session, SshError> {
         if self.session.is_none() {
-            let node = self.node().await?;
-            self.session = Some(ssh::connect(&self.hands.fleet, &node).await.map_err(|error| told(&error))?);
+            self.session = Some(ssh::connect(&self.hands.fleet, node).await?);
         }
         Ok(self.session.as_ref().expect("it was made above"))
     }
 
-    /// Brings the program of the version to the machine, and calls it there with `input`.
+    /// Calls the program of the version on the machine. A call that is cut off there is begun again, once the machine
+    /// can be reached: each goes on where the former one was.
     async fn call<T: DeserializeOwned>(
         &mut self,
         verb: &str,
         input: &impl Serialize,
         patience: Duration,
     ) -> Result<T, Failure> {
-        let (name, version, archives) =
-            (self.name.clone(), self.version.clone(), self.hands.config.archives.clone());
-        let session = self.session().await?;
-        let program = ssh::bring_program(session, &archives, &version).await.map_err(|error| told(&error))?;
         let input = serde_json::to_vec(input).map_err(|error| vec![error.to_string()])?;
+        let mut given_up = None;
+        loop {
+            let node = self.node().await?;
+            let error = match self.call_once(&node, verb, input.clone(), patience).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if given_up.is_none() && error.is_interruption() {
+                given_up = Some(Instant::now() + RETURN);
+            }
+            if !error.is_passing() || given_up.is_none_or(|end| Instant::now() > end) {
+                return Err(told(&error));
+            }
+            self.session = None;
+            self.hands.tell(&format!("{}, trying again", sentence(&error))).await;
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Brings the program of the version to the machine, and calls it there with `input`.
+    async fn call_once<T: DeserializeOwned>(
+        &mut self,
+        node: &NodeFacts,
+        verb: &str,
+        input: Vec<u8>,
+        patience: Duration,
+    ) -> Result<T, SshError> {
+        let (version, archives) = (self.version.clone(), self.hands.config.archives.clone());
+        let session = self.enter(node).await?;
+        let program = ssh::bring_program(session, &archives, &version).await?;
         let command = Command::new(program, patience).args(["join", verb]).stdin(input);
-        let called = format!("metalk8s join {verb}");
-        ssh::answer_of(session, &name, &command, &called).await.map_err(|error| told(&error))
+        ssh::answer_of(session, &node.name, &command, &format!("metalk8s join {verb}")).await
     }
 
     async fn invitation(&mut self) -> Result<Invitation, Failure> {
