@@ -11,6 +11,8 @@ use metalk8s_diagnostics::{Diagnose, Hint};
 
 use crate::podman::{LAB_LABEL, Podman, PodmanError};
 
+pub mod other;
+
 /// Where machines see the archives, read-only.
 pub const FOLDER: &str = "/archives";
 /// The product's ISO on a machine.

@@ -1,6 +1,9 @@
 //! A lab: its name, its machines, its beginning and its end.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use metalk8s_diagnostics::{Diagnose, Hint, Progress};
 use serde::Deserialize;
@@ -229,6 +232,13 @@ impl Lab {
     /// The machine that is bootstrapped.
     pub fn bootstrap(&self) -> Result<&Machine, LabError> {
         self.machine(BOOTSTRAP)
+    }
+
+    /// Shows all machines a further archive; gives its path there.
+    pub fn offer_archive(&self, path: &Path, name: &str) -> Result<String, LabError> {
+        let podman = Podman::new(&Cache::of_this_user()?)?;
+        archive::offer(&podman, self.name.as_str(), path, name)?;
+        Ok(format!("{}/{name}", archive::FOLDER))
     }
 
     /// Keeps all machines as they are, under a name; they are shut down for it and started again.

@@ -196,6 +196,8 @@ fn any_facts() -> Facts {
         new_node: "node1".to_owned(),
         new_node_ip: [198, 18, 0, 11].into(),
         iso: "/archives/metalk8s.iso".to_owned(),
+        other_iso: String::new(),
+        other_version: String::new(),
         control_plane_ip: [198, 18, 0, 10].into(),
         control_plane_cidr: ipnet::Ipv4Net::new_assert([198, 18, 0, 0].into(), 24),
         workload_plane_cidr: ipnet::Ipv4Net::new_assert([198, 18, 1, 0].into(), 24),

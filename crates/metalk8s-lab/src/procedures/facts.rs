@@ -17,6 +17,10 @@ pub struct Facts {
     pub new_node_ip: Ipv4Addr,
     /// The ISO on the Bootstrap node.
     pub iso: String,
+    /// An ISO of another version on the Bootstrap node.
+    pub other_iso: String,
+    /// Its version.
+    pub other_version: String,
     /// Address of the Bootstrap node in the control plane.
     pub control_plane_ip: Ipv4Addr,
     /// Range of the control plane.
@@ -34,6 +38,8 @@ impl Facts {
             "new-node" => self.new_node.clone(),
             "new-node-ip" => self.new_node_ip.to_string(),
             "iso" => self.iso.clone(),
+            "other-iso" => self.other_iso.clone(),
+            "other-version" => self.other_version.clone(),
             "archive" => format!("{}/metalk8s-{}", metalk8s_types::paths::ARCHIVES, self.version),
             "control-plane-ip" => self.control_plane_ip.to_string(),
             "control-plane-cidr" => self.control_plane_cidr.to_string(),

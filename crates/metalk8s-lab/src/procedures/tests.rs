@@ -24,6 +24,8 @@ fn facts() -> Facts {
         new_node: "node1".to_owned(),
         new_node_ip: [198, 18, 0, 11].into(),
         iso: "/archives/metalk8s.iso".to_owned(),
+        other_iso: "/archives/metalk8s-other.iso".to_owned(),
+        other_version: "0.1.9".to_owned(),
         control_plane_ip: [198, 18, 7, 10].into(),
         control_plane_cidr: "198.18.7.0/24".parse().unwrap(),
         workload_plane_cidr: "198.18.8.0/24".parse().unwrap(),

@@ -82,14 +82,15 @@ fn begin(stage: &Stage) -> Result<FleetRun<'_>> {
     FleetRun::deploy(stage, NODE)
 }
 
-/// Whether the run has ended well without anybody; else it is told to go on, and must end well then.
-fn ends(stage: &Stage, run: &FleetRun<'_>) -> Result<bool> {
+/// Why the run did not end well without anybody; then it is told to go on, and must end well.
+fn ends(stage: &Stage, run: &FleetRun<'_>) -> Result<Option<String>> {
     if run.end(PATIENCE)? {
-        return Ok(true);
+        return Ok(None);
     }
+    let why = run.status()?["message"].as_str().unwrap_or("nothing was told").to_owned();
     let output = stage.lab.bootstrap()?.run_for(&format!("metalk8s run resume {}", run.id()), PATIENCE)?;
     ensure!(output.success(), "{}", said(&output));
-    Ok(false)
+    Ok(Some(why))
 }
 
 /// The node is Ready, and deploying it again finds nothing to do.
@@ -127,18 +128,22 @@ fn killed(stage: &Stage) -> Result<()> {
     let whole = began.elapsed();
     is_whole(stage)?;
     removed(stage)?;
-    let mut by_itself = 0;
+    let mut stopped = Vec::new();
     for round in 0..rounds {
         let (after, victim) = (whole.mul_f64(chance.fraction()), Victim::of_round(round));
         let about = || format!("round {round}: {victim:?} after {:.1} s", after.as_secs_f64());
         let run = begin(stage).with_context(about)?;
         sleep(after);
         victim.kill(stage).with_context(about)?;
-        by_itself += u64::from(ends(stage, &run).with_context(about)?);
+        stopped.extend(ends(stage, &run).with_context(about)?);
         is_whole(stage).with_context(about)?;
         removed(stage).with_context(about)?;
     }
-    stage.note(format!("{by_itself} of {rounds} by themselves, the others when told to go on"));
+    let by_themselves = rounds - stopped.len() as u64;
+    stage.note(format!("{by_themselves} of {rounds} by themselves, the others when told to go on"));
+    stopped.sort();
+    stopped.dedup();
+    stopped.into_iter().for_each(|why| stage.note(why));
     Ok(())
 }
 
@@ -161,8 +166,10 @@ fn power(stage: &Stage) -> Result<()> {
     sleep(OFF);
     machine.start()?;
     machine.wait_booted()?;
-    let how = if ends(stage, &run)? { "by itself" } else { "when told to go on" };
-    stage.note(how);
+    stage.note(match ends(stage, &run)? {
+        None => "by itself".to_owned(),
+        Some(why) => format!("when told to go on: {why}"),
+    });
     is_whole(stage)?;
     removed(stage)
 }

@@ -38,7 +38,11 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     let lab = TemporaryLab::up(&config).map_err(Diagnosed::new)?;
     make_operator_host(&lab, lab.machine(OPERATOR_HOST)?)?;
     let clone = Clone::make(&options.checkout, options.lab.beside("clone"))?;
-    let facts = facts(&lab)?;
+    let folder = tempfile::tempdir()?;
+    let (other_version, iso) = archive::other::make(&options.archive, folder.path())?;
+    let other_iso = lab.offer_archive(&iso, "metalk8s-other.iso").map_err(Diagnosed::new)?;
+    drop(folder);
+    let facts = facts(&lab, other_iso, other_version)?;
     let ground = Ground { lab: &lab, operator_host: OPERATOR_HOST, clone: &clone };
     let runner = Runner { book: &book, facts: &facts, place: &ground };
     let mut report = Report::new(&book, NAME);
@@ -120,7 +124,7 @@ fn tell(book: &Book, report: &Report, options: &Options, printer: &mut Printer) 
     tally
 }
 
-fn facts(lab: &Lab) -> Result<Facts> {
+fn facts(lab: &Lab, other_iso: String, other_version: String) -> Result<Facts> {
     let bootstrap = lab.bootstrap()?;
     ensure!(lab.machine(NEW_NODE).is_ok(), "the lab has no machine {NEW_NODE}");
     Ok(Facts {
@@ -129,6 +133,8 @@ fn facts(lab: &Lab) -> Result<Facts> {
         new_node: NEW_NODE.to_owned(),
         new_node_ip: lab.machine(NEW_NODE)?.control,
         iso: archive::PRODUCT.to_owned(),
+        other_iso,
+        other_version,
         control_plane_ip: bootstrap.control,
         control_plane_cidr: lab.networks.control.subnet,
         workload_plane_cidr: lab.networks.workload.subnet,
