@@ -1,5 +1,5 @@
-//! An archive of another version, made from one that is there: everything in it is real, and its program says that
-//! it is of that version. It is signed by a key of its own.
+//! An archive of another version, made from one that is there: what it holds is the same, its program too, and it is
+//! signed by a key of its own.
 
 use std::{
     fs,
@@ -10,7 +10,6 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use metalk8s_artifacts::{
-    Source,
     digest::sha256,
     manifest::{FileEntry, MANIFEST, SIGNATURE},
     read_archive,
@@ -21,13 +20,8 @@ use crate::process;
 
 const PRODUCT_FILE: &str = "product.txt";
 const PUBLIC_KEY: &str = "keys/archive.pub";
-const PROGRAM: &str = "bin/metalk8s";
-/// More than our program has, in bytes.
-const PROGRAM_LIMIT: u64 = 1 << 30;
 
 /// A version that differs from this one in its last digit.
-///
-/// It is as long, because it takes the other's place in a program.
 pub fn other_version(version: &str) -> Result<String> {
     let at = version.rfind(|c: char| c.is_ascii_digit()).context("a version has a digit")?;
     let digit = if &version[at..=at] == "9" { "8" } else { "9" };
@@ -37,19 +31,12 @@ pub fn other_version(version: &str) -> Result<String> {
 /// Makes it in `folder` by xorriso; gives its version and its path.
 pub fn make(iso: &Path, folder: &Path) -> Result<(String, PathBuf)> {
     let mut archive = read_archive(iso)?;
-    let former = archive.product.version.clone();
-    let version = other_version(&former)?;
-    let source = Source::open(iso)?;
+    let version = other_version(&archive.product.version)?;
     let key = PrivateKey::from_seed(&[9; 32]);
     archive.product.version.clone_from(&version);
     archive.manifest.version.clone_from(&version);
-    let mut program = source.read(PROGRAM, PROGRAM_LIMIT)?;
-    replace(&mut program, former.as_bytes(), version.as_bytes());
-    let files = [
-        (PRODUCT_FILE, archive.product.render().into_bytes()),
-        (PUBLIC_KEY, key.public_pem().into_bytes()),
-        (PROGRAM, program),
-    ];
+    let files =
+        [(PRODUCT_FILE, archive.product.render().into_bytes()), (PUBLIC_KEY, key.public_pem().into_bytes())];
     for (path, bytes) in &files {
         let entry = FileEntry { size: bytes.len() as u64, sha256: sha256(bytes) };
         let known = archive.manifest.files.insert((*path).to_owned(), entry);
@@ -77,15 +64,6 @@ pub fn make(iso: &Path, folder: &Path) -> Result<(String, PathBuf)> {
     Ok((version, made))
 }
 
-fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
-    debug_assert_eq!(from.len(), to.len());
-    for at in 0..bytes.len().saturating_sub(from.len() - 1) {
-        if bytes[at..].starts_with(from) {
-            bytes[at..at + to.len()].copy_from_slice(to);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,15 +74,5 @@ mod tests {
             assert_eq!(other_version(version).unwrap(), other);
         }
         assert!(other_version("none").is_err());
-    }
-
-    #[test]
-    fn a_version_is_replaced_wherever_it_stands() {
-        let mut bytes = b"0.1.0 and x0.1.0".to_vec();
-        replace(&mut bytes, b"0.1.0", b"0.1.9");
-        assert_eq!(bytes, b"0.1.9 and x0.1.9");
-        let mut short = b"0.1".to_vec();
-        replace(&mut short, b"0.1.0", b"0.1.9");
-        assert_eq!(short, b"0.1");
     }
 }
