@@ -21,7 +21,7 @@ const PODS: [(&str, &str, &str); 8] = [
 ];
 
 /// Owner, group and mode of every key and configuration that a node has for Kubernetes.
-const FILES: [(&str, &str); 32] = [
+const FILES: [(&str, &str); 33] = [
     ("/etc/kubernetes/admin.conf", "root root 600"),
     ("/etc/kubernetes/audit-policy.conf", "root root 644"),
     ("/etc/kubernetes/authentication.conf", "root root 644"),
@@ -45,6 +45,7 @@ const FILES: [(&str, &str); 32] = [
     ("/etc/kubernetes/scheduler.conf", "kube-scheduler root 600"),
     (paths::AGENT_KUBECONFIG, "root root 600"),
     ("/etc/metalk8s/crypt/apiserver.key", "root root 600"),
+    (paths::PLAN_KEY, "root root 600"),
     ("/etc/metalk8s/pki/repositories/ca.key", "root root 600"),
     ("/etc/metalk8s/pki/repositories/server.key", "metalk8s root 600"),
     (paths::CONDUCTOR_KUBECONFIG, "root root 600"),
