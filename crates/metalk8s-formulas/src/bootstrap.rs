@@ -107,7 +107,15 @@ pub fn bootstrap(
         },
         Stage { title: "Deploying the network", name: "network", graph: network },
         Stage { title: "Deploying DNS", name: "dns", graph: addons::coredns(grains, pillar)? },
-        Stage { title: "Waiting until the node is ready", name: "ready", graph: node::ready(grains) },
+        Stage {
+            title: "Waiting until the node is ready",
+            name: "ready",
+            graph: {
+                let mut graph = node::ready(grains);
+                graph.add("settings of the cluster", fleet::conducted());
+                graph
+            },
+        },
     ])
 }
 

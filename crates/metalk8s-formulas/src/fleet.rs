@@ -17,6 +17,14 @@ use crate::addons::{object_state, title};
 const MANAGER: &str = "metalk8s-fleet";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
+/// The conductor does its work: only with the settings that it writes can a node be deployed or looked at.
+pub(crate) fn conducted() -> State {
+    State::Wait(Wait {
+        until: Condition::SecretExists { namespace: NAMESPACE.to_owned(), name: SETTINGS.to_owned() },
+        deadline_seconds: 120,
+    })
+}
+
 /// The kinds, the namespace, and what agents and conductor may do; and the agent of this node.
 pub(crate) fn bus(node: &str, pillar: &Pillar) -> Graph {
     let mut graph = Graph::default();

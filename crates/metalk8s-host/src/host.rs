@@ -199,7 +199,8 @@ impl Hands for Host {
                 | Condition::NodeReady(_)
                 | Condition::RolledOut { .. }
                 | Condition::PodReady { .. }
-                | Condition::CrdEstablished(_) => false,
+                | Condition::CrdEstablished(_)
+                | Condition::SecretExists { .. } => false,
             },
             State::File(_)
             | State::Directory(_)

@@ -2,7 +2,8 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io,
+    fs::File,
+    io::{self, Read as _, Seek as _},
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{ExitStatus, Stdio},
@@ -10,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::{
+    fs::{MemfdFlags, memfd_create},
+    process::{Pid, Signal, kill_process_group},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
@@ -34,6 +38,8 @@ pub(crate) struct Program {
     deadline: Duration,
     /// Output beyond this is cut, where it is no error.
     kept: Option<usize>,
+    /// It goes on when we do not.
+    left_alone: bool,
 }
 
 /// What a program said and how it ended.
@@ -82,7 +88,13 @@ impl Host {
         // Messages are read by us: they must not be translated.
         command.env("PATH", path).env("LC_ALL", "C").stdin(Stdio::null());
         command.process_group(0).kill_on_drop(true);
-        Program { command, line: name.to_string_lossy().into_owned(), deadline: USUAL_DEADLINE, kept: None }
+        Program {
+            command,
+            line: name.to_string_lossy().into_owned(),
+            deadline: USUAL_DEADLINE,
+            kept: None,
+            left_alone: false,
+        }
     }
 
     /// Whether a program of that name is installed.
@@ -129,9 +141,11 @@ impl Program {
         self
     }
 
-    /// Lets it go on where nobody waits for it any longer: for work that is worse half done.
+    /// Lets it go on where nobody waits for it any longer: for work that is worse half done. It speaks into memory
+    /// of its own, since its first word into a pipe that nobody reads would end it.
     pub(crate) fn left_alone(mut self) -> Self {
         self.command.kill_on_drop(false);
+        self.left_alone = true;
         self
     }
 
@@ -168,15 +182,20 @@ impl Program {
 
     /// Runs it, however it ends.
     pub(crate) async fn output(self) -> Result<Output, ProgramError> {
-        let Self { mut command, line, deadline, kept } = self;
+        let Self { mut command, line, deadline, kept, left_alone } = self;
         let line = shortened(&line);
         tracing::debug!(program = %line, "running");
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let failed = |source| ProgramError::Start { line: line.clone(), source };
+        let memory = left_alone.then(Memory::new).transpose().map_err(failed)?;
+        match &memory {
+            Some(memory) => memory.is_spoken_into(&mut command).map_err(failed)?,
+            None => drop(command.stdout(Stdio::piped()).stderr(Stdio::piped())),
+        }
         let mut child = start(&mut command).await.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => {
                 ProgramError::Missing { program: line.split(' ').next().unwrap_or_default().to_owned() }
             }
-            _ => ProgramError::Start { line: line.clone(), source },
+            _ => failed(source),
         })?;
         // With it goes our end of its input: otherwise a writer would never see that the program has ended.
         drop(command);
@@ -189,8 +208,11 @@ impl Program {
             end(&mut child).await;
             return Err(ProgramError::Deadline { line, seconds: deadline.as_secs() });
         };
-        let status = status.map_err(|source| ProgramError::Start { line: line.clone(), source })?;
-        let (stdout, stderr) = (stdout.finish().await, stderr.finish().await);
+        let status = status.map_err(failed)?;
+        let (stdout, stderr) = match memory {
+            Some(memory) => memory.finish(most).map_err(failed)?,
+            None => (stdout.finish().await, stderr.finish().await),
+        };
         if kept.is_none() && stdout.len() > most {
             return Err(ProgramError::TooMuch { line });
         }
@@ -233,6 +255,35 @@ async fn start(command: &mut Command) -> io::Result<Child> {
         }
     }
     command.spawn()
+}
+
+/// The output of a program that is left alone.
+struct Memory {
+    stdout: File,
+    stderr: File,
+}
+
+impl Memory {
+    fn new() -> io::Result<Self> {
+        let file = |name| memfd_create(name, MemfdFlags::CLOEXEC).map(File::from);
+        Ok(Self { stdout: file("stdout")?, stderr: file("stderr")? })
+    }
+
+    fn is_spoken_into(&self, command: &mut Command) -> io::Result<()> {
+        command.stdout(self.stdout.try_clone()?).stderr(self.stderr.try_clone()?);
+        Ok(())
+    }
+
+    /// So many bytes of each, and one more where there are more.
+    fn finish(self, most: usize) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        let read = |mut file: File| {
+            let mut bytes = Vec::new();
+            file.rewind()?;
+            file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+            io::Result::Ok(bytes)
+        };
+        Ok((read(self.stdout)?, read(self.stderr)?))
+    }
 }
 
 /// Output as it comes.
@@ -338,6 +389,36 @@ mod tests {
         while std::fs::read_to_string(&child).is_ok_and(|stat| !stat.contains(") Z ")) {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[test]
+    fn what_is_left_alone_speaks_on_when_nobody_hears_it() {
+        let lab = Lab::new();
+        lab.program(
+            "patient",
+            r#"touch "$ROOT/begun"
+            until test -e "$ROOT/go"; do sleep 0.01; done
+            echo warning >&2; echo word; touch "$ROOT/done""#,
+        );
+        let patient = || lab.host.program("patient").left_alone().run();
+        let wait_for = |name: &str| {
+            for _ in 0..2_000 {
+                if lab.names("/").iter().any(|found| found == name) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            panic!("it never came to make `{name}`");
+        };
+        // All that reads its output ends with the runtime, as with a process.
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.spawn(patient());
+        wait_for("begun");
+        drop(runtime);
+        lab.file("/go", "");
+        wait_for("done");
+        let output = tokio::runtime::Runtime::new().unwrap().block_on(patient()).unwrap();
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("word\n", "warning\n"));
     }
 
     #[tokio::test]

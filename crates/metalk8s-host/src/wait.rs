@@ -49,7 +49,8 @@ fn name(condition: &Condition) -> String {
         | Condition::NodeReady(_)
         | Condition::RolledOut { .. }
         | Condition::PodReady { .. }
-        | Condition::CrdEstablished(_) => "a condition of the cluster".to_owned(),
+        | Condition::CrdEstablished(_)
+        | Condition::SecretExists { .. } => "a condition of the cluster".to_owned(),
     }
 }
 
@@ -78,7 +79,8 @@ async fn look(host: &Host, condition: &Condition) -> Result<Result<(), String>, 
         | Condition::NodeReady(_)
         | Condition::RolledOut { .. }
         | Condition::PodReady { .. }
-        | Condition::CrdEstablished(_) => {
+        | Condition::CrdEstablished(_)
+        | Condition::SecretExists { .. } => {
             Err(StateError::new("a condition of the cluster was given to the hands of the host"))
         }
     }

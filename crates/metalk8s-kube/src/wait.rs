@@ -5,7 +5,7 @@ mod conditions;
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment, StatefulSet},
-        core::v1::{Node, Pod},
+        core::v1::{Node, Pod, Secret},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -38,7 +38,8 @@ pub(crate) fn is_of_the_api(condition: &Condition) -> bool {
         | Condition::NodeReady(_)
         | Condition::RolledOut { .. }
         | Condition::PodReady { .. }
-        | Condition::CrdEstablished(_) => true,
+        | Condition::CrdEstablished(_)
+        | Condition::SecretExists { .. } => true,
     }
 }
 
@@ -83,6 +84,11 @@ pub(crate) async fn look(connection: &Connection, condition: &Condition) -> Resu
         Condition::CrdEstablished(name) => {
             let crd = get::<CustomResourceDefinition>(connection, Api::all(client()), name).await?;
             Ok(crd.map_or_else(absent, |crd| conditions::crd(&crd)))
+        }
+        Condition::SecretExists { namespace, name } => {
+            let secrets = Api::<Secret>::namespaced(client(), namespace);
+            let found = if_found(call(&connection.server, secrets.get_metadata(name)).await)?;
+            Ok(found.map_or_else(absent, |_| Seen::Holds))
         }
         Condition::RolledOut { kind, namespace, name } => match kind.as_str() {
             "Deployment" => {

@@ -222,6 +222,19 @@ async fn a_new_kind_is_found_without_a_new_connection() {
 }
 
 #[tokio::test]
+async fn a_secret_is_waited_for() {
+    let server = Server::shared().await;
+    let cluster = server.cluster();
+    let exists = wait(Condition::SecretExists { namespace: "default".into(), name: "late".into() });
+    let change = cluster.check(&exists).await.unwrap().unwrap();
+    assert_eq!(change.summary, "wait until Secret default/late exists; now: it does not exist");
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late", "namespace": "default"}});
+    make_true(&cluster, &object(secret)).await;
+    assert_eq!(cluster.check(&exists).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_namespace_is_demanded_where_it_belongs_and_only_there() {
     let server = Server::shared().await;
     let cluster = server.cluster();

@@ -87,6 +87,7 @@ impl fmt::Display for Condition {
             Self::RolledOut { kind, namespace, name } => write!(f, "{kind} {namespace}/{name} is rolled out"),
             Self::PodReady { namespace, name } => write!(f, "Pod {namespace}/{name} is Ready"),
             Self::CrdEstablished(name) => write!(f, "CustomResourceDefinition {name} is Established"),
+            Self::SecretExists { namespace, name } => write!(f, "Secret {namespace}/{name} exists"),
         }
     }
 }

@@ -50,4 +50,11 @@ pub enum Condition {
     },
     /// A CustomResourceDefinition is Established.
     CrdEstablished(String),
+    /// A Secret exists. What it holds is not looked at.
+    SecretExists {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
 }

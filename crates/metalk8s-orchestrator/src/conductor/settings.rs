@@ -31,6 +31,8 @@ use crate::{
 
 /// How often it is looked whether they are still what they should be.
 const LOOK: Duration = Duration::from_secs(30);
+/// How soon they are tried again: new nodes wait for them.
+const AGAIN: Duration = Duration::from_secs(2);
 /// The largest key that is read, in bytes.
 const KEY_LIMIT: u64 = 64 << 10;
 /// Inside an archive: the key that signs its packages, and the program of its version.
@@ -94,8 +96,8 @@ pub(super) async fn keep(fleet: &Fleet, config: &ConductorConfig) {
         if let Some(error) = error.as_ref().filter(|_| error != told) {
             tracing::warn!(error, "the settings of the cluster cannot be written, trying again");
         }
+        sleep(if error.is_some() { AGAIN } else { LOOK }).await;
         told = error;
-        sleep(LOOK).await;
     }
 }
 
