@@ -4,8 +4,6 @@
 package tools
 
 import (
-	_ "github.com/projectcalico/calico/cni-plugin/cmd/calico"
-	_ "github.com/projectcalico/calico/cni-plugin/cmd/install"
 	_ "github.com/projectcalico/calico/kube-controllers/cmd/check-status"
 	_ "github.com/projectcalico/calico/kube-controllers/cmd/kube-controllers"
 	_ "github.com/projectcalico/calico/node/cmd/calico-node"

@@ -1,5 +1,5 @@
-// One program for all of Kubernetes: it runs the part whose name it was called by.
-// The parts share nearly all of their code, so one file is far smaller than six.
+// One program for all of Kubernetes but kube-proxy: it runs the part whose name it was called by.
+// The parts share nearly all of their code, so one file is far smaller than five.
 package main
 
 import (
@@ -20,7 +20,6 @@ import (
 	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
-	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
@@ -31,7 +30,6 @@ var programs = []struct {
 }{
 	{"kube-apiserver", daemon(apiserver.NewAPIServerCommand)},
 	{"kube-controller-manager", daemon(controllermanager.NewControllerManagerCommand)},
-	{"kube-proxy", daemon(proxy.NewProxyCommand)},
 	{"kube-scheduler", daemon(func() *cobra.Command { return scheduler.NewSchedulerCommand() })},
 	{"kubectl", runKubectl},
 	{"kubelet", daemon(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) })},
