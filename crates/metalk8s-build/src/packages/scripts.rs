@@ -8,12 +8,13 @@ use metalk8s_artifacts::packages::Scripts;
 /// In a root folder that is not running there is no systemd to speak to.
 const RUNNING: &str = "[ -d /run/systemd/system ]";
 
-/// For `dpkg`, which tells what it does by a word.
+/// For `dpkg`, which tells what it does by a word, and which version was there before. Units that are new need no
+/// reload, which takes a machine a tenth of a second for each package: systemd looks where it knows none.
 ///
 /// Nothing runs after the removal: because of such a script dpkg would keep the package on its books until it is
 /// purged. systemd forgets a unit that is stopped, disabled and gone by itself.
 pub(super) fn debian(units: &[String]) -> Scripts {
-    let scripts = scripts(units, "[ \"$1\" = configure ]", "[ \"$1\" = remove ]");
+    let scripts = scripts(units, "[ \"$1\" = configure ] && [ -n \"$2\" ]", "[ \"$1\" = remove ]");
     Scripts { after_remove: String::new(), ..scripts }
 }
 
