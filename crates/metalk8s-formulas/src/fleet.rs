@@ -17,7 +17,7 @@ use crate::addons::{object_state, title};
 const MANAGER: &str = "metalk8s-fleet";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// The conductor does its work: only with the settings that it writes can a node be deployed or looked at.
+/// The conductor does its work: plans and highstates of nodes need the settings that it writes.
 pub(crate) fn conducted() -> State {
     State::Wait(Wait {
         until: Condition::SecretExists { namespace: NAMESPACE.to_owned(), name: SETTINGS.to_owned() },

@@ -60,6 +60,8 @@ pub(crate) enum ProgramError {
     Start { line: String, source: io::Error },
     #[error("could not prepare the input of a program")]
     Input { source: io::Error },
+    #[error("could not keep or read what `{line}` says")]
+    Output { line: String, source: io::Error },
     #[error("`{line}` was ended after {seconds} s without an answer")]
     Deadline { line: String, seconds: u64 },
     #[error("`{line}` ended with {status}{}", said(.stderr))]
@@ -186,9 +188,10 @@ impl Program {
         let line = shortened(&line);
         tracing::debug!(program = %line, "running");
         let failed = |source| ProgramError::Start { line: line.clone(), source };
-        let memory = left_alone.then(Memory::new).transpose().map_err(failed)?;
+        let unheard = |source| ProgramError::Output { line: line.clone(), source };
+        let memory = left_alone.then(Memory::new).transpose().map_err(unheard)?;
         match &memory {
-            Some(memory) => memory.is_spoken_into(&mut command).map_err(failed)?,
+            Some(memory) => memory.is_spoken_into(&mut command).map_err(unheard)?,
             None => drop(command.stdout(Stdio::piped()).stderr(Stdio::piped())),
         }
         let mut child = start(&mut command).await.map_err(|source| match source.kind() {
@@ -210,7 +213,7 @@ impl Program {
         };
         let status = status.map_err(failed)?;
         let (stdout, stderr) = match memory {
-            Some(memory) => memory.finish(most).map_err(failed)?,
+            Some(memory) => memory.finish(most).map_err(unheard)?,
             None => (stdout.finish().await, stderr.finish().await),
         };
         if kept.is_none() && stdout.len() > most {
