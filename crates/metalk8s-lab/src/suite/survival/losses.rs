@@ -17,9 +17,12 @@ const ROUNDS: u64 = 1;
 /// A deployment that changes nothing takes about that long.
 const DEPLOYMENT_SECONDS: f64 = 2.0;
 
-/// Ends processes whose command line begins so, without asking.
+/// Ends processes whose command line begins so, without asking. One that was killed a moment ago may not be back yet:
+/// that is waited for.
 fn kill(machine: &Machine, command: &str) -> Result<()> {
-    machine.run_checked(&format!("pkill --signal KILL --full '^{command}'"))?;
+    machine.run_checked(&format!(
+        "timeout 30 sh -c \"until pkill --signal KILL --full '^{command}'; do sleep 0.1; done\""
+    ))?;
     Ok(())
 }
 
