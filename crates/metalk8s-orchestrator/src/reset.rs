@@ -20,6 +20,8 @@ use crate::{
 /// The stage before which the machine is looked at again: pods that were just being started, and have ended by
 /// then, have left more than there was at first.
 const AFTER_PODS: usize = 1;
+/// The unit that resets the rest of a machine whose agent has told of everything else.
+pub(crate) const LAST_UNIT: &str = "metalk8s-reset";
 
 /// What a reset of this machine is asked for.
 #[derive(Debug, Clone, Default)]

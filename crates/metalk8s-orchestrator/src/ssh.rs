@@ -14,6 +14,8 @@ use metalk8s_ssh::{Command, ConnectError, End, Endpoint, Options, RunError, Sess
 use metalk8s_types::{VERSION, environment, labels, paths};
 use serde_json::Value;
 
+use crate::reset::LAST_UNIT;
+
 /// The program of a version inside its archive.
 const PROGRAM: &str = "bin/metalk8s";
 /// The key that the manual lets people make (BOOT-09).
@@ -36,6 +38,12 @@ pub enum SshError {
     /// Its host key could not be written down.
     #[error(transparent)]
     Pin(#[from] FleetError),
+    /// What is left of a node that was removed is in the way.
+    #[error("`{node}` is still being reset; `systemctl status {LAST_UNIT}` on it tells why")]
+    BeingReset {
+        /// The node.
+        node: String,
+    },
     /// No archive of the version is mounted here.
     #[error("the archive of version {version} cannot be used")]
     Archive {
@@ -93,7 +101,11 @@ impl SshError {
             Self::Upload(error) => error.is_retryable(),
             Self::Run(error) => error.is_retryable(),
             Self::Failed { .. } => self.is_interruption(),
-            Self::Annotations { .. } | Self::Pin(_) | Self::Archive { .. } | Self::Answer { .. } => false,
+            Self::Annotations { .. }
+            | Self::Pin(_)
+            | Self::BeingReset { .. }
+            | Self::Archive { .. }
+            | Self::Answer { .. } => false,
         }
     }
 }
@@ -147,6 +159,17 @@ pub async fn connect(fleet: &Fleet, node: &NodeFacts) -> Result<Session, SshErro
         fleet.annotate_node(&node.name, labels::SSH_HOST_KEY, session.host_key()).await?;
     }
     Ok(session)
+}
+
+/// Whether the machine is about to end the removal of the node that it was. What comes there now goes with it.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn is_being_reset(session: &Session) -> Result<bool, SshError> {
+    let units = ["timer", "service"].map(|kind| format!("{LAST_UNIT}.{kind}"));
+    let command =
+        Command::new("systemctl", Duration::from_secs(60)).args(["is-active", "--quiet"]).args(units);
+    Ok(session.run(&command).await?.is_success())
 }
 
 /// Brings the program of a version to a machine, where it is not there yet; returns its path.

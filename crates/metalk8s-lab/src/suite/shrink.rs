@@ -41,6 +41,10 @@ const CHECKS: &[Check] = &[
     Check { name: "the machine is as it was before it became a node", run: trace::none },
     Check { name: "removing it again has nothing to do", run: again },
     Check { name: "the machine becomes a node again", run: trace::deployed_again },
+    Check {
+        name: "a node that is removed and deployed at once is one, and stays one",
+        run: trace::removed_and_deployed_at_once,
+    },
     Check { name: "a node that is lost is removed by force, and not without", run: lost::by_force },
     Check { name: "a lost machine that comes back is reset by itself", run: lost::comes_back },
     Check { name: "nothing has tried to leave the lab", run: super::install::nothing_leaves },

@@ -51,6 +51,13 @@ const FIRST_ANSWER: Duration = Duration::from_secs(60);
 /// How long the kubelet has after that.
 const READY: Duration = Duration::from_secs(300);
 
+/// A machine that was entered.
+struct Machine {
+    session: Session,
+    /// Where the program of the version lies there, once this session has brought it.
+    program: Option<String>,
+}
+
 /// The deployment of one node. What earlier steps found out is found out again where a run is resumed.
 pub(super) struct DeployNode {
     hands: FleetHands,
@@ -58,7 +65,8 @@ pub(super) struct DeployNode {
     version: String,
     spec: RunSpec,
     node: Option<NodeFacts>,
-    session: Option<Session>,
+    machine: Option<Machine>,
+    request_pem: Option<String>,
     addresses: Option<NodeAddresses>,
     /// Whether its agent answers, so that nothing has to be done over SSH.
     is_joined: Option<bool>,
@@ -72,7 +80,8 @@ impl DeployNode {
             version: spec.version.clone(),
             spec: spec.clone(),
             node: None,
-            session: None,
+            machine: None,
+            request_pem: None,
             addresses: None,
             is_joined: None,
         }

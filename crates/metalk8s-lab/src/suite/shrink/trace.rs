@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Stage, deploy, node_machine, said, wait_until};
+use super::{Stage, deploy, node_machine, remove, said, wait_until};
 use crate::machine::Machine;
 
 /// All that a node brings along is in these: what is there before must be there after, and nothing else.
@@ -69,6 +69,23 @@ pub(super) fn none(stage: &Stage) -> Result<()> {
 pub(super) fn deployed_again(stage: &Stage) -> Result<()> {
     deploy(stage)?;
     node_machine(stage)?.run_checked("systemctl is-active kubelet containerd metalk8s-agent").map(drop)?;
+    Ok(())
+}
+
+/// The last of a removal happens after it has ended.
+pub(super) fn removed_and_deployed_at_once(stage: &Stage) -> Result<()> {
+    let output = remove(stage, "")?;
+    ensure!(output.success(), "{}", said(&output));
+    deploy(stage)?;
+    let machine = node_machine(stage)?;
+    wait_until("the removal to have ended", Duration::from_secs(120), || {
+        let output = machine.run("systemctl is-active metalk8s-reset.timer metalk8s-reset.service");
+        match output.map_err(|error| error.to_string())?.success() {
+            true => Err("its unit is still there".to_owned()),
+            false => Ok(()),
+        }
+    })?;
+    machine.run_checked("systemctl is-active kubelet containerd metalk8s-agent").map(drop)?;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use super::{
         hands::{Failure, told},
         runs::Done,
     },
-    DeployNode,
+    DeployNode, Machine,
 };
 use crate::{
     join::{Accepted, Examined, Invitation, Prepared, SharedFile},
@@ -30,26 +30,42 @@ const CALL: Duration = Duration::from_secs(600);
 /// How long a machine may be away on which a call was cut off, and the time between two attempts.
 const RETURN: Duration = Duration::from_secs(180);
 const AGAIN: Duration = Duration::from_secs(2);
+/// How long the end of an earlier removal may take.
+const RESET: Duration = Duration::from_secs(120);
 
 impl DeployNode {
     pub(super) async fn connect(&mut self) -> Result<Done, Failure> {
         if self.is_joined().await? {
             return Ok(Done::nothing("its agent answers"));
         }
-        let session = self.session().await?;
-        Ok(Done::nothing(format!("logged in as {}", session.endpoint())))
-    }
-
-    async fn session(&mut self) -> Result<&Session, Failure> {
         let node = self.node().await?;
-        self.enter(&node).await.map_err(|error| told(&error))
+        let machine = self.enter(&node).await.map_err(|error| told(&error))?;
+        Ok(Done::nothing(format!("logged in as {}", machine.session.endpoint())))
     }
 
-    async fn enter(&mut self, node: &NodeFacts) -> Result<&Session, SshError> {
-        if self.session.is_none() {
-            self.session = Some(ssh::connect(&self.hands.fleet, node).await?);
+    async fn enter(&mut self, node: &NodeFacts) -> Result<&mut Machine, SshError> {
+        if self.machine.is_none() {
+            let session = ssh::connect(&self.hands.fleet, node).await?;
+            self.wait_for_reset(node, &session).await?;
+            self.machine = Some(Machine { session, program: None });
         }
-        Ok(self.session.as_ref().expect("it was made above"))
+        Ok(self.machine.as_mut().expect("it was made above"))
+    }
+
+    async fn wait_for_reset(&self, node: &NodeFacts, session: &Session) -> Result<(), SshError> {
+        let end = Instant::now() + RESET;
+        let mut is_told = false;
+        while ssh::is_being_reset(session).await? {
+            if Instant::now() > end {
+                return Err(SshError::BeingReset { node: node.name.clone() });
+            }
+            if !is_told {
+                self.hands.tell("waiting until the machine has ended its removal from the cluster").await;
+                is_told = true;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
     }
 
     /// Calls the program of the version on the machine. A call that is cut off there is begun again, once the machine
@@ -74,7 +90,7 @@ impl DeployNode {
             if !error.is_passing() || given_up.is_none_or(|end| Instant::now() > end) {
                 return Err(told(&error));
             }
-            self.session = None;
+            self.machine = None;
             self.hands.tell(&format!("{}, trying again", sentence(&error))).await;
             sleep(AGAIN).await;
         }
@@ -89,9 +105,12 @@ impl DeployNode {
         patience: Duration,
     ) -> Result<T, SshError> {
         let (version, archives) = (self.version.clone(), self.hands.config.archives.clone());
-        let session = self.enter(node).await?;
-        let program = ssh::bring_program(session, &archives, &version).await?;
-        let command = Command::new(program, patience).args(["join", verb]).stdin(input);
+        let Machine { session, program } = self.enter(node).await?;
+        let program = match program {
+            Some(program) => program,
+            None => program.insert(ssh::bring_program(session, &archives, &version).await?),
+        };
+        let command = Command::new(program.as_str(), patience).args(["join", verb]).stdin(input);
         ssh::answer_of(session, &node.name, &command, &format!("metalk8s join {verb}")).await
     }
 
@@ -147,6 +166,7 @@ impl DeployNode {
             return Ok(Done::nothing("its agent answers"));
         }
         let prepared = self.prepared().await?;
+        self.request_pem = Some(prepared.request_pem);
         let comment = format!("{} of {} states changed", prepared.changed, prepared.states);
         Ok(if prepared.changed == 0 {
             Done::nothing(comment)
@@ -178,10 +198,13 @@ impl DeployNode {
         let wish =
             NodeWish { version: self.version.clone(), roles: node.roles, addresses, initial_cluster: None };
         let mut changes = self.hands.shall_be(&self.name, &wish).await?;
-        let prepared = self.prepared().await?;
+        let request_pem = match self.request_pem.take() {
+            Some(request_pem) => request_pem,
+            None => self.prepared().await?.request_pem,
+        };
         let settings = self.hands.settings().await?;
         let kubernetes = &authorities()[0];
-        let certificate_pem = self.signed(&kubernetes.signer, &prepared.request_pem).await?;
+        let certificate_pem = self.signed(&kubernetes.signer, &request_pem).await?;
         let server = settings.masters.values().next().copied();
         let server = server.ok_or_else(|| vec!["no master is known".to_owned()])?;
         let accepted = Accepted {

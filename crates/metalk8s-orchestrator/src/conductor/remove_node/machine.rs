@@ -12,7 +12,10 @@ use super::{
     },
     RemoveNode,
 };
-use crate::dispatch::{Call, job};
+use crate::{
+    dispatch::{Call, job},
+    reset::LAST_UNIT,
+};
 
 /// How long the machine has to undo everything.
 const RESET: Duration = Duration::from_secs(900);
@@ -71,15 +74,16 @@ impl RemoveNode {
         Ok(Done::nothing(format!("it speaks to the API server of `{node}`")))
     }
 
-    /// What is left after that is the agent itself, whose end nobody could tell: a unit of its own does it.
+    /// What is left after that is the agent itself, whose end nobody could tell: a unit of its own does it. Timers may
+    /// be a minute late, unless they are told.
     pub(super) async fn leave(&mut self) -> Result<Done, Failure> {
         // The step before has heard it: who is silent now has left, or is given up.
         if !self.answers().await? {
             return Ok(Done::nothing("its agent does not answer"));
         }
         let command = format!(
-            "systemd-run --quiet --collect --unit metalk8s-reset --on-active={LAST_WORD} \
-             /usr/bin/metalk8s reset --yes --force"
+            "systemd-run --quiet --collect --unit {LAST_UNIT} --on-active={LAST_WORD} \
+             --timer-property=AccuracySec=100ms /usr/bin/metalk8s reset --yes --force"
         );
         self.run_there(&command, SHORT).await?;
         Ok(Done::change("it ends within seconds, with its files", format!("agent on {}", self.name)))
