@@ -51,7 +51,7 @@ for node in node1 node2 node3; do described "$node"; done
 bare=$(timed "$deploy node1")
 again=$(timed "$deploy node1")
 on bootstrap "metalk8s node remove node1 --yes --no-progress > /dev/null 2>&1"
-# Its agent ends some seconds after it has told of it, which a deployment waits for.
+# Its agent ends some seconds after it has told of it. A deployment waits for that, which is not to be measured.
 sleep 10
 described node1
 three=$(timed "$deploy node1 node2 node3")
