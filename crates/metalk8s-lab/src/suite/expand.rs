@@ -93,8 +93,16 @@ pub(super) fn deploy_node(stage: &Stage, node: &str) -> Result<Output> {
 }
 
 pub(super) fn deployment(version: &str, node: &str) -> String {
+    orchestration("deploy_node", version, node)
+}
+
+pub(super) fn removal(version: &str, node: &str) -> String {
+    orchestration("remove_node", version, node)
+}
+
+fn orchestration(name: &str, version: &str, node: &str) -> String {
     format!(
-        "salt-run state.orchestrate metalk8s.orchestrate.deploy_node saltenv=metalk8s-{version} \
+        "salt-run state.orchestrate metalk8s.orchestrate.{name} saltenv=metalk8s-{version} \
          pillar='{{\"orchestrate\": {{\"node_name\": \"{node}\"}}}}'"
     )
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Stage,
     cluster::{kubectl_json, said},
-    expand::{deployment, in_master},
+    expand::{deployment, in_master, removal},
 };
 use crate::{install::version_of_archive, wait_until};
 
@@ -25,8 +25,16 @@ impl<'s> FleetRun<'s> {
     /// Begins the deployment of a node as the manual does, and does not wait for it. A conductor that was killed
     /// takes its container along, which comes back.
     pub(super) fn deploy(stage: &'s Stage, node: &str) -> Result<Self> {
-        let version = version_of_archive(stage.lab.bootstrap()?)?;
-        let command = format!("{} --async", deployment(&version, node));
+        Self::begin(stage, &deployment(&version_of_archive(stage.lab.bootstrap()?)?, node))
+    }
+
+    /// Begins the removal of a node, and does not wait for it.
+    pub(super) fn remove(stage: &'s Stage, node: &str) -> Result<Self> {
+        Self::begin(stage, &removal(&version_of_archive(stage.lab.bootstrap()?)?, node))
+    }
+
+    fn begin(stage: &'s Stage, orchestration: &str) -> Result<Self> {
+        let command = format!("{orchestration} --async");
         let output = wait_until("the container `salt-master`", CONTAINER, || {
             let output = in_master(stage, &command).map_err(|error| format!("{error:#}"))?;
             if output.stderr.contains("container not found") { Err(said(&output)) } else { Ok(output) }

@@ -1,22 +1,20 @@
-//! Deployments of a bare machine that are killed, lose their power or their space, and end well all the same.
+//! Deployments of bare machines that are killed, lose their power or their space, and end well all the same.
 
-use std::{
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{thread::sleep, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use metalk8s_diagnostics::Printer;
 
 use super::{
     Check, Options, Stage, Suite, Tally,
-    chance::Chance,
     cluster::{condition, kubectl_json, said},
     expand::{NODE, apply, manifest, node_machine},
     fleet_run::FleetRun,
     run_checks,
 };
 use crate::{Lab, Machine, wait_until};
+
+mod kills;
 
 /// Run by `metalk8s-lab suite interrupted`.
 pub const SUITE: Suite = Suite {
@@ -31,11 +29,8 @@ pub const SUITE: Suite = Suite {
 const PATIENCE: Duration = Duration::from_secs(480);
 /// How long a machine is without power.
 const OFF: Duration = Duration::from_secs(15);
-/// How often a deployment is killed, unless it is said otherwise.
-const ROUNDS: u64 = 3;
-
 const CHECKS: &[Check] = &[
-    Check { name: "a deployment that is killed at a random moment ends well", run: killed },
+    Check { name: "deployments that are killed at random moments end well", run: kills::at_random_moments },
     Check { name: "two deployments of a node at once come one after the other", run: twice },
     Check { name: "a machine loses its power in the middle, and becomes a node all the same", run: power },
     Check { name: "a disk that fills up is told, and with more space the same run goes on", run: disk },
@@ -44,43 +39,18 @@ const CHECKS: &[Check] = &[
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     printer.data(&format!("seed {0}: --seed {0} kills at the same moments", options.seed));
-    let lab = super::bootstrapped(options, SUITE.name, 2)?;
+    let lab = super::bootstrapped(options, SUITE.name, 1 + kills::NODES.len() as u8)?;
     Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
 }
 
-/// What is killed.
-#[derive(Debug, Clone, Copy)]
-enum Victim {
-    Conductor,
-    /// All of ours on the machine: what was called over SSH, the agent, and its jobs.
-    Machine,
-    Both,
+fn machine<'s>(stage: &'s Stage, name: &str) -> Result<&'s Machine> {
+    stage.lab.machine(name).with_context(|| format!("the lab has no machine `{name}`"))
 }
 
-impl Victim {
-    fn of_round(round: u64) -> Self {
-        [Self::Conductor, Self::Machine, Self::Both][(round % 3) as usize]
-    }
-
-    /// Without asking. That nothing of it runs at that moment is a moment, too.
-    fn kill(self, stage: &Stage) -> Result<()> {
-        let kill = |machine: &Machine, command: &str| {
-            machine.run(&format!("pkill --signal KILL --full '^{command}'")).map(drop)
-        };
-        if matches!(self, Self::Conductor | Self::Both) {
-            kill(stage.lab.bootstrap()?, "metalk8s conductor")?;
-        }
-        if matches!(self, Self::Machine | Self::Both) {
-            kill(node_machine(stage)?, "[^ ]*metalk8s[^ ]* (join|agent|job)")?;
-        }
-        Ok(())
-    }
-}
-
-/// Begins the deployment of the machine as it is.
-fn begin(stage: &Stage) -> Result<FleetRun<'_>> {
-    apply(stage, &manifest(stage, NODE, &node_machine(stage)?.control.to_string())?)?;
-    FleetRun::deploy(stage, NODE)
+/// Begins the deployment of a machine as it is.
+fn begin<'s>(stage: &'s Stage, node: &str) -> Result<FleetRun<'s>> {
+    apply(stage, &manifest(stage, node, &machine(stage, node)?.control.to_string())?)?;
+    FleetRun::deploy(stage, node)
 }
 
 /// Why the run did not end well without anybody; then it is told to go on, and must end well.
@@ -94,74 +64,50 @@ fn ends(stage: &Stage, run: &FleetRun<'_>) -> Result<Option<String>> {
     Ok(Some(why))
 }
 
-/// The node is Ready, and deploying it again finds nothing to do.
-fn is_whole(stage: &Stage) -> Result<()> {
-    let node = kubectl_json(stage.lab.bootstrap()?, &format!("get node {NODE}"))?;
-    ensure!(condition(&node, "Ready") == Some("True"), "the node is not Ready: {}", node["status"]);
-    let again = FleetRun::deploy(stage, NODE)?;
-    again.succeeds(PATIENCE)?;
-    let changes = again.changes()?;
-    ensure!(changes.is_empty(), "something was left to do: {changes:?}");
-    Ok(())
-}
-
-/// The machine is bare again afterwards.
-fn removed(stage: &Stage) -> Result<()> {
-    let command = format!("metalk8s node remove {NODE} --yes --no-progress");
-    let output = stage.lab.bootstrap()?.run_for(&command, PATIENCE)?;
-    ensure!(output.success(), "{}", said(&output));
-    wait_until("the agent to be gone", PATIENCE, || {
-        let there = node_machine(stage).and_then(|machine| Ok(machine.run("test -e /usr/bin/metalk8s")?));
-        match there {
-            Ok(output) if output.code == 1 => Ok(()),
-            Ok(_) => Err("its program is there".to_owned()),
-            Err(error) => Err(format!("{error:#}")),
-        }
-    })?;
-    Ok(())
-}
-
-fn killed(stage: &Stage) -> Result<()> {
-    let rounds = stage.options.rounds.unwrap_or(ROUNDS);
-    let mut chance = Chance::new(stage.options.seed);
-    let began = Instant::now();
-    begin(stage)?.succeeds(PATIENCE)?;
-    let whole = began.elapsed();
-    is_whole(stage)?;
-    removed(stage)?;
-    let mut stopped = Vec::new();
-    for round in 0..rounds {
-        let (after, victim) = (whole.mul_f64(chance.fraction()), Victim::of_round(round));
-        let about = || format!("round {round}: {victim:?} after {:.1} s", after.as_secs_f64());
-        let run = begin(stage).with_context(about)?;
-        sleep(after);
-        victim.kill(stage).with_context(about)?;
-        stopped.extend(ends(stage, &run).with_context(about)?);
-        is_whole(stage).with_context(about)?;
-        removed(stage).with_context(about)?;
+/// The nodes are Ready, and deploying them again finds nothing to do.
+fn are_whole(stage: &Stage, names: &[&str]) -> Result<()> {
+    for name in names {
+        let node = kubectl_json(stage.lab.bootstrap()?, &format!("get node {name}"))?;
+        ensure!(condition(&node, "Ready") == Some("True"), "{name} is not Ready: {}", node["status"]);
     }
-    let by_themselves = rounds - stopped.len() as u64;
-    stage.note(format!("{by_themselves} of {rounds} by themselves, the others when told to go on"));
-    stopped.sort();
-    stopped.dedup();
-    stopped.into_iter().for_each(|why| stage.note(why));
+    let again: Vec<_> = names.iter().map(|name| FleetRun::deploy(stage, name)).collect::<Result<_>>()?;
+    for (name, run) in names.iter().zip(again) {
+        run.succeeds(PATIENCE)?;
+        let changes = run.changes()?;
+        ensure!(changes.is_empty(), "something was left to do on {name}: {changes:?}");
+    }
+    Ok(())
+}
+
+/// The machines are bare again afterwards.
+fn removed(stage: &Stage, names: &[&str]) -> Result<()> {
+    let runs: Vec<_> = names.iter().map(|name| FleetRun::remove(stage, name)).collect::<Result<_>>()?;
+    runs.iter().try_for_each(|run| run.succeeds(PATIENCE))?;
+    for name in names {
+        wait_until(&format!("the agent of {name} to be gone"), PATIENCE, || {
+            let there = machine(stage, name)
+                .and_then(|machine| Ok(machine.run("test -e /usr/bin/metalk8s")?))
+                .map_err(|error| format!("{error:#}"))?;
+            if there.code == 1 { Ok(()) } else { Err("its program is there".to_owned()) }
+        })?;
+    }
     Ok(())
 }
 
 fn twice(stage: &Stage) -> Result<()> {
-    let first = begin(stage)?;
+    let first = begin(stage, NODE)?;
     let second = FleetRun::deploy(stage, NODE)?;
     second.succeeds(PATIENCE)?;
     first.succeeds(PATIENCE)?;
     let changes = second.changes()?;
     ensure!(changes.is_empty(), "the second has changed something: {changes:?}");
-    is_whole(stage)?;
-    removed(stage)
+    are_whole(stage, &[NODE])?;
+    removed(stage, &[NODE])
 }
 
 fn power(stage: &Stage) -> Result<()> {
     let machine = node_machine(stage)?;
-    let run = begin(stage)?;
+    let run = begin(stage, NODE)?;
     run.at("apply")?;
     machine.cut_power()?;
     sleep(OFF);
@@ -171,15 +117,15 @@ fn power(stage: &Stage) -> Result<()> {
         None => "by itself".to_owned(),
         Some(why) => format!("when told to go on: {why}"),
     });
-    is_whole(stage)?;
-    removed(stage)
+    are_whole(stage, &[NODE])?;
+    removed(stage, &[NODE])
 }
 
 /// The plugins of CNI are installed there.
 fn disk(stage: &Stage) -> Result<()> {
     let machine = node_machine(stage)?;
     machine.run_checked("mkdir -p /opt && mount -t tmpfs -o size=8M tmpfs /opt")?;
-    let run = begin(stage)?;
+    let run = begin(stage, NODE)?;
     ensure!(!run.end(PATIENCE)?, "it ended well on 8 MiB");
     let told = run.status()?.to_string().to_lowercase();
     ensure!(told.contains("no space left"), "it does not tell: {told}");
@@ -187,6 +133,6 @@ fn disk(stage: &Stage) -> Result<()> {
     let command = format!("metalk8s run resume {}", run.id());
     let output = stage.lab.bootstrap()?.run_for(&command, PATIENCE)?;
     ensure!(output.success(), "{}", said(&output));
-    is_whole(stage)?;
-    removed(stage)
+    are_whole(stage, &[NODE])?;
+    removed(stage, &[NODE])
 }
