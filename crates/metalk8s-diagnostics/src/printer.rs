@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{Explanation, Paint, colours_wanted, render};
+use crate::{Explanation, LogFile, Paint, colours_wanted, render};
 
 /// The form of data on stdout (`--output`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +44,7 @@ pub struct Printer {
     out_paint: Paint,
     err_paint: Paint,
     quiet: bool,
+    log: Option<LogFile>,
 }
 
 impl Printer {
@@ -55,6 +56,7 @@ impl Printer {
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
             quiet,
+            log: None,
         }
     }
 
@@ -66,7 +68,13 @@ impl Printer {
             out_paint: Paint::default(),
             err_paint: Paint::default(),
             quiet: false,
+            log: None,
         }
+    }
+
+    /// Keeps words for people and errors in a log, too, from here on and without colours.
+    pub fn keep_in(&mut self, log: LogFile) {
+        self.log = Some(log);
     }
 
     /// The colours of stdout.
@@ -92,25 +100,61 @@ impl Printer {
 
     /// A line for people on stderr, unless it must be quiet.
     pub fn say(&mut self, line: &str) {
+        self.show(line);
+        self.keep(line);
+    }
+
+    fn show(&mut self, line: &str) {
         if !self.quiet {
             drop(writeln!(self.err, "{line}"));
+        }
+    }
+
+    fn keep(&mut self, line: &str) {
+        if let Some(log) = &mut self.log {
+            drop(log.write_all(format!("{line}\n").as_bytes()));
         }
     }
 
     /// A warning on stderr, unless it must be quiet.
     pub fn warn(&mut self, line: &str) {
         let label = self.err_paint.yellow("warning:");
-        self.say(&format!("{label} {line}"));
+        self.show(&format!("{label} {line}"));
+        self.keep(&format!("warning: {line}"));
     }
 
     /// An error on stderr, with causes and hints.
     pub fn error(&mut self, error: &(dyn Error + 'static)) {
         drop(render(error, self.err_paint, &mut self.err));
+        if let Some(log) = &mut self.log {
+            drop(render(error, Paint::default(), log));
+        }
     }
 
     /// What a code means, on stdout.
     pub fn explanation(&mut self, explanation: &Explanation) {
         let title = self.out_paint.bold(&format!("{}: {}", explanation.code, explanation.title));
         self.data(&format!("{title}\n\n{}\n\nWhat to do: {}", explanation.text, explanation.todo));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Diagnosed, explain};
+
+    #[test]
+    fn what_people_are_told_is_kept_in_the_log_from_there_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut printer = Printer::to(io::sink(), io::sink());
+        printer.say("before");
+        printer.keep_in(LogFile::open(&path).unwrap());
+        printer.say("the summary");
+        printer.warn("beware");
+        printer.error(&Diagnosed::with_code(explain::NOT_ROOT, "it cannot be done"));
+        let kept = std::fs::read_to_string(path).unwrap();
+        assert!(kept.starts_with("the summary\nwarning: beware\n"), "{kept}");
+        assert!(kept.contains("it cannot be done") && kept.contains(explain::NOT_ROOT.as_str()), "{kept}");
     }
 }

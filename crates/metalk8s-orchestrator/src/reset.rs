@@ -169,7 +169,7 @@ pub async fn carry_out(
         removal.removed.extend(changes(&report));
         if !report.is_success() {
             step.fail(Some(&failures(&report).join("\n")));
-            return Err(RunError::of_stage(title, report));
+            return Err(RunError::of_stage(title, graph, report));
         }
         step.done();
     }

@@ -1,10 +1,12 @@
 //! The stages of a procedure on this machine: shown as a plan, or applied one after the other with a journal.
 
-use metalk8s_diagnostics::Progress;
-use metalk8s_engine::{ApplyOptions, Hands, Plan, PlanStep, Planned, Report, apply, check_all};
+use metalk8s_diagnostics::{Code, Diagnose, Progress, explain};
+use metalk8s_engine::{ApplyOptions, Graph, Hands, Plan, PlanStep, Planned, Report, apply, check_all};
 use metalk8s_formulas::Stage;
 
 use crate::{observer::StageObserver, run_journal::RunJournal};
+
+mod code;
 
 /// What one stage would change.
 #[derive(Debug, serde::Serialize)]
@@ -36,6 +38,8 @@ pub enum RunError {
         failed: usize,
         /// How many it has.
         states: usize,
+        /// What stopped the first of them.
+        code: Code,
         /// What happened to each.
         report: Box<Report>,
     },
@@ -61,13 +65,24 @@ pub enum RunError {
 
 impl RunError {
     /// Of a stage whose states did not all succeed.
-    pub(crate) fn of_stage(title: &'static str, report: Report) -> Self {
+    pub(crate) fn of_stage(title: &'static str, graph: &Graph, report: Report) -> Self {
         Self::Stage {
             title,
+            code: code::of_failure(graph, &report),
             failed: report.totals.failed - report.totals.not_run,
             states: report.totals.states,
             report: Box::new(report),
         }
+    }
+}
+
+impl Diagnose for RunError {
+    fn code(&self) -> Option<Code> {
+        Some(match self {
+            Self::Stage { code, .. } => *code,
+            Self::Graph { .. } => explain::GRAPH_INVALID,
+            Self::Record { .. } => explain::STATE_FAILED,
+        })
     }
 }
 
@@ -114,7 +129,7 @@ pub async fn run(
         journal.step_finished(stage.name, report.totals.changed, failures(&report)).map_err(recorded)?;
         if !report.is_success() {
             step.fail(Some(&failures(&report).join("\n")));
-            return Err(RunError::of_stage(title, report));
+            return Err(RunError::of_stage(title, &stage.graph, report));
         }
         summary.states += report.totals.states;
         summary.changed += report.totals.changed;

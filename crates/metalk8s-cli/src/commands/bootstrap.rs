@@ -38,7 +38,7 @@ pub(crate) async fn run(args: args::Bootstrap, quiet: bool, printer: &mut Printe
         let plans = stages::plan(&bootstrap.stages, &hands).await?;
         return print_plans(&plans, args.output, args.exit_code, printer);
     }
-    let progress = begin(RUN, &args.log_file, mode, args.verbose)?;
+    let progress = begin(RUN, &args.log_file, mode, args.verbose, printer)?;
     link_documented_log(&args.log_file);
     let began = Instant::now();
     let bootstrap = decide(&options, &progress).await?;

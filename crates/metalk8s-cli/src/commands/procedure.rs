@@ -18,16 +18,18 @@ pub(crate) fn must_be_root() -> Result<(), Diagnosed> {
     Err(Diagnosed::with_code(explain::NOT_ROOT, "Script must run as root"))
 }
 
-/// Opens the log of a run of `name`, and shows its steps.
+/// Opens the log of a run of `name`, which also keeps what is printed for people, and shows its steps.
 pub(crate) fn begin(
     name: &str,
     log_file: &Path,
     mode: ProgressMode,
     verbose: bool,
+    printer: &mut Printer,
 ) -> anyhow::Result<Progress> {
     let log = LogFile::open(log_file).diagnose()?;
     log.opening(name).context("could not write the log")?;
     logging::command(Some(log.clone()), LogFormat::Text, u8::from(verbose))?;
+    printer.keep_in(log.clone());
     Ok(Progress::new(mode, Some(log)))
 }
 
@@ -71,7 +73,7 @@ pub(crate) fn print_summary(
 
 /// The error of a run that stopped.
 pub(crate) fn stopped(err: RunError, log_file: &Path) -> Diagnosed {
-    Diagnosed::with_code(explain::STATE_FAILED, err).hint(format!(
+    Diagnosed::new(err).hint(format!(
         "everything that was done is kept: repair the cause, then start the same command again; all details are in `{}`",
         log_file.display()
     ))

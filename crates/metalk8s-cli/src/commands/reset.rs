@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use metalk8s_diagnostics::{
-    DiagnoseExt, Diagnosed, Exit, LogFormat, Output, Printer, Progress, ProgressMode, explain, logging,
+    DiagnoseExt, Diagnosed, Exit, LogFormat, Output, Printer, Progress, ProgressMode, logging,
 };
 use metalk8s_host::Host;
 use metalk8s_orchestrator::{
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Reset, quiet: bool, printer: &mut Printer) -> anyh
         _ = told_to_stop() => return Ok(interrupted(printer)),
     };
     let removal = removal.map_err(|err| {
-        Diagnosed::with_code(explain::STATE_FAILED, err)
+        Diagnosed::new(err)
             .hint("what was removed stays so: repair the cause, then start the same command again")
     })?;
     print_summary(&removal, began.elapsed().as_secs_f64(), args.output, printer)?;

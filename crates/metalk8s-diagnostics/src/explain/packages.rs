@@ -12,7 +12,7 @@ super::explanations! { PACKAGES:
         "Wait for the other run (often unattended upgrades) to end, then start again.";
     REPOSITORY_UNREACHABLE = "MK1404", "the repository cannot be reached",
         "Nodes fetch packages and images from the bootstrap node on port 8080 of the control plane.",
-        "Try `curl http://ADDRESS:8080/` from this machine; check firewall and routes.";
+        "Try `curl --cacert /etc/metalk8s/pki/repositories/ca.crt https://ADDRESS:8080/` from this machine; check firewall and routes.";
     IMAGE_IMPORT = "MK1405", "an image could not be imported",
         "containerd refused an image of the archive, or its contents do not match its digest.",
         "Verify the archive with `metalk8s archive verify PATH` and look at `journalctl -u containerd`.";

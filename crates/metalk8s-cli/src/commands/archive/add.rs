@@ -32,7 +32,7 @@ pub(crate) async fn run(args: ArchiveAdd, quiet: bool, printer: &mut Printer) ->
         let plans = stages::plan(&archives.stages, &host).await?;
         return print_plans(&plans, args.output, args.exit_code, printer);
     }
-    let progress = begin("iso-manager", &args.log_file, mode, args.verbose)?;
+    let progress = begin("iso-manager", &args.log_file, mode, args.verbose, printer)?;
     let began = Instant::now();
     // Taken before the configuration is read: whoever comes second must not write over what the first added.
     let _lock = lock(Path::new(paths::RUN_LOCK), archives::RUN).diagnose()?;
