@@ -28,6 +28,15 @@ pub(crate) const CONTROLLER_MANAGER: Account = without_home("kube-controller-man
 /// Runs the scheduler.
 pub(crate) const SCHEDULER: Account = without_home("kube-scheduler", 60_606);
 
+/// Names of all users that a node may get, each with its number, which is that of its group, too.
+pub const ACCOUNTS: [(&str, u32); 5] = [
+    (ETCD.name, ETCD.id),
+    (SERVER.name, SERVER.id),
+    (APISERVER.name, APISERVER.id),
+    (CONTROLLER_MANAGER.name, CONTROLLER_MANAGER.id),
+    (SCHEDULER.name, SCHEDULER.id),
+];
+
 const fn without_home(name: &'static str, id: u32) -> Account {
     Account { name, id, home: "/nonexistent" }
 }

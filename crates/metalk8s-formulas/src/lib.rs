@@ -28,6 +28,7 @@ mod reset;
 mod salt_master;
 mod system;
 
+pub use accounts::ACCOUNTS;
 pub use addons::{AddonError, UpstreamManifests};
 pub use agent::{UNIT as AGENT_UNIT, running as agent_running};
 pub use apiserver_proxy::{LIST as API_SERVERS_LIST, static_pod as apiserver_proxy};

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use metalk8s_engine::{
-    Graph, State,
-    state::{Directory, KernelModule, RandomKey, Swap, Sysctl},
+    Graph, Guard, State,
+    state::{Command, Directory, KernelModule, RandomKey, Service, Swap, Sysctl},
 };
 use metalk8s_types::{Grains, Pillar, Role, paths};
 
@@ -15,6 +15,9 @@ use crate::{
 
 /// Where Salt had its configuration, and our kubeconfigs of the same use are.
 const SALT_DIR: &str = "/etc/salt";
+
+/// The program, as its package brings it.
+const PROGRAM: &str = "/usr/bin/metalk8s";
 
 /// Kernel parameters that Kubernetes and Calico need.
 const SYSCTLS: [(&str, &str); 5] = [
@@ -58,6 +61,15 @@ pub fn prepared(grains: &Grains, pillar: &Pillar) -> Graph {
     if !grains.container {
         graph.add("no swap", State::Swap(Swap { enabled: false }));
     }
+    // BOOT-12: a foreign agent would fight with ours over the same files. Ours answers to that name, too.
+    let minion = graph.add("no foreign salt-minion", State::Service(Service::stopped("salt-minion.service")));
+    graph.guard(
+        &minion,
+        Guard {
+            because: format!("{PROGRAM} exists: it is the agent of MetalK8s"),
+            command: Command { creates: Some(PROGRAM.into()), ..Command::new(Vec::new()) },
+        },
+    );
     if has(Role::Etcd) {
         let etcd = ETCD.add_to(&mut graph);
         let data = graph.add("data of etcd", State::Directory(ETCD.directory("/var/lib/etcd")));

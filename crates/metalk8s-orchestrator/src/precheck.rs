@@ -2,6 +2,7 @@
 //!
 //! [`Observed::collect`] looks, [`precheck`] judges: a pure function, which tells everything at once.
 
+mod accounts;
 mod archives;
 mod configuration;
 mod finding;
@@ -31,6 +32,7 @@ pub fn precheck(
     network::check(grains, configuration, observed, &mut findings);
     ports::check(grains, configuration, observed, &mut findings);
     software::check(observed, &mut findings);
+    accounts::check(observed, &mut findings);
     archives::check(observed, &mut findings);
     findings
 }

@@ -2,7 +2,7 @@
 
 super::explanations! { HOST:
     OS_UNSUPPORTED = "MK1201", "the operating system is not supported",
-        "Packages exist for Debian 12, Ubuntu 22.04 and 24.04, and for Enterprise Linux 8 and 9. /etc/os-release says this machine is something else.",
+        "Packages exist for Debian 12 and for Enterprise Linux 8 and 9. /etc/os-release says this machine is something else.",
         "Install one of the supported systems on the machine.";
     KERNEL_TOO_OLD = "MK1202", "the kernel is too old",
         "Containers and their network need features that came with later kernels; the message names both versions.",
@@ -46,4 +46,7 @@ super::explanations! { HOST:
     NETWORK_IN_INFRASTRUCTURE = "MK1215", "a range of pods or services is already in use on this machine",
         "A route or an interface of the machine lies in the range chosen for pods or services; that part of the network would become unreachable.",
         "Choose another range in the configuration, or remove the route.";
+    ACCOUNT_NUMBER_TAKEN = "MK1216", "the number of a user or group that is needed is taken",
+        "Static pods run as users of their own, whose numbers are the same on every node. A user or group of another name has one of these.",
+        "Give that user or group another number (`usermod --uid`, `groupmod --gid`), with the files that are its own.";
 }

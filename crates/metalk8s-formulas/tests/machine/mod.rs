@@ -84,6 +84,8 @@ fn left(state: &State, undone: &[State]) -> Vec<String> {
         State::Packages(packages) => packages.packages.keys().all(|name| {
             removed(&|removed| matches!(removed, Removed::Packages { names, .. } if names.contains(name)))
         }),
+        // What we stop was somebody else's, and it is not known whether it ran.
+        State::Service(service) if service.running == Some(false) => true,
         State::Service(service) => undone.iter().any(
             |state| matches!(state, State::Service(undone) if undone.name == service.name && undone.running == Some(false)),
         ),

@@ -18,7 +18,7 @@ pub(super) fn check(observed: &Observed, findings: &mut Vec<Finding>) {
                     let message =
                         format!("`{path}` and `{}` are both version {version}", first.path.display());
                     let hint = "Leave one of the two in `archives`.";
-                    findings.push(Finding::error(explain::CONFIG_BAD_VALUE, message).hint(hint));
+                    findings.push(Finding::error(explain::ARCHIVE_TWICE, message).hint(hint));
                 } else {
                     versions.insert(version, archive);
                 }
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn two_archives_of_one_version_would_be_mounted_at_one_place() {
         let findings = archives(&[("/a.iso", Ok("1.0.0")), ("/b.iso", Ok("1.0.0"))]);
-        assert_eq!(findings, ["MK1105 `/b.iso` and `/a.iso` are both version 1.0.0"]);
+        assert_eq!(findings, ["MK1309 `/b.iso` and `/a.iso` are both version 1.0.0"]);
     }
 
     #[test]

@@ -55,9 +55,7 @@ fn operating_system(grains: &Grains) -> Option<Finding> {
     let os = &grains.os;
     let major = os.version.split('.').next().unwrap_or_default();
     let supported = match os.family {
-        OsFamily::Debian => {
-            matches!((os.id.as_str(), os.version.as_str()), ("debian", "12") | ("ubuntu", "22.04" | "24.04"))
-        }
+        OsFamily::Debian => (os.id.as_str(), major) == ("debian", "12"),
         OsFamily::RedHat => matches!(major, "8" | "9"),
         OsFamily::Other => false,
     };
@@ -225,8 +223,7 @@ mod tests {
             })
         };
         for (id, version, family) in [
-            ("ubuntu", "22.04", OsFamily::Debian),
-            ("ubuntu", "24.04", OsFamily::Debian),
+            ("debian", "12", OsFamily::Debian),
             ("rocky", "8.10", OsFamily::RedHat),
             ("rhel", "9.4", OsFamily::RedHat),
         ] {
@@ -234,7 +231,7 @@ mod tests {
         }
         for (id, version, family) in [
             ("debian", "11", OsFamily::Debian),
-            ("ubuntu", "23.10", OsFamily::Debian),
+            ("ubuntu", "24.04", OsFamily::Debian),
             ("centos", "7", OsFamily::RedHat),
             ("arch", "", OsFamily::Other),
         ] {

@@ -27,6 +27,8 @@ pub struct Observed {
     pub listeners: Vec<Listener>,
     /// Units known for conflicts that are installed.
     pub units: Vec<Unit>,
+    /// Users and groups of the machine's own files, each with its number.
+    pub accounts: Vec<(String, u32)>,
     /// Whether systemd answers.
     pub systemd: bool,
     /// Routes of the main table, IPv4.
@@ -107,6 +109,7 @@ impl Observed {
             roles,
             listeners: listeners::collect(),
             units,
+            accounts: accounts(),
             systemd,
             routes: routes::collect(),
             cgroup_controllers: cgroups::collect(),
@@ -115,6 +118,11 @@ impl Observed {
             archives: configuration.archives.iter().map(|path| archive(path.clone())).collect(),
         }
     }
+}
+
+fn accounts() -> Vec<(String, u32)> {
+    let files = ["/etc/passwd", "/etc/group"].map(|file| std::fs::read_to_string(file).unwrap_or_default());
+    files.iter().flat_map(|text| super::accounts::parse(text)).collect()
 }
 
 fn archive(path: PathBuf) -> ArchiveSeen {

@@ -41,7 +41,8 @@ pub(super) fn check(observed: &Observed, findings: &mut Vec<Finding>) {
         let disable = format!("`systemctl disable --now {}`, and remove its package.", unit.name);
         findings.push(if unit.name == "salt-minion.service" {
             // The bootstrap stops and disables it, as documented (BOOT-12).
-            let hint = "Nothing is to be done: the bootstrap stops and disables it.";
+            let hint = "The bootstrap stops and disables it. Its package goes when that of our agent comes; dnf does not \
+                        remove it by itself: `dnf remove salt-minion` does.";
             Finding::warning(explain::CONFLICTING_SOFTWARE, message).hint(hint)
         } else if unit.active {
             Finding::error(explain::CONFLICTING_SOFTWARE, message).hint(disable)

@@ -25,6 +25,7 @@ pub(super) fn observed() -> Observed {
         roles: crate::pillar::BOOTSTRAP_ROLES.into(),
         listeners: Vec::new(),
         units: Vec::new(),
+        accounts: Vec::new(),
         systemd: true,
         routes: Vec::new(),
         cgroup_controllers: ["cpu", "memory", "pids"].map(str::to_owned).to_vec(),
