@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use metalk8s_engine::journal::RunId;
 use metalk8s_kube::fleet::{FleetError, Follow, Seen};
-use metalk8s_saltcompat::PING;
+use metalk8s_saltcompat::{PING, must_not_be_repeated};
 use metalk8s_types::fleet::{Agent, Job, JobStatus};
 use tokio::time::{Instant, timeout_at};
 
@@ -53,16 +53,17 @@ pub struct Dispatched {
 }
 
 impl Call {
-    /// A call that is begun within half a minute or not at all.
+    /// A call that is begun within half a minute or not at all, and once where a second time could do harm.
     pub fn new<S: Into<String>>(
         function: impl Into<String>,
         arguments: impl IntoIterator<Item = S>,
         timeout: Duration,
     ) -> Self {
+        let function = function.into();
         Self {
-            function: function.into(),
+            once: must_not_be_repeated(&function),
+            function,
             arguments: arguments.into_iter().map(Into::into).collect(),
-            once: false,
             begin_within: Duration::from_secs(30),
             timeout,
         }

@@ -27,7 +27,7 @@ pub use error::CallError;
 pub use jobs::RunningJob;
 pub use returned::Returned;
 pub use table::{CERTIFICATES, FUNCTIONS, Function, HEALTH};
-use table::{Does, REFUSED, Show};
+use table::{Does, REFUSED, Show, Verb};
 
 /// Named words that state functions understand besides `test`; none of them changes what plain files mean.
 const OF_STATES: [&str; 5] = ["test", "saltenv", "pillarenv", "pillar", "queue"];
@@ -149,6 +149,7 @@ pub async fn call(
         Does::Services => call.services(minion.hands()).await?,
         Does::HasService => call.has_service(minion.hands()).await?,
         Does::DiskUsage => call.disk_usage(minion.hands()).await?,
+        Does::DiskDump => call.disk_dump(minion.hands()).await?,
         Does::Sys { states, ask } => {
             call.takes(usize::MAX, &[])?;
             let names: Vec<String> = call.words.positional.iter().map(text).collect();
@@ -190,6 +191,26 @@ impl About {
 pub fn applies_states(function: &str) -> bool {
     let known = FUNCTIONS.iter().find(|known| known.name == function);
     known.is_some_and(|known| matches!(known.does, Does::Apply | Does::Single))
+}
+
+/// Whether this call reads the settings of the machine, which others may have to be asked for.
+pub fn reads_settings(function: &str, words: &[String]) -> bool {
+    let Some(known) = FUNCTIONS.iter().find(|known| known.name == function) else { return false };
+    match known.does {
+        Does::Grains(_) | Does::Pillar(_) | Does::Config => true,
+        Does::Apply | Does::Test | Does::ShowSls => {
+            let call = Call { function: known.name, typed: words, words: parse_words(words) };
+            call.sls_names().iter().any(|name| formulas::is_built_in(name))
+        }
+        _ => false,
+    }
+}
+
+/// Whether it matters that this function is carried out a second time where nobody knows how far the first came: a
+/// command may do anything. States are looked at before they are made true, and questions change nothing.
+pub fn must_not_be_repeated(function: &str) -> bool {
+    let known = FUNCTIONS.iter().find(|known| known.name == function);
+    known.is_some_and(|known| matches!(known.does, Does::Command(_) | Does::Service(Verb::Restart)))
 }
 
 /// The pillar, with the grains over it.
@@ -260,19 +281,22 @@ impl Call<'_> {
     async fn compile(&self, minion: &dyn Minion, test: bool) -> Result<Compiled, CallError> {
         self.takes(1, &[&OF_STATES[..], &["mods"]].concat())?;
         let waits = self.is_true("queue")?;
-        let names: Vec<String> = match self.words.positional.first().or(self.words.named.get("mods")) {
-            Some(Value::Array(names)) => names.iter().map(text).collect(),
-            Some(names) => text(names).split(',').map(|name| name.trim().to_owned()).collect(),
-            None => Vec::new(),
-        };
-        if names.iter().all(String::is_empty) {
-            return self.built_in(&[formulas::HIGHSTATE.to_owned()], minion, test, waits).await;
-        }
+        let names = self.sls_names();
         if names.iter().any(|name| formulas::is_built_in(name)) {
             return self.built_in(&names, minion, test, waits).await;
         }
         self.refuse_environments()?;
         compile(&names, minion.roots()).map_err(|problems| self.mistakes(problems))
+    }
+
+    /// The SLS files and formulas that are named, or what stands for none.
+    fn sls_names(&self) -> Vec<String> {
+        let names: Vec<String> = match self.words.positional.first().or(self.words.named.get("mods")) {
+            Some(Value::Array(names)) => names.iter().map(text).collect(),
+            Some(names) => text(names).split(',').map(|name| name.trim().to_owned()).collect(),
+            None => Vec::new(),
+        };
+        if names.iter().all(String::is_empty) { vec![formulas::HIGHSTATE.to_owned()] } else { names }
     }
 
     async fn built_in(

@@ -36,7 +36,7 @@ pub const PING: &str = "test.ping";
 
 pub use call::{
     About, CERTIFICATES, CallError, FUNCTIONS, Function, HEALTH, Minion, Returned, RunningJob,
-    applies_states, call,
+    applies_states, call, must_not_be_repeated, reads_settings,
 };
 pub use formulas::{FORMULAS, Formula};
 pub use glob::Glob;

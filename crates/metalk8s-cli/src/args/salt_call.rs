@@ -20,7 +20,7 @@ Functions:
   pkg.list_pkgs            installed packages; also pkg.version
   network.ip_addrs         addresses of this machine; also network.ip_addrs6, network.interfaces,
                            network.interface_ip, network.hw_addr
-  disk.usage               how full its file systems are
+  disk.usage               how full its file systems are; also disk.dump
   metalk8s.certificates    its certificates, and when each is renewed; also metalk8s.health
   sys.doc [NAME]           what these functions do; also sys.list_functions, sys.list_modules
   sys.state_doc [NAME]     what states do; also sys.list_state_functions, sys.list_state_modules

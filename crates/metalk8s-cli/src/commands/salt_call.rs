@@ -6,7 +6,7 @@ mod roots;
 use jiff::tz::TimeZone;
 use metalk8s_diagnostics::{Diagnose, Diagnosed, Exit, LogFormat, Paint, Printer, logging};
 use metalk8s_engine::ApplyOptions;
-use metalk8s_saltcompat::call;
+use metalk8s_saltcompat::{call, reads_settings};
 
 use crate::args::{LogLevel, SaltCall};
 pub(crate) use here::Here;
@@ -28,7 +28,12 @@ pub(crate) async fn run(args: SaltCall, printer: &mut Printer) -> anyhow::Result
         (false, true) => Paint::new(false),
         (false, false) => printer.paint(),
     };
-    let here = Here::new(Folders::new(args.file_root)?, args.config_dir);
+    let roots = Folders::new(args.file_root)?;
+    let here = if reads_settings(&args.function, &args.arguments) {
+        Here::of_machine(roots, args.config_dir).await
+    } else {
+        Here::new(roots, args.config_dir)
+    };
     let options = ApplyOptions::in_order();
     match call(&args.function, &args.arguments, &here, &options, &TimeZone::system()).await {
         Ok(returned) => {

@@ -2,7 +2,7 @@
 
 use kube::{
     ResourceExt,
-    api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
 };
 use metalk8s_types::fleet::{NAMESPACE, Run, RunSpec, RunStatus};
 use serde_json::json;
@@ -80,6 +80,19 @@ impl Fleet {
             let patch = Patch::Merge(json!({"status": {"message": message}}));
             let runs = api::<Run>(connection);
             ask(connection, runs.patch_status(name, &PatchParams::default(), &patch)).await.map(drop)
+        })
+        .await
+    }
+
+    /// Forgets a run; one that is not there is forgotten already.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn delete_run(&self, name: &str) -> Result<(), FleetError> {
+        let doing = || format!("delete the run `{name}`");
+        self.with(doing, async |connection| {
+            let gone = ask(connection, api::<Run>(connection).delete(name, &DeleteParams::default())).await;
+            if_found(gone).map(drop)
         })
         .await
     }

@@ -15,7 +15,7 @@ use crate::{Lab, Machine, install::version_of_archive, machine::quoted, process:
 
 mod api;
 mod deploy;
-mod jobs;
+pub(super) mod jobs;
 mod refusals;
 mod rights;
 
@@ -50,6 +50,7 @@ const CHECKS: &[Check] = &[
     Check { name: "the node is Ready, and pods on it reach names and Services", run: deploy::works },
     Check { name: "deploying again changes nothing", run: deploy::again },
     Check { name: "all agents answer, in every form of output", run: jobs::all_answer },
+    Check { name: "on a node, `salt-call` reads what the cluster tells of it", run: jobs::on_a_node },
     Check { name: "a job goes on when its agent is killed, and is told", run: jobs::survives },
     Check { name: "a job that is killed ends with all that it started, and is told", run: jobs::killed },
     Check {

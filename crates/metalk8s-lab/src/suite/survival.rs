@@ -8,7 +8,7 @@ use metalk8s_diagnostics::Printer;
 use super::{
     Check, Options, Stage, Suite, Tally,
     cluster::{condition, kubectl, kubectl_json, said, wait_for_pods},
-    expand::{apply, deploy_node, in_master, masters_join, node_manifest},
+    expand::{apply, deploy_node, in_master, jobs::changes_nothing, masters_join, node_manifest},
     run_checks,
 };
 use crate::{Lab, Machine, wait_until};
@@ -82,7 +82,9 @@ fn machines(stage: &Stage) -> Result<Vec<&Machine>> {
 
 fn joined(stage: &Stage) -> Result<()> {
     masters_join(stage, &JOINING)?;
-    whole(stage)
+    whole(stage)?;
+    // What is called by hand on one master knows the others.
+    changes_nothing(stage.lab.bootstrap()?, "state.apply metalk8s.kubernetes.apiserver-proxy")
 }
 
 /// Waits until all nodes are Ready, all members of etcd healthy, all agents answer, and all pods run.

@@ -14,6 +14,9 @@ use super::{ConductorConfig, deploy_node, remove_node};
 const LINES: usize = 40;
 const LINE: usize = 400;
 
+/// How many runs that have ended are kept, the newest.
+const KEPT: usize = 100;
+
 /// One stage of a procedure: its name in records, and what it does.
 pub(super) type Planned = (&'static str, &'static str);
 
@@ -87,6 +90,15 @@ pub(super) async fn carry_out(fleet: &Fleet, config: &ConductorConfig) {
         if !is_complete {
             continue;
         }
+        for name in surplus(&known) {
+            known.remove(&name);
+            let fleet = fleet.clone();
+            tokio::spawn(async move {
+                if let Err(error) = fleet.delete_run(&name).await {
+                    tracing::warn!(error = sentence(&error), "an old run stays for now");
+                }
+            });
+        }
         for (name, run) in next(&known, &at_work, &over) {
             at_work.insert(run.spec.procedure.node.clone(), name.clone());
             let (fleet, config) = (fleet.clone(), config.clone());
@@ -124,6 +136,14 @@ fn next(
         }
     }
     chosen
+}
+
+/// Runs that have ended and are too many, the oldest. Pure.
+fn surplus(known: &BTreeMap<String, Run>) -> Vec<String> {
+    let is_over = |run: &Run| run.status.as_ref().is_some_and(|status| status.phase.is_final());
+    // Their names begin with the moment in which they were asked for.
+    let ended = known.iter().rev().filter(|(_, run)| is_over(run));
+    ended.skip(KEPT).map(|(name, _)| name.clone()).collect()
 }
 
 async fn one(fleet: &Fleet, config: &ConductorConfig, name: &str, run: Run) -> Recorded {
@@ -258,6 +278,16 @@ mod tests {
         let mut run = Run::new("", RunSpec { procedure, version: "1".into(), cancelled: false });
         run.status = Some(RunStatus { phase, ..RunStatus::default() });
         run
+    }
+
+    #[test]
+    fn of_runs_that_have_ended_the_newest_are_kept_and_all_others() {
+        let mut known: BTreeMap<String, Run> =
+            (0..KEPT + 3).map(|number| (format!("{number:03}"), run("a", RunPhase::Succeeded))).collect();
+        known.insert("000".to_owned(), run("a", RunPhase::Running));
+        assert_eq!(surplus(&known), ["002", "001"]);
+        known.retain(|name, _| name > &"002".to_owned());
+        assert_eq!(surplus(&known), [""; 0]);
     }
 
     #[test]

@@ -171,7 +171,38 @@ impl Call<'_> {
         // It fails where one of many file systems does not answer, and tells of the others.
         Ok(ran.stdout.lines().skip(1).filter_map(file_system).collect::<Map<_, _>>().into())
     }
+
+    /// The answers by the names of the questions; `false` where there is no such device, as Salt has it.
+    pub(super) async fn disk_dump(&self, hands: &dyn Hands) -> Result<Value, CallError> {
+        let device = self.name("a block device, such as `/dev/sda`")?;
+        if device.starts_with('-') {
+            return Err(self.usage(format!("`{device}` is no block device")));
+        }
+        let asked = OF_DEVICES.iter().map(|question| format!("--{question}"));
+        let argv = std::iter::once("blockdev".to_owned()).chain(asked).chain([device]).collect();
+        let ran = self.run(Command::new(argv), hands).await?;
+        if ran.status != 0 {
+            return Ok(false.into());
+        }
+        let answers = ran.stdout.lines().map(Value::from);
+        Ok(OF_DEVICES.iter().map(|name| (*name).to_owned()).zip(answers).collect::<Map<_, _>>().into())
+    }
 }
+
+/// What is asked about a block device, in Salt's order (blockdev(8)).
+const OF_DEVICES: [&str; 11] = [
+    "getro",
+    "getsz",
+    "getss",
+    "getpbsz",
+    "getiomin",
+    "getioopt",
+    "getalignoff",
+    "getmaxsect",
+    "getsize64",
+    "getra",
+    "getfra",
+];
 
 /// A line such as `/dev/vda1 10 4 6 40% /srv/with blanks`.
 fn file_system(line: &str) -> Option<(String, Value)> {

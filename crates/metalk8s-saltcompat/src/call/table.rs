@@ -58,6 +58,7 @@ pub(super) enum Does {
     Services,
     HasService,
     DiskUsage,
+    DiskDump,
     Tell(super::About),
     /// Functions, and state functions.
     Sys {
@@ -189,6 +190,7 @@ pub const FUNCTIONS: &[Function] = &[
         Does::Interfaces(Link::Hardware),
     ),
     function("disk.usage", "", "shows how full the file systems are", Does::DiskUsage),
+    function("disk.dump", "DEVICE", "shows sizes and settings of a block device", Does::DiskDump),
     function(
         CERTIFICATES,
         "",

@@ -1,7 +1,7 @@
 //! Commands, services, packages and jobs.
 
 use metalk8s_engine::fake::Unit;
-use metalk8s_saltcompat::Returned;
+use metalk8s_saltcompat::{Returned, must_not_be_repeated};
 use serde_json::json;
 
 use crate::fake::{JOB, fake};
@@ -62,6 +62,38 @@ fn packages_addresses_and_file_systems_are_listed() {
         fake.value(&["disk.usage"]),
         json!({"/srv/a b": {"filesystem": "/dev/vda1", "1K-blocks": "10", "used": "4", "available": "6", "capacity": "40%"}})
     );
+}
+
+#[test]
+fn a_block_device_is_asked_and_what_is_none_is_told_as_false() {
+    let fake = fake();
+    let argv = |device: &str| {
+        let line = "blockdev --getro --getsz --getss --getpbsz --getiomin --getioopt --getalignoff --getmaxsect \
+                    --getsize64 --getra --getfra";
+        line.split_whitespace().chain([device]).map(str::to_owned).collect::<Vec<_>>()
+    };
+    fake.host.change_world(|world| {
+        world.says.insert(argv("/dev/vda"), "0\n16\n512\n4096\n4096\n0\n0\n255\n8192\n256\n256\n".to_owned());
+        world.failing.insert(argv("/dev/nope"));
+    });
+    let told = fake.value(&["disk.dump", "/dev/vda"]);
+    assert_eq!(
+        (&told["getro"], &told["getss"], &told["getsize64"]),
+        (&json!("0"), &json!("512"), &json!("8192"))
+    );
+    assert_eq!(fake.value(&["disk.dump", "/dev/nope"]), json!(false));
+    fake.refuses(&["disk.dump"]);
+    fake.refuses(&["disk.dump", "--setro"]);
+}
+
+#[test]
+fn only_what_may_do_anything_must_not_be_repeated() {
+    for function in ["cmd.run", "cmd.run_all", "service.restart"] {
+        assert!(must_not_be_repeated(function), "{function}");
+    }
+    for function in ["state.apply", "test.ping", "service.start", "nonesuch"] {
+        assert!(!must_not_be_repeated(function), "{function}");
+    }
 }
 
 #[test]

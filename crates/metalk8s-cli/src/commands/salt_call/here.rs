@@ -90,7 +90,7 @@ impl Told {
         self.member.as_ref().map(|member| &member.settings).or_else(known)
     }
 
-    /// What the API tells the Bootstrap node of the others: without it a formula would forget them.
+    /// What the API tells of the others: without it a formula would forget them.
     fn others(&self) -> Result<Option<&ClusterPillar>, BoxError> {
         match &self.known {
             Ok(known) => Ok(known.as_ref()),
@@ -131,21 +131,48 @@ impl Here {
     }
 
     /// This machine as the node of a fleet, with the settings that the API has for it.
-    async fn in_fleet(roots: Folders, kubeconfig: &Path, node: &str) -> Result<Self, BoxError> {
-        let mut here = Self::new(roots, paths::CONFIG_DIR.into());
+    async fn in_fleet(mut self, kubeconfig: &Path, node: &str) -> Result<Self, (Self, BoxError)> {
         let fleet = Fleet::lazy(kubeconfig);
-        let told = Told::of(&fleet, node, here.config.exists()).await?;
+        let told = match Told::of(&fleet, node, self.config.exists()).await {
+            Ok(told) => told,
+            Err(error) => return Err((self, error)),
+        };
         if told.member.is_some() {
-            here.host = here.host.with_signatures(Requests::new(fleet.clone(), node));
+            self.host = self.host.with_signatures(Requests::new(fleet.clone(), node));
         }
-        here.told = Mutex::new(Arc::new(told));
-        here.fleet = Some((fleet, node.to_owned()));
-        Ok(here)
+        self.told = Mutex::new(Arc::new(told));
+        self.fleet = Some((fleet, node.to_owned()));
+        Ok(self)
     }
 
     /// The same with the file roots that an agent has.
     pub(crate) async fn of_agent(kubeconfig: &Path, node: &str) -> Result<Self, BoxError> {
-        Self::in_fleet(Folders::new(vec!["/srv/salt".into()])?, kubeconfig, node).await
+        let here = Self::new(Folders::new(vec!["/srv/salt".into()])?, paths::CONFIG_DIR.into());
+        here.in_fleet(kubeconfig, node).await.map_err(|(_, error)| error)
+    }
+
+    /// This machine as whatever it is: where it has an agent, by that agent's kubeconfig. What cannot be asked is no
+    /// mistake before something needs it.
+    pub(crate) async fn of_machine(roots: Folders, config_dir: PathBuf) -> Self {
+        let here = Self::new(roots, config_dir);
+        let kubeconfig = Path::new(paths::AGENT_KUBECONFIG);
+        let (mut here, why) = match std::fs::File::open(kubeconfig) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return here,
+            Err(error) => (here, format!("`{}` cannot be read: {error}", kubeconfig.display())),
+            Ok(_) => {
+                let node = match here.host.collect_grains() {
+                    Ok(grains) => grains.hostname,
+                    // Whatever needs them tells it.
+                    Err(_) => return here,
+                };
+                match here.in_fleet(kubeconfig, &node).await {
+                    Ok(here) => return here,
+                    Err((here, error)) => (here, sentence(&*error)),
+                }
+            }
+        };
+        here.told = Mutex::new(Arc::new(Told { member: None, known: Err(why) }));
+        here
     }
 
     /// What the API told last.
@@ -244,7 +271,10 @@ impl Minion for Here {
         if let Some(member) = &self.told().member {
             return Ok(member.settings.tree.clone());
         }
-        Ok(self.configuration()?.map_or_else(|| json!({}), |configuration| pillar_tree(&configuration)))
+        match self.configuration()? {
+            Some(configuration) => Ok(pillar_tree(&configuration)),
+            None => self.told().others().map(|_| json!({})),
+        }
     }
 
     fn running(&self) -> Result<Vec<RunningJob>, BoxError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{NODE, Stage, in_master, node_machine, said, wait_until};
+use super::{Machine, NODE, Stage, in_master, node_machine, said, wait_until};
 
 pub(super) fn first_answers(stage: &Stage) -> Result<()> {
     let name = &stage.lab.bootstrap()?.name;
@@ -42,6 +42,24 @@ pub(super) fn all_answer(stage: &Stage) -> Result<()> {
     ensure!(output.code == 2 && output.stdout.contains("No minions matched"), "{}", said(&output));
     let output = in_master(stage, "salt node1 test.pign")?;
     ensure!(output.code == 1 && output.stdout.contains("test.ping"), "{}", said(&output));
+    Ok(())
+}
+
+pub(super) fn on_a_node(stage: &Stage) -> Result<()> {
+    let machine = node_machine(stage)?;
+    let address = machine.run_checked("salt-call grains.get metalk8s:control_plane_ip --out txt")?;
+    ensure!(address.contains(&machine.control.to_string()), "its address is not in {address}");
+    let networks = machine.run_checked("salt-call pillar.get networks --out json")?;
+    ensure!(networks.contains("control_plane"), "the settings of the cluster are not in {networks}");
+    changes_nothing(machine, "state.highstate")
+}
+
+/// A formula of this machine, which is as it shall be.
+pub(in super::super) fn changes_nothing(machine: &Machine, formula: &str) -> Result<()> {
+    let output = machine.run_for(&format!("salt-call {formula} test=True"), Duration::from_secs(120))?;
+    let is_same =
+        output.success() && output.stdout.contains("Succeeded: ") && !output.stdout.contains("changed=");
+    ensure!(is_same, "{formula}: {}", said(&output));
     Ok(())
 }
 

@@ -123,7 +123,8 @@ impl RemoveNode {
 
     /// Has the machine run a command; what it wrote.
     async fn run_there(&self, command: &str, patience: Duration) -> Result<String, Failure> {
-        let call = Call::new("cmd.run_all", [command], patience);
+        // What is already removed is left alone.
+        let call = Call { once: false, ..Call::new("cmd.run_all", [command], patience) };
         let (_, ran) = job(&self.hands.fleet, &self.name, &call).await.map_err(|error| told(&error))?;
         let text = |key: &str| ran[key].as_str().unwrap_or_default();
         if ran["retcode"] == 0 {
