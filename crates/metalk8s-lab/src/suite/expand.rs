@@ -42,6 +42,10 @@ const CHECKS: &[Check] = &[
         run: refusals::taken_port,
     },
     Check {
+        name: "a role of the control plane is not taken away by a label, and told how it goes",
+        run: refusals::lost_role,
+    },
+    Check {
         name: "a new Node is listed as Unknown, and salt-ssh reaches its machine",
         run: deploy::described,
     },

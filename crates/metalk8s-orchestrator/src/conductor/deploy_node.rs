@@ -4,7 +4,7 @@ mod contact;
 mod foreseen;
 mod member;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use metalk8s_diagnostics::sentence;
 use metalk8s_kube::{Fleet, fleet::NodeFacts};
@@ -134,7 +134,10 @@ impl DeployNode {
     async fn check(&mut self) -> Result<Done, Failure> {
         let node = self.node().await?;
         let settings = self.hands.settings().await?;
-        let mistakes = mistakes(&node, &self.version, &settings);
+        let mut mistakes = mistakes(&node, &self.version, &settings);
+        if let Some(agent) = self.hands.agent(&self.name).await? {
+            mistakes.extend(lost_for_good(&self.name, &agent.spec.roles, &node.roles));
+        }
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -234,6 +237,21 @@ impl DeployNode {
     }
 }
 
+/// Roles that a node was deployed with and cannot be deployed without: their static pods and its member of etcd would
+/// stay. Pure.
+fn lost_for_good(name: &str, has: &BTreeSet<Role>, shall_have: &BTreeSet<Role>) -> Failure {
+    let stays = |role: &&Role| matches!(role, Role::Bootstrap | Role::Master | Role::Etcd);
+    let lost = has.difference(shall_have).filter(stays);
+    lost.map(|role| {
+        let role = role.name();
+        format!(
+            "it was deployed with the role {role}, which stays as long as the node: give it back its label, or remove \
+             the node (`metalk8s node remove {name}`) and deploy it anew without"
+        )
+    })
+    .collect()
+}
+
 /// All that is wrong with a Node object. Pure.
 fn mistakes(node: &NodeFacts, version: &str, settings: &ClusterPillar) -> Failure {
     let mut mistakes = Vec::new();
@@ -261,4 +279,21 @@ fn mistakes(node: &NodeFacts, version: &str, settings: &ClusterPillar) -> Failur
         mistakes.push(error.to_string());
     }
     mistakes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_with_static_pods_is_not_taken_away_by_a_label() {
+        let all = BTreeSet::from([Role::Master, Role::Etcd, Role::Infra]);
+        assert_eq!(lost_for_good("n", &all, &all), [""; 0]);
+        assert_eq!(lost_for_good("n", &all, &[Role::Master, Role::Etcd, Role::Node].into()), [""; 0]);
+        let told = lost_for_good("n", &all, &[Role::Master].into());
+        assert!(
+            told.len() == 1 && told[0].contains("role etcd") && told[0].contains("node remove n"),
+            "{told:?}"
+        );
+    }
 }

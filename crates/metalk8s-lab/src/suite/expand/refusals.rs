@@ -1,7 +1,7 @@
 //! What a deployment refuses, and how.
 
 use anyhow::{Result, ensure};
-use metalk8s_types::{fleet, labels};
+use metalk8s_types::{Role, fleet, labels};
 use serde_json::{Value, json};
 
 use super::{NODE, Stage, apply, kubectl, manifest, must_fail, node_machine};
@@ -91,4 +91,14 @@ pub(super) fn taken_port(stage: &Stage) -> Result<()> {
     let left = machine.run("test -e /etc/apt/sources.list.d/metalk8s-0.1.0.sources || command -v kubelet")?;
     ensure!(!left.success(), "something was installed all the same: {}", left.stdout);
     Ok(())
+}
+
+/// Its label is given back, whatever was said.
+pub(super) fn lost_role(stage: &Stage) -> Result<()> {
+    let bootstrap = stage.lab.bootstrap()?;
+    let (name, label) = (&bootstrap.name, Role::Etcd.key());
+    kubectl(bootstrap, &format!("label node {name} {label}-"))?;
+    let refused = must_fail(stage, name, &["it was deployed with the role etcd", "metalk8s node remove"]);
+    kubectl(bootstrap, &format!("label node {name} {label}="))?;
+    refused
 }
