@@ -16,9 +16,10 @@ pub(super) fn of_failure(graph: &Graph, report: &Report) -> Code {
         .unwrap_or(explain::STATE_FAILED)
 }
 
-/// Words that stand for one thing, whoever says them: the kernel (errno(3)), our client of the API, or its server.
+/// Words that stand for one thing, whoever says them: the kernel (errno(3)), which Go writes in small letters, our
+/// client of the API, or its server.
 const CAUSES: [(&str, Code); 6] = [
-    ("No space left on device", explain::DISK_FULL),
+    ("no space left on device", explain::DISK_FULL),
     ("cannot be reached", explain::API_UNREACHABLE),
     ("did not answer within", explain::API_UNREACHABLE),
     ("is forbidden:", explain::API_DENIED),
@@ -34,7 +35,7 @@ fn by_kind(state: &State, failed: &StepReport) -> Option<Code> {
     Some(match state {
         State::Packages(_) if says(failed, "offers `") => explain::PACKAGE_MISSING,
         // apt's words, and dnf's.
-        State::Packages(_) if says(failed, "Could not get lock") || says(failed, "Waiting for process") => {
+        State::Packages(_) if says(failed, "could not get lock") || says(failed, "waiting for process") => {
             explain::PACKAGE_LOCKED
         }
         State::Packages(_) => explain::PACKAGE_MANAGER_FAILED,
@@ -48,8 +49,9 @@ fn by_kind(state: &State, failed: &StepReport) -> Option<Code> {
     })
 }
 
+/// Whether these words in small letters are in what it failed with.
 fn says(failed: &StepReport, words: &str) -> bool {
-    failed.comment.contains(words) || failed.causes.iter().any(|cause| cause.contains(words))
+    std::iter::once(&failed.comment).chain(&failed.causes).any(|text| text.to_lowercase().contains(words))
 }
 
 #[cfg(test)]
@@ -87,6 +89,8 @@ mod tests {
         assert_eq!(code(swap(), "could not turn swap off", &["swapoff ended with 255"]), "MK1211");
         let full = ["could not write `/etc/fstab`", "No space left on device (os error 28)"];
         assert_eq!(code(swap(), "could not turn swap off", &full), "MK1007");
+        let pulled = ["failed to copy: write /var/lib/containerd/data: no space left on device"];
+        assert_eq!(code(swap(), "could not turn swap off", &pulled), "MK1007");
         let gone = ["the API server https://127.0.0.1:7443 cannot be reached", "Connection refused"];
         assert_eq!(code(wait(Condition::NodeReady("node1".into())), "waited 60 s", &gone), "MK1701");
     }
