@@ -7,9 +7,7 @@ use anyhow::bail;
 use crate::{
     book, codegen, command, components,
     context::Context,
-    format, images, iso,
-    layers::{self, unpack},
-    licences, lint, packaging, populate, program,
+    format, images, iso, layers, licences, lint, packaging, pin, populate, program,
     runner::Tasks,
     sbom,
     task::{Kind, Outcome, Task},
@@ -46,7 +44,7 @@ pub fn tasks(ctx: &Context) -> anyhow::Result<Tasks> {
     all.extend(layer_tasks);
     all.extend(image_tasks);
     all.push(Task::group("images", "assemble the images", assembled.clone()));
-    all.push(unpack::lock_task(&shared));
+    all.push(pin::task(&shared));
     let licence_tasks = licences::tasks(ctx, &shared)?;
     let stated = names(&licence_tasks);
     all.extend(licence_tasks);

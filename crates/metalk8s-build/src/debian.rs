@@ -3,6 +3,8 @@
 //! apt works in a folder of its own below the cache and sees only the Debian entries of the computer's sources;
 //! it never looks at, or touches, what is installed.
 
+pub mod lock;
+
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -134,17 +136,17 @@ impl Apt {
         log.run(&mut command).context("could not fetch packages from the mirror")
     }
 
-    /// Runs `apt-get` or `apt-cache` on the lists and gives what it prints.
-    pub fn text(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
-        command::text(self.apt(program).args(arguments))
+    /// All of these are in the archives.
+    fn has(&self, debs: &[Deb]) -> bool {
+        debs.iter().all(|deb| self.folder.join("archives").join(deb.file_name()).exists())
     }
 
-    /// What the lists say of packages given as `name=version`.
     /// The index of everything that the mirror has: one paragraph of fields per package.
     pub fn index(&self) -> anyhow::Result<String> {
         command::text(self.apt("apt-cache").arg("dumpavail"))
     }
 
+    /// What the lists say of packages given as `name=version`.
     fn show(&self, wanted: &[String]) -> anyhow::Result<Vec<Deb>> {
         let text = command::text(self.apt("apt-cache").args(["show", "--no-all-versions"]).args(wanted))?;
         let debs: Vec<Deb> = text.split("\n\n").map(stanza).collect::<anyhow::Result<_>>()?;

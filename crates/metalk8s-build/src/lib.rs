@@ -26,6 +26,7 @@ pub mod licences;
 pub mod lint;
 pub mod packages;
 pub mod packaging;
+pub mod pin;
 pub mod populate;
 pub mod program;
 pub mod progress;

@@ -12,8 +12,7 @@
 //! packages/redhat/<major>/              Packages/  repodata/{repomd.xml,repomd.xml.asc,...}
 //! ```
 //!
-//! The same inputs give the same bytes. What comes from Debian changes when Debian does; it is kept in the cache
-//! and used from there until the list of what is asked for changes.
+//! The same inputs give the same bytes; which of Debian's packages are taken stands in `packages/debian.lock`.
 
 pub mod debian;
 pub mod definition;
@@ -83,6 +82,8 @@ pub struct PackagesReport {
     pub repositories: BTreeMap<String, BTreeMap<String, String>>,
     /// Every package file, sorted by its path.
     pub shipped: Vec<ShippedPackage>,
+    /// What people must see.
+    pub warnings: Vec<String>,
 }
 
 /// One package file.
@@ -137,6 +138,7 @@ pub fn build(input: &PackagesInput<'_>) -> Result<PackagesReport> {
     for part in [debian?, redhat?] {
         report.repositories.extend(part.repositories);
         report.shipped.extend(part.shipped);
+        report.warnings.extend(part.warnings);
     }
     report.shipped.sort_by(|one, other| one.path.cmp(&other.path));
 

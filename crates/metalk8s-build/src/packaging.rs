@@ -38,7 +38,7 @@ fn build(step: &Step<'_>) -> anyhow::Result<Outcome> {
         programs.extend(component.programs.keys().map(|program| (program.clone(), folder.join(program))));
     }
     programs.insert(program::PROGRAM.to_owned(), step.input(program::TASK)?.join(program::PROGRAM));
-    packages::build(&PackagesInput {
+    let report = packages::build(&PackagesInput {
         definitions: &ctx.root.join("packages"),
         versions: &ctx.versions,
         programs,
@@ -48,5 +48,8 @@ fn build(step: &Step<'_>) -> anyhow::Result<Outcome> {
         out: step.out,
         log: step.log,
     })?;
-    Ok(Outcome::Done)
+    match report.warnings.is_empty() {
+        true => Ok(Outcome::Done),
+        false => Ok(Outcome::Warned(report.warnings.join("; "))),
+    }
 }

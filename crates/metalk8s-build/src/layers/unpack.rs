@@ -13,18 +13,21 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use metalk8s_artifacts::layer::{Content, Node, NodeKind, Tree};
 
 use super::{LayerSpec, debian_task_name};
 use crate::{
     command,
     context::Context,
-    debian::{Apt, Deb},
-    task::{Outcome, Step, Task},
+    debian::{
+        Apt, Deb,
+        lock::{self, Lock, Section},
+    },
+    task::{Outcome, Task},
 };
 
-/// The lock, relative to the root of the repository: a heading per layer, then one line per package.
+/// The lock of all layers, relative to the root of the repository.
 pub const LOCK: &str = "images/debian.lock";
 const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 const CERTIFICATES: &str = "usr/share/ca-certificates/";
@@ -32,100 +35,42 @@ const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// The task that fetches the packages of a layer into the store.
 pub fn fetch_task(ctx: &Context, name: &str, spec: &LayerSpec) -> anyhow::Result<Task> {
-    let mut lock = read_lock(&ctx.root)?;
-    let locked = lock.remove(name).unwrap_or_default();
-    let below = lock.remove(&spec.on).unwrap_or_default();
+    let lock = Lock::read(&ctx.root.join(LOCK))?;
+    let below = lock.names(&spec.on);
+    let section = lock.section(name, &spec.packages).cloned();
+    let locked = section.as_ref().map(|section| section.debs.as_slice()).unwrap_or_default();
     let lines: Vec<String> = locked.iter().map(Deb::to_line).collect();
     let facts = vec![lines.join("\n"), format!("{:?} {:?}", spec.packages, spec.without)];
     let about = format!("fetch the {} Debian packages of the layer {name}", locked.len());
     let wanted = spec.clone();
-    let layer = name.to_owned();
     let task = Task::stored(debian_task_name(name), about, move |step| {
-        if locked.is_empty() {
-            bail!("`{LOCK}` has no packages for the layer `{layer}`; run `./doit.sh _debian_lock`");
+        let section = section.as_ref().map_err(|error| anyhow!("{error}"))?;
+        let apt = Apt::open(&step.ctx.cache)?;
+        let taken = lock::take(&apt, section, |apt| resolve(apt, &wanted, &below), step.log)?;
+        for (_, path) in &taken.debs {
+            copy(path, step.out)?;
         }
-        fetch(step, &locked, &wanted, &below)
+        Ok(taken.warning.map_or(Outcome::Done, Outcome::Warned))
     });
     Ok(Task { facts, guess: 30, ..task })
 }
 
-/// The task that writes the lock anew, from what the mirror has now.
-pub fn lock_task(layers: &BTreeMap<String, LayerSpec>) -> Task {
-    let layers = layers.clone();
-    let action = move |step: &Step<'_>| {
-        let apt = Apt::open(&step.ctx.cache)?;
-        apt.update(step.log)?;
-        let mut text =
-            "# Written by `./doit.sh _debian_lock`: name, version, architecture, sha256.\n".to_owned();
-        for (name, spec) in layers.iter().filter(|(_, spec)| !spec.packages.is_empty()) {
-            let below = match layers.get(&spec.on) {
-                Some(on) => resolve(&apt, on, &[])?,
-                None => Vec::new(),
-            };
-            text.push_str(&format!("\n[{name}]\n"));
-            for deb in resolve(&apt, spec, &below)? {
-                text.push_str(&deb.to_line());
-                text.push('\n');
-            }
-        }
-        fs::write(step.ctx.root.join(LOCK), text).context("could not write the lock")?;
-        Ok(Outcome::Done)
-    };
-    let about = "pin the Debian packages of images to what the mirror has now";
-    Task::new("_debian_lock", about, crate::task::Kind::Always(Box::new(action)))
-}
-
-/// The packages of each layer.
-pub fn read_lock(root: &Path) -> anyhow::Result<BTreeMap<String, Vec<Deb>>> {
-    let text = fs::read_to_string(root.join(LOCK)).unwrap_or_default();
-    let mut layers: BTreeMap<String, Vec<Deb>> = BTreeMap::new();
-    let mut current = None;
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        match (line.strip_prefix('[').and_then(|line| line.strip_suffix(']')), &current) {
-            (Some(name), _) => current = Some(name.to_owned()),
-            (None, Some(name)) => layers.entry(name.clone()).or_default().push(Deb::parse(line)?),
-            (None, None) => bail!("`{LOCK}` begins without a `[layer]`"),
-        }
+/// What the lock would hold with what the mirror has now.
+pub fn resolve_all(apt: &Apt, layers: &BTreeMap<String, LayerSpec>) -> anyhow::Result<Lock> {
+    let mut lock = Lock::default();
+    for (name, spec) in layers.iter().filter(|(_, spec)| !spec.packages.is_empty()) {
+        let below = layers.get(&spec.on).map(|on| resolve(apt, on, &[])).transpose()?.unwrap_or_default();
+        let below: Vec<String> = below.into_iter().map(|deb| deb.name).collect();
+        lock.insert(name, Section { asked: spec.packages.clone(), debs: resolve(apt, spec, &below)? });
     }
-    Ok(layers)
+    Ok(lock)
 }
 
-fn resolve(apt: &Apt, spec: &LayerSpec, below: &[Deb]) -> anyhow::Result<Vec<Deb>> {
+/// What a layer holds, on one that has packages of the names `below`.
+fn resolve(apt: &Apt, spec: &LayerSpec, below: &[String]) -> anyhow::Result<Vec<Deb>> {
     let mut debs = apt.resolve(&spec.packages)?;
-    debs.retain(|deb| !spec.without.contains(&deb.name) && !below.iter().any(|there| there.name == deb.name));
+    debs.retain(|deb| !spec.without.contains(&deb.name) && !below.contains(&deb.name));
     Ok(debs)
-}
-
-fn fetch(step: &Step<'_>, locked: &[Deb], wanted: &LayerSpec, below: &[Deb]) -> anyhow::Result<Outcome> {
-    let apt = Apt::open(&step.ctx.cache)?;
-    apt.update(step.log)?;
-    apt.prefetch(locked, step.log)?;
-    let mut gone = Vec::new();
-    for deb in locked {
-        match apt.fetch(deb, step.log)? {
-            Some(path) => copy(&path, step.out)?,
-            None => gone.push(deb.name.as_str()),
-        }
-    }
-    if gone.is_empty() {
-        return Ok(Outcome::Done);
-    }
-    // Mirrors keep one version. Going on is better than no build at all, but it must be seen.
-    for old in fs::read_dir(step.out)? {
-        fs::remove_file(old?.path())?;
-    }
-    let current = resolve(&apt, wanted, below)?;
-    apt.prefetch(&current, step.log)?;
-    for deb in current {
-        match apt.fetch(&deb, step.log)? {
-            Some(path) => copy(&path, step.out)?,
-            None => bail!("the mirror lists `{}` and does not have it", deb.file_name()),
-        }
-    }
-    Ok(Outcome::Warned(format!(
-        "the mirror has newer versions than `{LOCK}` of {}: these were taken; `./doit.sh _debian_lock` pins them",
-        gone.join(", ")
-    )))
 }
 
 fn copy(path: &Path, folder: &Path) -> anyhow::Result<()> {

@@ -28,8 +28,9 @@ pub(super) fn build(
     let mut report = PackagesReport::default();
     for host in &definitions.hosts.debian {
         let name = format!("debian/{}", host.codename);
-        let shipped = repository(input, definitions, host, &packages, key, &root.join(&name))
+        let (shipped, warning) = repository(input, definitions, host, &packages, key, &root.join(&name))
             .with_context(|| format!("could not build the repository `{name}`"))?;
+        report.warnings.extend(warning);
         let versions = shipped.iter().map(|package| (package.name.clone(), package.version.clone()));
         report.repositories.insert(name.clone(), versions.collect());
         report.shipped.extend(
@@ -41,7 +42,7 @@ pub(super) fn build(
     Ok(report)
 }
 
-/// One repository at `root`; gives its packages, with paths below it.
+/// One repository at `root`; gives its packages, with paths below it, and what people must see.
 fn repository(
     input: &PackagesInput<'_>,
     definitions: &Definitions,
@@ -49,7 +50,7 @@ fn repository(
     packages: &[Package],
     key: &SigningKey,
     root: &Path,
-) -> Result<Vec<ShippedPackage>> {
+) -> Result<(Vec<ShippedPackage>, Option<String>)> {
     let pool = format!("pool/{COMPONENT}");
     fs::create_dir_all(root.join(&pool)).with_context(|| format!("could not make `{}`", root.display()))?;
     let mut index: Vec<AptPackage> = Vec::new();
@@ -69,17 +70,19 @@ fn repository(
         index.push(written);
     }
     let wanted = definitions.foreign_dependencies(host);
-    for fetched in dependencies::fetch(&host.codename, &wanted, input.cache, input.log)? {
+    let (fetched, warning) =
+        dependencies::fetch(&host.codename, &wanted, input.definitions, input.cache, input.log)?;
+    for fetched in fetched {
         let place = format!("{pool}/{}", fetched.file_name());
         let to = root.join(&place);
         fs::copy(&fetched.path, &to)
             .with_context(|| format!("could not copy `{}`", fetched.path.display()))?;
         shipped.push(ShippedPackage {
             path: place.clone(),
-            name: fetched.name,
-            version: fetched.version,
+            name: fetched.deb.name,
+            version: fetched.deb.version,
             size: fetched.size,
-            sha256: fetched.sha256.clone(),
+            sha256: fetched.deb.sha256.clone(),
             origin: Origin::Debian,
             license: None,
         });
@@ -87,7 +90,7 @@ fn repository(
             control: fetched.control,
             file_name: place,
             size: fetched.size,
-            sha256: fetched.sha256,
+            sha256: fetched.deb.sha256,
         });
     }
     let suite = Suite {
@@ -98,5 +101,5 @@ fn repository(
     let (folder, release) = apt::write_indexes(root, &suite, &index)?;
     write(&folder.join("InRelease"), key.sign_inline(&release, input.date())?.as_bytes())?;
     write(&folder.join("Release.gpg"), key.sign_detached(&release, input.date())?.as_bytes())?;
-    Ok(shipped)
+    Ok((shipped, warning))
 }

@@ -1,38 +1,39 @@
-//! Debian's own packages that a minimal host may lack, fetched by apt from the computer's own mirror.
+//! Debian's own packages that a minimal host may lack, fetched by apt from the computer's own mirror as the lock
+//! says.
 //!
-//! apt sees a system that has nothing installed: so it picks everything that is needed, and what a minimal Debian
-//! has anyway (essential and required packages, apt, and what these need) is taken off again.
+//! For the lock, apt sees a system that has nothing installed: so it picks everything that is needed, and what a
+//! minimal Debian has anyway (essential and required packages, apt, and what these need) is taken off again.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use metalk8s_artifacts::{digest::sha256, packages::apt::field};
-use serde::{Deserialize, Serialize};
+use metalk8s_artifacts::packages::apt::field;
 
+use super::definition::{DebianHost, Definitions};
 use crate::{
-    command::Log,
-    debian::{Apt, Deb, RELEASE},
+    command::{self, Log},
+    debian::{
+        Apt, Deb, RELEASE,
+        lock::{self, Lock, Section},
+    },
 };
 
-/// Fields of Debian's index that tell of the file and not of the package, or refer to what we do not carry.
-const FILE_FIELDS: [&str; 8] =
-    ["Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512", "Description-md5", "Tag"];
+/// The lock, relative to the folder of the definitions: a section for each release.
+pub const LOCK: &str = "debian.lock";
 
 /// One package as it was fetched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fetched {
-    pub(super) name: String,
-    pub(super) version: String,
-    /// Its control fields in Debian's index, without those that tell of the file.
+    pub(super) deb: Deb,
+    /// Its control fields.
     pub(super) control: String,
     /// Bytes.
     pub(super) size: u64,
-    /// In hexadecimal, from Debian's signed index.
-    pub(super) sha256: String,
     /// Where it lies.
     pub(super) path: PathBuf,
 }
@@ -40,57 +41,52 @@ pub(super) struct Fetched {
 impl Fetched {
     /// Its usual name, without the epoch that is no part of it.
     pub(super) fn file_name(&self) -> String {
-        let version = self.version.split_once(':').map_or(self.version.as_str(), |(_, rest)| rest);
-        let architecture = field(&self.control, "Architecture").unwrap_or("all");
-        format!("{}_{version}_{architecture}.deb", self.name)
+        let version = &self.deb.version;
+        let version = version.split_once(':').map_or(version.as_str(), |(_, rest)| rest);
+        format!("{}_{version}_{}.deb", self.deb.name, self.deb.architecture)
     }
 }
 
-/// Fetches packages of a Debian release and all they need beyond a minimal Debian, sorted by name.
-///
-/// Asks no mirror when the folder `cache` has the answer for the same list, with every file unchanged.
+/// Fetches the packages of a Debian release that the lock names for `wanted`, sorted by name; beside them a
+/// warning when the mirror no longer has these.
 pub(super) fn fetch(
     codename: &str,
     wanted: &BTreeSet<String>,
+    definitions: &Path,
     cache: &Path,
     log: &Log,
-) -> Result<Vec<Fetched>> {
+) -> Result<(Vec<Fetched>, Option<String>)> {
     ensure!(codename == RELEASE, "packages of `{codename}` cannot be fetched, only those of `{RELEASE}`");
-    let list: Vec<&str> = wanted.iter().map(String::as_str).collect();
-    let asked = sha256(list.join("\n").as_bytes());
-    let folder = cache.join("packages");
-    let index = folder.join(format!("debian-{codename}-{}.json", &asked[..16]));
-    // Two builds at once would meet in apt's folder.
-    let _lock = fs::create_dir_all(&folder)
-        .and_then(|()| fs::File::create(folder.join(".lock")))
-        .and_then(|file| file.lock().map(|()| file))
-        .with_context(|| format!("could not lock `{}`", folder.display()))?;
-    if let Some(known) = cached(&index) {
-        return Ok(known);
-    }
-    let apt = Apt::open(&folder)?;
-    apt.update(log)?;
-    let fetched = fetch_beyond_minimal(&apt, &list, log)
+    let wanted: Vec<String> = wanted.iter().cloned().collect();
+    let lock = Lock::read(&definitions.join(LOCK))?;
+    let section = lock.section(codename, &wanted)?;
+    let apt = Apt::open(cache)?;
+    let taken = lock::take(&apt, section, |apt| beyond_minimal(apt, &wanted), log)
         .with_context(|| format!("could not fetch packages of Debian `{codename}`"))?;
-    fs::write(&index, serde_json::to_vec_pretty(&fetched)?)
-        .with_context(|| format!("could not write `{}`", index.display()))?;
-    Ok(fetched)
+    let fetched = taken.debs.into_iter().map(|(deb, path)| describe(deb, path)).collect::<Result<_>>()?;
+    Ok((fetched, taken.warning))
 }
 
-/// What an earlier run fetched, when nothing of it is missing or spoiled.
-fn cached(index: &Path) -> Option<Vec<Fetched>> {
-    let known: Vec<Fetched> = serde_json::from_slice(&fs::read(index).ok()?).ok()?;
-    let whole =
-        |package: &Fetched| fs::read(&package.path).is_ok_and(|bytes| sha256(&bytes) == package.sha256);
-    known.iter().all(whole).then_some(known)
+/// What the lock would hold with what the mirror has now.
+pub fn resolve_all(apt: &Apt, definitions: &Path) -> Result<Lock> {
+    let definitions = Definitions::read(definitions)?;
+    let mut lock = Lock::default();
+    for host in &definitions.hosts.debian {
+        let DebianHost { codename, .. } = host;
+        let asked: Vec<String> = definitions.foreign_dependencies(host).into_iter().collect();
+        let debs = beyond_minimal(apt, &asked)?;
+        lock.insert(codename, Section { asked, debs });
+    }
+    Ok(lock)
 }
 
-fn fetch_beyond_minimal(apt: &Apt, wanted: &[&str], log: &Log) -> Result<Vec<Fetched>> {
-    let index = apt.index()?;
+/// These packages and all they need beyond a minimal Debian, sorted by name.
+fn beyond_minimal(apt: &Apt, wanted: &[String]) -> Result<Vec<Deb>> {
     let everywhere = |control: &&str| {
         field(control, "Essential") == Some("yes") || field(control, "Priority") == Some("required")
     };
-    let mut names: Vec<String> = index
+    let mut names: Vec<String> = apt
+        .index()?
         .split("\n\n")
         .filter(everywhere)
         .filter_map(|control| field(control, "Package"))
@@ -98,52 +94,17 @@ fn fetch_beyond_minimal(apt: &Apt, wanted: &[&str], log: &Log) -> Result<Vec<Fet
         .map(str::to_owned)
         .collect();
     let minimal = apt.resolve(&names)?;
-    names.extend(wanted.iter().map(|name| (*name).to_owned()));
+    names.extend(wanted.iter().cloned());
     let mut missing = apt.resolve(&names)?;
     missing.retain(|deb| !minimal.contains(deb));
-    apt.prefetch(&missing, log)?;
-    let controls: HashMap<_, _> = index
-        .split("\n\n")
-        .filter_map(|control| Some(((field(control, "Package")?, field(control, "Version")?), control)))
-        .collect();
-    missing
-        .into_iter()
-        .map(|deb| {
-            let control = controls.get(&(deb.name.as_str(), deb.version.as_str())).copied();
-            let control = control.with_context(|| format!("Debian's index lacks `{}`", deb.file_name()))?;
-            fetch_one(apt, deb, control, log)
-        })
-        .collect()
+    Ok(missing)
 }
 
-fn fetch_one(apt: &Apt, deb: Deb, control: &str, log: &Log) -> Result<Fetched> {
-    let path =
-        apt.fetch(&deb, log)?.with_context(|| format!("the mirror no longer has `{}`", deb.file_name()))?;
-    let size = fs::metadata(&path).with_context(|| format!("could not read `{}`", path.display()))?;
-    Ok(Fetched {
-        name: deb.name,
-        version: deb.version,
-        control: without_file_fields(control),
-        size: size.len(),
-        sha256: deb.sha256,
-        path,
-    })
-}
-
-fn without_file_fields(control: &str) -> String {
-    let mut text = String::new();
-    let mut dropping = false;
-    for line in control.lines().filter(|line| !line.is_empty()) {
-        if !line.starts_with([' ', '\t']) {
-            let name = line.split(':').next().unwrap_or_default();
-            dropping = FILE_FIELDS.contains(&name);
-        }
-        if !dropping {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
+/// From the file alone: the mirror may know a newer one by now.
+fn describe(deb: Deb, path: PathBuf) -> Result<Fetched> {
+    let control = command::text(Command::new("dpkg-deb").arg("--field").arg(&path))?;
+    let size = fs::metadata(&path).with_context(|| format!("could not read `{}`", path.display()))?.len();
+    Ok(Fetched { deb, control, size, path })
 }
 
 #[cfg(test)]
@@ -151,21 +112,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_of_the_file_are_dropped_with_their_further_lines() {
-        let control = "Package: socat\nTag: a,\n b\nVersion: 1\nFilename: pool/x\nSize: 3\n";
-        assert_eq!(without_file_fields(control), "Package: socat\nVersion: 1\n");
-    }
-
-    #[test]
     fn the_epoch_is_no_part_of_a_file_name() {
-        let fetched = Fetched {
+        let deb = Deb {
             name: "libip4tc2".to_owned(),
             version: "1:1.8.9-2".to_owned(),
-            control: "Architecture: amd64\n".to_owned(),
-            size: 0,
+            architecture: "amd64".to_owned(),
             sha256: String::new(),
-            path: PathBuf::new(),
         };
+        let fetched = Fetched { deb, control: String::new(), size: 0, path: PathBuf::new() };
         assert_eq!(fetched.file_name(), "libip4tc2_1.8.9-2_amd64.deb");
     }
 }
