@@ -20,6 +20,7 @@ mod fleet_run;
 pub mod install;
 pub mod interrupted;
 pub mod inventory;
+mod listening;
 pub mod machines;
 pub mod manual;
 pub mod renewal;

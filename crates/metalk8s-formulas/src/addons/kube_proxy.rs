@@ -24,8 +24,9 @@ pub(crate) fn kube_proxy(grains: &Grains, pillar: &Pillar) -> Result<Graph, Form
         "kind": "KubeProxyConfiguration",
         "clientConnection": {"kubeconfig": "/etc/kube-proxy/kubeconfig.yaml"},
         "clusterCIDR": pillar.networks.pods,
-        "metricsBindAddress": "0.0.0.0:10249",
-        "healthzBindAddress": "0.0.0.0:10256",
+        // Neither asks for a login, and all nodes share this configuration (LSN-02).
+        "metricsBindAddress": "127.0.0.1:10249",
+        "healthzBindAddress": "127.0.0.1:10256",
         "mode": "nftables",
     });
     if !grains.conntrack_writable {

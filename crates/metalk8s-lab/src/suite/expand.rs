@@ -9,7 +9,7 @@ use metalk8s_types::{Role, labels, paths};
 use super::{
     Check, Options, Stage, Suite, Tally,
     cluster::{kubectl, kubectl_json, said},
-    run_checks,
+    listening, run_checks,
 };
 use crate::{Lab, Machine, install::version_of_archive, machine::quoted, process::Output, wait_until};
 
@@ -52,6 +52,10 @@ const CHECKS: &[Check] = &[
     Check { name: "what a deployment would do is shown, and nothing is done", run: deploy::foreseen },
     Check { name: "a deployment that is killed with its conductor goes on by itself", run: deploy::killed },
     Check { name: "the node is Ready, and pods on it reach names and Services", run: deploy::works },
+    Check {
+        name: "exactly the documented processes listen on the worker, where they should",
+        run: |stage| listening::as_documented(node_machine(stage)?, &[]),
+    },
     Check { name: "deploying again changes nothing", run: deploy::again },
     Check { name: "all agents answer, in every form of output", run: jobs::all_answer },
     Check { name: "on a node, `salt-call` reads what the cluster tells of it", run: jobs::on_a_node },

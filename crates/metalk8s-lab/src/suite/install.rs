@@ -2,18 +2,18 @@
 
 use anyhow::{Result, bail, ensure};
 use metalk8s_diagnostics::{Diagnosed, Printer};
+use metalk8s_types::Role;
 use serde_json::Value;
 
 use super::{
     Check, Options, Stage, Suite, Tally,
     cluster::{wait_for_node, wait_for_static_pods},
-    run_checks,
+    listening, run_checks,
 };
 use crate::lab::Lab;
 
 mod again;
 mod images;
-mod listening;
 pub(super) mod pod;
 mod power;
 mod reach;
@@ -57,7 +57,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         name: "exactly the documented processes listen, where they should",
-        run: listening::as_documented,
+        run: |stage| listening::as_documented(stage.lab.bootstrap()?, &Role::ALL),
     },
     Check { name: "a second bootstrap.sh changes nothing and restarts no pod", run: again::changes_nothing },
     Check { name: "`--dry-run` on the bootstrapped machine finds nothing to do", run: again::plans_nothing },

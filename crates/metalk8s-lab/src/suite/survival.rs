@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metalk8s_diagnostics::Printer;
+use metalk8s_types::Role;
 
 use super::{
     Check, Options, Stage, Suite, Tally,
     cluster::{condition, kubectl, kubectl_json, said, wait_for_pods},
     expand::{apply, deploy_node, in_master, jobs::changes_nothing, masters_join, node_manifest},
-    run_checks,
+    listening, run_checks,
 };
 use crate::{Lab, Machine, wait_until};
 
@@ -34,6 +35,7 @@ const WHOLE: Duration = Duration::from_secs(300);
 
 const LOSSES: &[Check] = &[
     Check { name: "two machines become masters with etcd, one after the other", run: joined },
+    Check { name: "exactly the documented processes listen on each machine, where they should", run: listen },
     Check { name: "a client writes by the balancer of a node, and is answered", run: load::begins },
     Check { name: "the leader of etcd is killed", run: losses::leader },
     Check { name: "an API server is killed on each machine", run: losses::api_servers },
@@ -68,6 +70,13 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
 
 fn machine<'s>(stage: &'s Stage, name: &str) -> Result<&'s Machine> {
     stage.lab.machine(name).with_context(|| format!("the lab has no machine `{name}`"))
+}
+
+fn listen(stage: &Stage) -> Result<()> {
+    listening::as_documented(stage.lab.bootstrap()?, &Role::ALL)?;
+    JOINING.iter().try_for_each(|name| {
+        listening::as_documented(machine(stage, name)?, &[Role::Master, Role::Etcd, Role::Infra])
+    })
 }
 
 fn writer(stage: &Stage) -> Result<&Machine> {

@@ -30,9 +30,9 @@ const PORTS: [Port; 21] = [
     Port(8080, Bind::ControlPlane, "repositories", true, Some(Role::Bootstrap)),
     Port(9099, Bind::Loopback, "calico-node", true, None),
     Port(10248, Bind::Loopback, "kubelet", true, None),
-    Port(10249, Bind::All, "kube-proxy", true, None),
+    Port(10249, Bind::Loopback, "kube-proxy", true, None),
     Port(10250, Bind::ControlPlane, "kubelet", true, None),
-    Port(10256, Bind::All, "kube-proxy", true, None),
+    Port(10256, Bind::Loopback, "kube-proxy", true, None),
     Port(10257, Bind::ControlPlane, "kube-controller-manager", true, Some(Role::Master)),
     Port(10259, Bind::ControlPlane, "kube-scheduler", true, Some(Role::Master)),
     Port(80, Bind::All, "the workload-plane Ingress", false, None),
@@ -134,7 +134,7 @@ mod tests {
     fn a_port_on_another_address_is_free_for_us() {
         assert!(ports(false, &[(6443, "192.0.2.1", None), (7443, "10.200.1.2", None)]).is_empty());
         assert_eq!(ports(false, &[(6443, "10.200.1.2", None), (7443, "127.0.0.1", None)]).len(), 2);
-        assert_eq!(ports(false, &[(10249, "192.0.2.1", None)]).len(), 1);
+        assert_eq!(ports(false, &[(9100, "192.0.2.1", None)]).len(), 1);
     }
 
     #[test]
