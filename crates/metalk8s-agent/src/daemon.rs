@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
-use metalk8s_diagnostics::sentence;
+use metalk8s_diagnostics::{Code, Diagnose, sentence};
 use metalk8s_kube::{
     Fleet,
     fleet::{FleetError, Seen},
@@ -56,6 +56,14 @@ pub enum ServeError {
     /// The disk.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+}
+
+impl Diagnose for ServeError {
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Spool(error) => error.code(),
+        }
+    }
 }
 
 /// Serves until `shutdown` ends. Jobs that are being carried out go on without it.

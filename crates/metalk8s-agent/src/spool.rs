@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use metalk8s_diagnostics::{Code, Diagnose, code_of_io, explain};
 use metalk8s_types::fleet::{Job, JobStatus};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -47,6 +48,16 @@ pub enum SpoolError {
     /// Not what jobs are called.
     #[error("`{0}` is not the name of a job")]
     Name(String),
+}
+
+impl Diagnose for SpoolError {
+    fn code(&self) -> Option<Code> {
+        Some(match self {
+            Self::File { source, .. } => code_of_io(source),
+            Self::Damaged { .. } => explain::JOURNAL_UNREADABLE,
+            Self::Name(_) => explain::WRONG_USAGE,
+        })
+    }
 }
 
 /// What is remembered of a job.

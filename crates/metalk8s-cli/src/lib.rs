@@ -6,24 +6,34 @@
 pub mod args;
 mod commands;
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, panic, path::Path};
 
+use anyhow::Context;
 use clap::Parser;
-use metalk8s_diagnostics::{Exit, Printer};
+use metalk8s_diagnostics::{Exit, Printer, explain};
 
 use args::{Args, Command};
 
 /// Runs the program with these words, the first being the name it was called by.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> Exit {
+    panic::set_hook(Box::new(|bug| {
+        let line = format!("error: this is a bug: {bug}");
+        let code = explain::UNEXPECTED;
+        Printer::new(false).say(&format!("{}\nhint: {}", code.at_end_of(line), code.pointer()));
+    }));
     let args = match Args::try_parse_from(front_door(words.into_iter().collect())) {
         Ok(args) => args,
         Err(err) => {
             // Help and version are answers and go to stdout; a reader that went away is no error.
             let _ = err.print();
-            return if err.use_stderr() { Exit::Usage } else { Exit::Done };
+            if !err.use_stderr() {
+                return Exit::Done;
+            }
+            Printer::new(false).say(&format!("\nhint: {}", explain::WRONG_USAGE.pointer()));
+            return Exit::Usage;
         }
     };
-    let mut printer = Printer::new(args.quiet);
+    let mut printer = Printer::new(args.quiet).with_codes();
     match run(args, &mut printer) {
         Ok(exit) => exit,
         Err(err) => {
@@ -42,7 +52,7 @@ fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
         }
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
-    runtime.enable_all().build()?.block_on(async {
+    runtime.enable_all().build().context("could not begin")?.block_on(async {
         match args.command {
             Command::Bootstrap(command) => commands::bootstrap::run(command, args.quiet, printer).await,
             Command::Archive(command) => commands::archive::run(command, args.quiet, printer).await,

@@ -19,6 +19,22 @@ impl Code {
     pub const fn as_str(self) -> &'static str {
         self.0
     }
+
+    /// Where more is to be read about it.
+    pub fn pointer(self) -> String {
+        format!("`metalk8s explain {self}` tells what it means and what to do")
+    }
+
+    /// The text with the code at its end, unless it ends with one already.
+    pub fn at_end_of(self, text: String) -> String {
+        if ends_with_code(&text) { text } else { format!("{text} ({self})") }
+    }
+}
+
+/// Whether a text ends as one that [`Code::at_end_of`] made.
+pub fn ends_with_code(text: &str) -> bool {
+    let digits = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (MK")).map(|(_, digits)| digits);
+    digits.is_some_and(|digits| digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 impl fmt::Display for Code {

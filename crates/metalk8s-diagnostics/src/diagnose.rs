@@ -1,8 +1,8 @@
 //! What an error knows besides its message.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, io};
 
-use crate::Code;
+use crate::{Code, Problems, explain};
 
 /// Something a person can do about an error, such as ``free the port: `ss -ltnp` shows who has it``.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +81,40 @@ impl fmt::Display for Diagnosed {
 impl Error for Diagnosed {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.inner.source()
+    }
+}
+
+/// The code of an error: the outermost in its chain, else that of what the system said, else
+/// [`explain::UNEXPECTED`]. So no error is without one.
+pub fn code_of(error: &(dyn Error + 'static)) -> Code {
+    let mut of_system = None;
+    let mut next = Some(error);
+    while let Some(err) = next {
+        let diagnosed = err.downcast_ref::<Diagnosed>();
+        let inner: &(dyn Error + 'static) = match diagnosed {
+            Some(diagnosed) => diagnosed.inner(),
+            None => err,
+        };
+        let problems = inner.downcast_ref::<Problems>().and_then(|found| found.problems.first());
+        if let Some(code) = diagnosed.and_then(Diagnosed::code).or(problems.map(|problem| problem.code)) {
+            return code;
+        }
+        of_system = of_system.or_else(|| inner.downcast_ref::<io::Error>().map(code_of_io));
+        next = err.source();
+    }
+    of_system.unwrap_or(explain::UNEXPECTED)
+}
+
+/// The code of a file, folder or stream with which something could not be done.
+pub fn code_of_io(error: &io::Error) -> Code {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::StorageFull | Kind::QuotaExceeded => explain::DISK_FULL,
+        Kind::AddrInUse => explain::PORT_IN_USE,
+        Kind::ConnectionRefused | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::TimedOut => {
+            explain::UNEXPECTED
+        }
+        _ => explain::FILE_UNUSABLE,
     }
 }
 

@@ -19,9 +19,9 @@ mod secret;
 mod sentence;
 mod table;
 
-pub use codes::Code;
+pub use codes::{Code, ends_with_code};
 pub use colour::{Paint, colours_wanted};
-pub use diagnose::{Diagnose, DiagnoseExt, Diagnosed, Hint};
+pub use diagnose::{Diagnose, DiagnoseExt, Diagnosed, Hint, code_of, code_of_io};
 pub use exit::Exit;
 pub use explain::{Explanation, explain};
 pub use logging::{LogFile, LogFormat};
@@ -30,5 +30,5 @@ pub use problem::{Problem, Problems};
 pub use progress::{Progress, ProgressMode, RunningStep};
 pub use render::render;
 pub use secret::Secret;
-pub use sentence::sentence;
+pub use sentence::{coded_sentence, sentence};
 pub use table::{Cell, Table};

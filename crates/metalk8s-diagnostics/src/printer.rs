@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{Explanation, LogFile, Paint, colours_wanted, render};
+use crate::{Code, Explanation, LogFile, Paint, code_of, colours_wanted, render};
 
 /// The form of data on stdout (`--output`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,8 +44,12 @@ pub struct Printer {
     out_paint: Paint,
     err_paint: Paint,
     quiet: bool,
+    usual_code: Option<UsualCode>,
     log: Option<LogFile>,
 }
+
+/// Finds a code for an error that knows none.
+type UsualCode = fn(&(dyn Error + 'static)) -> Code;
 
 impl Printer {
     /// Prints to the process's own streams; `quiet` keeps everything but data and errors.
@@ -56,8 +60,15 @@ impl Printer {
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
             quiet,
+            usual_code: None,
             log: None,
         }
+    }
+
+    /// The same, which prints no error without a code.
+    #[must_use]
+    pub fn with_codes(self) -> Self {
+        Self { usual_code: Some(code_of), ..self }
     }
 
     /// Prints to other streams, without colours.
@@ -68,6 +79,7 @@ impl Printer {
             out_paint: Paint::default(),
             err_paint: Paint::default(),
             quiet: false,
+            usual_code: None,
             log: None,
         }
     }
@@ -125,9 +137,9 @@ impl Printer {
 
     /// An error on stderr, with causes and hints.
     pub fn error(&mut self, error: &(dyn Error + 'static)) {
-        drop(render(error, self.err_paint, &mut self.err));
+        drop(render(error, self.usual_code, self.err_paint, &mut self.err));
         if let Some(log) = &mut self.log {
-            drop(render(error, Paint::default(), log));
+            drop(render(error, self.usual_code, Paint::default(), log));
         }
     }
 

@@ -17,11 +17,17 @@ use crate::{Code, Diagnosed, Hint, Paint, Problems};
 /// hint: `metalk8s explain MK1501` tells what it means and what to do
 /// ```
 ///
-/// Codes and hints come from every [`Diagnosed`] and [`Problems`] in the chain; the outermost code counts.
+/// Codes and hints come from every [`Diagnosed`] and [`Problems`] in the chain; the outermost code counts. Where
+/// there is none, `usual` finds one.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn render(error: &(dyn Error + 'static), paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+pub fn render(
+    error: &(dyn Error + 'static),
+    usual: Option<fn(&(dyn Error + 'static)) -> Code>,
+    paint: Paint,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut code: Option<Code> = None;
     let mut hints: Vec<Hint> = Vec::new();
     let mut causes: Vec<String> = Vec::new();
@@ -51,6 +57,9 @@ pub fn render(error: &(dyn Error + 'static), paint: Paint, out: &mut dyn Write) 
         next = err.source();
     }
 
+    if code.is_none() && problems.iter().all(|found| found.problems.is_empty()) {
+        code = usual.map(|find| find(error));
+    }
     let suffix = code.map(|code| format!(" ({code})")).unwrap_or_default();
     let mut causes = causes.into_iter();
     let first = causes.next().unwrap_or_default();
@@ -75,11 +84,7 @@ pub fn render(error: &(dyn Error + 'static), paint: Paint, out: &mut dyn Write) 
     }
     let explained = code.or_else(|| problems.first()?.problems.first().map(|problem| problem.code));
     if let Some(code) = explained {
-        writeln!(
-            out,
-            "{} `metalk8s explain {code}` tells what it means and what to do",
-            paint.yellow("hint:")
-        )?;
+        writeln!(out, "{} {}", paint.yellow("hint:"), code.pointer())?;
     }
     Ok(())
 }
@@ -96,7 +101,7 @@ mod tests {
     use anyhow::Context;
 
     use super::render;
-    use crate::{Diagnose, DiagnoseExt, Hint, Paint, Problem, Problems, explain};
+    use crate::{Diagnose, DiagnoseExt, Hint, Paint, Problem, Problems, code_of, explain};
 
     #[derive(Debug, thiserror::Error)]
     #[error("could not bind port 6443")]
@@ -113,7 +118,7 @@ mod tests {
 
     fn text(error: &anyhow::Error) -> String {
         let mut out = Vec::new();
-        render(error.as_ref(), Paint::default(), &mut out).unwrap();
+        render(error.as_ref(), None, Paint::default(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -155,6 +160,33 @@ mod tests {
                  hint: `metalk8s explain {code}` tells what it means and what to do\n"
             )
         );
+    }
+
+    #[test]
+    fn an_error_that_knows_no_code_gets_one_where_all_must_have_one() {
+        let coded = |error: anyhow::Error| {
+            let mut out = Vec::new();
+            render(error.as_ref(), Some(code_of), Paint::default(), &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        for (error, code) in [
+            (anyhow::anyhow!("no reason"), explain::UNEXPECTED),
+            (anyhow::Error::new(missing).context("could not look"), explain::FILE_UNUSABLE),
+            (io::Error::from(io::ErrorKind::StorageFull).into(), explain::DISK_FULL),
+            (
+                Err::<(), _>(Bind(io::Error::other("taken"))).diagnose().unwrap_err().into(),
+                explain::PORT_IN_USE,
+            ),
+        ] {
+            let text = coded(error);
+            let first = text.lines().next().unwrap_or_default();
+            assert!(first.ends_with(&format!(" ({code})")), "{text}");
+            assert!(text.contains(&format!("`metalk8s explain {code}`")), "{text}");
+        }
+        let problems = vec![Problem::new(explain::TOO_FEW_CPUS, "1 is too few")];
+        let listed = coded(Problems::new("the machine is not as it must be", problems).into());
+        assert!(!listed.contains(explain::UNEXPECTED.as_str()), "{listed}");
     }
 
     #[test]

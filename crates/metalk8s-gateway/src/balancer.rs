@@ -14,7 +14,7 @@ mod probe;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use metalk8s_diagnostics::{Code, Diagnose, Hint};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, code_of};
 use metalk8s_listen::{Listening, ServeError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,7 @@ impl Diagnose for StartError {
     fn code(&self) -> Option<Code> {
         match self {
             Self::Serve(err) => err.code(),
-            Self::Backends(_) => None,
+            Self::Backends(err) => Some(code_of(err)),
         }
     }
 

@@ -17,6 +17,7 @@ mod survey;
 use std::{path::PathBuf, sync::Arc};
 
 use kube::Api;
+use metalk8s_diagnostics::{Code, Diagnose, explain};
 use metalk8s_types::fleet::NAMESPACE;
 
 use crate::{
@@ -67,6 +68,23 @@ impl FleetError {
     /// Whether somebody else changed it, or it exists already.
     pub fn is_conflict(&self) -> bool {
         self.source.is(Refusal::Conflict)
+    }
+}
+
+impl Diagnose for FleetError {
+    fn code(&self) -> Option<Code> {
+        Some(match &self.source {
+            CallError::NoKubeconfig(_) | CallError::BadKubeconfig(_) | CallError::Untrusted { .. } => {
+                explain::KUBECONFIG_UNUSABLE
+            }
+            CallError::Unreachable { .. } | CallError::TimedOut { .. } => explain::API_UNREACHABLE,
+            CallError::Refused { refusal: Refusal::Forbidden, .. } => explain::API_DENIED,
+            CallError::Refused { refusal: Refusal::NotFound, .. } => explain::OBJECT_MISSING,
+            CallError::Refused { .. }
+            | CallError::UnknownKind { .. }
+            | CallError::Answer(_)
+            | CallError::Mistake(_) => explain::API_REFUSED,
+        })
     }
 }
 

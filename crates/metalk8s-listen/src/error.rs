@@ -1,6 +1,6 @@
 use std::{io, net::SocketAddr};
 
-use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, code_of_io, explain};
 
 use crate::TlsError;
 
@@ -30,10 +30,10 @@ pub enum ServeError {
 impl Diagnose for ServeError {
     fn code(&self) -> Option<Code> {
         match self {
-            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                Some(explain::PORT_IN_USE)
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => {
+                Some(explain::NO_ADDRESS)
             }
-            Self::Listen { .. } => None,
+            Self::Listen { source, .. } => Some(code_of_io(source)),
             Self::Tls { source, .. } => source.code(),
         }
     }

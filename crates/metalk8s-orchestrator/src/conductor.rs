@@ -7,6 +7,7 @@ mod deploy_node;
 mod drain;
 mod encapsulation;
 pub(crate) mod etcd;
+mod failure;
 mod hands;
 mod remove_node;
 mod runs;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, code_of_io, explain};
 use metalk8s_types::{BootstrapConfiguration, bootstrap_config::MAX_BYTES};
 
 use crate::precheck::configuration_problems;
@@ -45,7 +45,9 @@ impl Diagnose for ConfigurationError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some(explain::CONFIG_MISSING)
             }
-            Self::Read { .. } | Self::Mistakes(_) => None,
+            Self::Read { source, .. } => Some(code_of_io(source)),
+            // Each mistake has its own.
+            Self::Mistakes(_) => None,
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use metalk8s_diagnostics::{Progress, ProgressMode, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, Progress, ProgressMode, code_of, code_of_io, explain};
 use metalk8s_engine::{Hands, State, StateError, state::Service};
 use metalk8s_formulas::{
     AGENT_UNIT, FormulaError, Stage, agent_running, certificates, packages_of_node, system,
@@ -140,6 +140,29 @@ pub enum JoinError {
         #[source]
         source: io::Error,
     },
+}
+
+impl Diagnose for JoinError {
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Version(_) => Some(explain::ARCHIVE_MISSING),
+            Self::Addresses(error) => error.code(),
+            Self::Formula(_) => Some(explain::ARCHIVE_INCOMPLETE),
+            Self::Journal(error) => error.code(),
+            Self::Run(error) => error.code(),
+            Self::Key(error) => Some(code_of(error)),
+            Self::Restart(_) => Some(explain::STATE_FAILED),
+            Self::File { source, .. } => Some(code_of_io(source)),
+        }
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        match self {
+            Self::Journal(error) => error.hints(),
+            Self::Run(error) => error.hints(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Looks whether the machine can be what it shall be. Changes nothing.

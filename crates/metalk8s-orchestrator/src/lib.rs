@@ -40,4 +40,4 @@ pub use lock::{LockError, RunLock, holder, lock, lock_within};
 pub use pillar::PillarError;
 pub use requests::Requests;
 pub use run_journal::{OpenJournalError, RunJournal, journals};
-pub use verified::VerifyError;
+pub use verified::{VerifyError, code_of_problem};

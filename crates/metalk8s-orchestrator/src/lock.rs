@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, code_of_io, explain};
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::{Instant, sleep};
 
@@ -49,7 +49,7 @@ impl Diagnose for LockError {
     fn code(&self) -> Option<Code> {
         match self {
             Self::Held { .. } => Some(explain::ALREADY_RUNNING),
-            Self::File { .. } => None,
+            Self::File { source, .. } => Some(code_of_io(source)),
         }
     }
 

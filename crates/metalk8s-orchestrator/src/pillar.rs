@@ -11,6 +11,7 @@ use metalk8s_artifacts::{
     Archive,
     archive::{ReadArchiveError, read_product, read_signature},
 };
+use metalk8s_diagnostics::{Code, Diagnose, explain};
 use metalk8s_types::{
     BootstrapConfiguration, Grains, Pillar, Role, environment, paths,
     pillar::{ArchiveMount, Authorities, ClusterPillar, NodeAddresses},
@@ -41,6 +42,16 @@ pub enum PillarError {
         #[source]
         source: ReadArchiveError,
     },
+}
+
+impl Diagnose for PillarError {
+    fn code(&self) -> Option<Code> {
+        Some(match self {
+            Self::Addresses { found: 0, .. } => explain::NO_ADDRESS,
+            Self::Addresses { .. } => explain::SEVERAL_ADDRESSES,
+            Self::Archive { .. } => explain::ARCHIVE_UNREADABLE,
+        })
+    }
 }
 
 /// The settings of the Bootstrap node, installed from the archive mounted at `root`.

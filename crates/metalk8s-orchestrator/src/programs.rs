@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use metalk8s_diagnostics::sentence;
+use metalk8s_diagnostics::{Code, Diagnose, code_of_io, explain, sentence};
 use metalk8s_types::{
     VERSION, environment,
     pillar::{ClusterPillar, UnknownVersion},
@@ -51,6 +51,17 @@ pub enum FindProgramError {
         #[source]
         source: io::Error,
     },
+}
+
+impl Diagnose for FindProgramError {
+    fn code(&self) -> Option<Code> {
+        Some(match self {
+            Self::Version(_) => explain::ARCHIVE_MISSING,
+            Self::Authority(_) => explain::KEY_UNREADABLE,
+            Self::NotServed { .. } => explain::REPOSITORY_UNREACHABLE,
+            Self::File { source, .. } => code_of_io(source),
+        })
+    }
 }
 
 impl From<KeyFileError> for FindProgramError {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use metalk8s_diagnostics::{Code, Diagnose, Hint, Progress, explain, sentence};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, Progress, code_of_io, explain, sentence};
 use metalk8s_engine::{
     ApplyOptions, Hands, Plan, PlanStep, Planned, Report, State, StateError, apply, state::Service,
 };
@@ -69,7 +69,9 @@ impl Diagnose for ResetError {
     fn code(&self) -> Option<Code> {
         match self {
             Self::Member { .. } => Some(explain::WRONG_USAGE),
-            Self::Look(_) | Self::Restart(_) | Self::Kubeconfig { .. } => None,
+            Self::Look(_) => Some(explain::STATE_CHECK_FAILED),
+            Self::Restart(_) => Some(explain::STATE_FAILED),
+            Self::Kubeconfig { source, .. } => Some(code_of_io(source)),
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, code_of_io, explain};
 use metalk8s_engine::{
     StateId,
     journal::{Journal, JournalError, Record, RunId},
@@ -54,10 +54,7 @@ pub enum OpenJournalError {
 impl Diagnose for OpenJournalError {
     fn code(&self) -> Option<Code> {
         match self {
-            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some(explain::DISK_FULL)
-            }
-            Self::File { .. } => None,
+            Self::File { source, .. } => Some(code_of_io(source)),
             Self::Journal { .. } => Some(explain::JOURNAL_UNREADABLE),
         }
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, code_of_io, explain};
 use metalk8s_engine::journal::{Journal, JournalError, Record, RunId};
 use serde::{Serialize, Serializer};
 
@@ -117,7 +117,7 @@ pub enum RunsError {
 impl Diagnose for RunsError {
     fn code(&self) -> Option<Code> {
         match self {
-            Self::Read { .. } => None,
+            Self::Read { source, .. } => Some(code_of_io(source)),
             Self::None | Self::Unknown(_) => Some(explain::RUN_UNKNOWN),
         }
     }
@@ -240,7 +240,9 @@ fn unreadable(id: RunId, err: &JournalError) -> Run {
         ended: None,
         resumed: 0,
         steps: Vec::new(),
-        failure: std::iter::once(err.to_string()).chain(cause).collect(),
+        failure: std::iter::once(explain::JOURNAL_UNREADABLE.at_end_of(err.to_string()))
+            .chain(cause)
+            .collect(),
     }
 }
 

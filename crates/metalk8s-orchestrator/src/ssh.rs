@@ -6,6 +6,7 @@ use std::{
 };
 
 use metalk8s_artifacts::archive::{ReadArchiveError, read_archive};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
 use metalk8s_kube::{
     Fleet,
     fleet::{FleetError, NodeFacts},
@@ -82,6 +83,36 @@ pub enum SshError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl Diagnose for SshError {
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Annotations { .. } => Some(explain::NODE_INCOMPLETE),
+            Self::Connect(error) => error.code(),
+            Self::Pin(error) => error.code(),
+            Self::BeingReset { .. } => Some(explain::ALREADY_RUNNING),
+            Self::Archive { source: None, .. } => Some(explain::ARCHIVE_MISSING),
+            Self::Archive { source: Some(_), .. } => Some(explain::ARCHIVE_UNREADABLE),
+            Self::Upload(error) => error.code(),
+            Self::Run(error) => error.code(),
+            Self::Failed { .. } | Self::Answer { .. } => Some(explain::SSH_COMMAND_FAILED),
+        }
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        match self {
+            Self::Connect(error) => error.hints(),
+            Self::Upload(error) => error.hints(),
+            Self::Run(error) => error.hints(),
+            Self::Annotations { .. }
+            | Self::Pin(_)
+            | Self::BeingReset { .. }
+            | Self::Archive { .. }
+            | Self::Failed { .. }
+            | Self::Answer { .. } => Vec::new(),
+        }
+    }
 }
 
 impl SshError {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use metalk8s_diagnostics::sentence;
+use metalk8s_diagnostics::{coded_sentence, explain};
 use metalk8s_types::fleet::JobState;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -40,7 +40,7 @@ pub async fn ask_everybody(
     let mut dispatched = dispatch(bus, nodes, &call).await;
     let mut answers: BTreeMap<String, Result<Answered, String>> = std::mem::take(&mut dispatched.refused)
         .into_iter()
-        .map(|(node, error)| (node, Err(sentence(&error))))
+        .map(|(node, error)| (node, Err(coded_sentence(&error))))
         .collect();
     let end = Instant::now() + patience;
     while let Some((node, status)) = dispatched.next(end).await {
@@ -54,7 +54,8 @@ pub async fn ask_everybody(
         answers.insert(node, answer);
     }
     for node in dispatched.waiting {
-        answers.insert(node, Err(format!("its agent did not answer within {} s", patience.as_secs())));
+        let why = format!("its agent did not answer within {} s", patience.as_secs());
+        answers.insert(node, Err(explain::AGENT_SILENT.at_end_of(why)));
     }
     answers
 }

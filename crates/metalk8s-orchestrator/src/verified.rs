@@ -7,7 +7,7 @@ use std::{
 };
 
 use metalk8s_artifacts::verify;
-use metalk8s_diagnostics::{Code, Diagnose, Hint, RunningStep, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, RunningStep, code_of_io, explain};
 use serde::{Deserialize, Serialize};
 
 /// Where it is kept which archives were compared.
@@ -50,8 +50,8 @@ pub enum VerifyError {
 impl Diagnose for VerifyError {
     fn code(&self) -> Option<Code> {
         match self {
-            Self::Damaged { .. } => Some(explain::ARCHIVE_DAMAGED),
-            Self::File { .. } => None,
+            Self::Damaged { problems, .. } => problems.first().map(code_of_problem),
+            Self::File { source, .. } => Some(code_of_io(source)),
         }
     }
 
@@ -62,6 +62,19 @@ impl Diagnose for VerifyError {
                 archive.display()
             ))],
             Self::File { .. } => Vec::new(),
+        }
+    }
+}
+
+/// The code of a difference between an archive and what was signed.
+pub fn code_of_problem(problem: &metalk8s_artifacts::Problem) -> Code {
+    use metalk8s_artifacts::Problem;
+    match problem {
+        Problem::Unreadable { .. } => explain::ARCHIVE_UNREADABLE,
+        Problem::TwoVersions { .. } => explain::ARCHIVE_WRONG_VERSION,
+        Problem::BadSignature { .. } | Problem::UnknownKey { .. } => explain::ARCHIVE_SIGNATURE,
+        Problem::Missing { .. } | Problem::Extra { .. } | Problem::Size { .. } | Problem::Changed { .. } => {
+            explain::ARCHIVE_DAMAGED
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{ffi::OsString, time::Duration};
 
 use anyhow::Context;
 use metalk8s_agent::{AgentConfig, Looks, serve};
-use metalk8s_diagnostics::{Exit, logging};
+use metalk8s_diagnostics::{DiagnoseExt, Exit, logging};
 use metalk8s_host::Host;
 use metalk8s_orchestrator::plans;
 use metalk8s_saltcompat::{applies_states, grains_tree};
@@ -39,6 +39,6 @@ pub(crate) async fn run(args: args::Agent) -> anyhow::Result<Exit> {
         lives: metalk8s_orchestrator::certificates::lives,
         looks,
     };
-    serve(config, shutdown()).await?;
+    serve(config, shutdown()).await.diagnose()?;
     Ok(Exit::Done)
 }

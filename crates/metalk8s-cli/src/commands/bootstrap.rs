@@ -35,7 +35,7 @@ pub(crate) async fn run(args: args::Bootstrap, quiet: bool, printer: &mut Printe
     if args.dry_run {
         logging::command(None, LogFormat::Text, u8::from(args.verbose))?;
         let bootstrap = decide(&options, &Progress::new(mode, None)).await?;
-        let plans = stages::plan(&bootstrap.stages, &hands).await?;
+        let plans = stages::plan(&bootstrap.stages, &hands).await.diagnose()?;
         return print_plans(&plans, args.output, args.exit_code, printer);
     }
     let progress = begin(RUN, &args.log_file, mode, args.verbose, printer)?;

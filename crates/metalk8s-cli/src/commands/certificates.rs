@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use jiff::{Timestamp, tz::TimeZone};
-use metalk8s_diagnostics::{Exit, Output, Printer};
+use metalk8s_diagnostics::{DiagnoseExt, Exit, Output, Printer};
 use metalk8s_host::Host;
 use metalk8s_orchestrator::certificates::{NodeCertificates, here, of_fleet, text};
 
@@ -16,7 +16,7 @@ pub(crate) async fn run(args: Certificates, printer: &mut Printer) -> anyhow::Re
         let node = host.collect_grains().context("could not look at this machine")?.hostname;
         vec![NodeCertificates::judge(&node, Ok(here(&host, &node)), Timestamp::now())]
     } else {
-        of_fleet(&fleet(), args.node.as_deref()).await?
+        of_fleet(&fleet(), args.node.as_deref()).await.diagnose()?
     };
     match args.output {
         Output::Text => printer.data(text(&nodes, &TimeZone::system(), printer.paint()).trim_end()),

@@ -1,6 +1,6 @@
 //! `metalk8s explain`.
 
-use metalk8s_diagnostics::{Exit, Printer, explain};
+use metalk8s_diagnostics::{Diagnosed, Exit, Printer, explain};
 
 use crate::args;
 
@@ -20,8 +20,8 @@ pub(crate) fn run(args: &args::Explain, printer: &mut Printer) -> anyhow::Result
             let near: Vec<_> = explain::nearest(code).iter().map(|near| format!("`{near}`")).collect();
             let hint =
                 if near.is_empty() { String::new() } else { format!("; near it are {}", near.join(", ")) };
-            printer.say(&format!("error: there is no code `{code}`{hint}"));
-            Ok(Exit::Usage)
+            let error = format!("there is no code `{code}`{hint}");
+            Err(Diagnosed::with_code(explain::WRONG_USAGE, error).into())
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{env, os::unix::process::CommandExt, path::Path, process::Command};
 
 use jiff::tz::TimeZone;
 use metalk8s_agent::{Outcome, Spool, carry_out};
-use metalk8s_diagnostics::{Exit, logging, sentence};
+use metalk8s_diagnostics::{DiagnoseExt, Exit, coded_sentence, logging};
 use metalk8s_engine::ApplyOptions;
 use metalk8s_formulas::{repositories_authority, repositories_endpoint};
 use metalk8s_orchestrator::{
@@ -14,29 +14,33 @@ use metalk8s_orchestrator::{
 use metalk8s_saltcompat::{Formula, Minion, call};
 use metalk8s_types::{VERSION, paths};
 
-use super::{look::record, salt_call::Here};
+use super::{
+    look::{coded, record},
+    salt_call::Here,
+};
 use crate::args;
 
 /// Carries out the job and leaves its outcome beside it.
 pub(crate) async fn run(args: args::Job) -> anyhow::Result<Exit> {
     logging::daemon()?;
-    let spool = Spool::open(&args.jobs)?;
+    let spool = Spool::open(&args.jobs).diagnose()?;
     carry_out(&spool, &args.name, async |job| {
         let here = Here::of_agent(&args.kubeconfig, &args.node).await;
-        let here = here.map_err(|error| sentence(error.as_ref()))?;
+        let here = here.map_err(|error| coded(error.as_ref()))?;
         if let Some(version) = programs::other_version(&job.function, &job.arguments) {
             return Err(become_program_of(version, &here).await);
         }
         if let Some(request) = plans::Request::of(&job.function, &job.arguments) {
-            return about_plans(&request.map_err(|error| sentence(&error))?, &here).await;
+            return about_plans(&request.map_err(|error| coded_sentence(&error))?, &here).await;
         }
         let options = ApplyOptions::default();
         let returned = call(&job.function, &job.arguments, &here, &options, &TimeZone::system()).await;
-        let returned = returned.map_err(|error| sentence(&error))?;
+        let returned = returned.map_err(|error| coded_sentence(&error))?;
         let outputter = returned.outputter().map(str::to_owned);
         Ok(Outcome { retcode: returned.retcode(), result: returned.value().to_string(), outputter })
     })
-    .await?;
+    .await
+    .diagnose()?;
     Ok(Exit::Done)
 }
 
@@ -61,16 +65,17 @@ async fn become_program_of(version: &str, here: &Here) -> String {
             let error = Command::new(&program).args(env::args_os().skip(1)).env(STARTED_AS, version).exec();
             format!("could not run `{}`: {error}", program.display())
         }
-        Err(error) => sentence(&error),
+        Err(error) => coded_sentence(&error),
     }
 }
 
 async fn about_plans(request: &plans::Request, here: &Here) -> Result<Outcome, String> {
-    let graph = here.formula(Formula::Highstate, true).map_err(|error| sentence(error.as_ref()))?;
+    let graph = here.formula(Formula::Highstate, true).map_err(|error| coded(error.as_ref()))?;
     let places = (Path::new(paths::RUNS), Path::new(paths::RUN_LOCK));
-    let reply = request.answer(&graph, here, places.0, places.1).await.map_err(|error| sentence(&error))?;
+    let reply =
+        request.answer(&graph, here, places.0, places.1).await.map_err(|error| coded_sentence(&error))?;
     if let Reply::Plan(plan) = &reply {
-        record(Ok(&plan.changes)).map_err(|error| sentence(&error))?;
+        record(Ok(&plan.changes)).map_err(|error| coded(&error))?;
     }
     Ok(Outcome { retcode: reply.retcode(), result: reply.value().to_string(), outputter: None })
 }

@@ -3,7 +3,7 @@
 use std::{io::Read, path::Path, time::Duration};
 
 use anyhow::Context;
-use metalk8s_diagnostics::{Exit, LogFormat, Printer, logging};
+use metalk8s_diagnostics::{DiagnoseExt, Diagnosed, Exit, LogFormat, Printer, logging};
 use metalk8s_host::Host;
 use metalk8s_orchestrator::{
     LockError, RunLock,
@@ -32,11 +32,11 @@ pub(crate) async fn run(args: Join, printer: &mut Printer) -> anyhow::Result<Exi
             printer.json(&join::examine(&input::<Invitation>()?, &grains()?).await)?;
         }
         JoinCommand::Prepare => {
-            let _lock = alone().await?;
+            let _lock = alone().await.diagnose()?;
             printer.json(&join::prepare(&input::<Invitation>()?, &grains()?).await.map_err(explained)?)?;
         }
         JoinCommand::Finish => {
-            let _lock = alone().await?;
+            let _lock = alone().await.diagnose()?;
             join::finish(&input()?).await.map_err(explained)?;
             printer.json(&serde_json::json!({}))?;
         }
@@ -63,7 +63,7 @@ fn explained(error: join::JoinError) -> anyhow::Error {
         _ => Vec::new(),
     };
     match lines.is_empty() {
-        true => error.into(),
-        false => anyhow::anyhow!(lines.join("\n")).context(error),
+        true => Diagnosed::new(error).into(),
+        false => anyhow::anyhow!(lines.join("\n")).context(Diagnosed::new(error)),
     }
 }

@@ -1,9 +1,9 @@
 //! `metalk8s look`.
 
-use std::path::Path;
+use std::{error::Error, path::Path};
 
 use jiff::Timestamp;
-use metalk8s_diagnostics::{Exit, logging, sentence};
+use metalk8s_diagnostics::{Exit, code_of, coded_sentence, logging, sentence};
 use metalk8s_engine::ChangeSet;
 use metalk8s_orchestrator::{holder, plans};
 use metalk8s_saltcompat::{Formula, Minion};
@@ -32,10 +32,16 @@ pub(super) fn record(seen: Result<&ChangeSet, String>) -> std::io::Result<()> {
     plans::record(seen, Timestamp::now(), Path::new(paths::AGENT_DRIFT), Path::new(paths::METRICS))
 }
 
+/// An error in a line, with its code.
+pub(super) fn coded(error: &(dyn Error + 'static)) -> String {
+    code_of(error).at_end_of(sentence(error))
+}
+
 async fn look(args: &Look) -> Result<ChangeSet, String> {
     let here = Here::of_agent(&args.kubeconfig, &args.node).await;
-    let here = here.map_err(|error| sentence(error.as_ref()))?;
-    let graph = here.formula(Formula::Highstate, true).map_err(|error| sentence(error.as_ref()))?;
-    let plan = plans::look(&graph, &here, Path::new(paths::RUNS)).await.map_err(|error| sentence(&error))?;
+    let here = here.map_err(|error| coded(error.as_ref()))?;
+    let graph = here.formula(Formula::Highstate, true).map_err(|error| coded(error.as_ref()))?;
+    let plan =
+        plans::look(&graph, &here, Path::new(paths::RUNS)).await.map_err(|error| coded_sentence(&error))?;
     Ok(plan.changes)
 }

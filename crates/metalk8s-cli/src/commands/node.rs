@@ -1,6 +1,6 @@
 //! `metalk8s node`.
 
-use metalk8s_diagnostics::{Exit, Output, Printer, Progress, ProgressMode};
+use metalk8s_diagnostics::{DiagnoseExt, Diagnosed, Exit, Output, Printer, Progress, ProgressMode, explain};
 use metalk8s_kube::Fleet;
 use metalk8s_orchestrator::{
     nodes,
@@ -26,7 +26,7 @@ use crate::args::{Node, NodeCommand, NodeDeploy, NodeRemove};
 pub(crate) async fn run(args: Node, quiet: bool, printer: &mut Printer) -> anyhow::Result<Exit> {
     match args.command {
         NodeCommand::List { output } => {
-            let nodes = nodes::list(&fleet()).await?;
+            let nodes = nodes::list(&fleet()).await.diagnose()?;
             match output {
                 Output::Text => printer.data(nodes::text(&nodes, printer.paint()).trim_end()),
                 Output::Json => printer.json(&nodes)?,
@@ -66,7 +66,7 @@ async fn run_removal(
     quiet: bool,
     printer: &mut Printer,
 ) -> anyhow::Result<Exit> {
-    if !nodes::is_known(fleet, &args.node).await? {
+    if !nodes::is_known(fleet, &args.node).await.diagnose()? {
         printer.say(&format!("There is no node `{}`: nothing to do.", args.node));
         return Ok(Exit::Done);
     }
@@ -136,7 +136,7 @@ async fn trial(
 ) -> anyhow::Result<Trial> {
     let node = procedure.node.clone();
     let looking = progress.step(format!("{node}: Looking at what would be done"));
-    let run = fleet_runs::ask(fleet, procedure, version).await?;
+    let run = fleet_runs::ask(fleet, procedure, version).await.diagnose()?;
     let mut followed = fleet_runs::follow(fleet, &run);
     while let Some(event) = followed.next().await {
         match event {
@@ -150,7 +150,8 @@ async fn trial(
         }
     }
     looking.fail(None);
-    anyhow::bail!("somebody deleted the run {run}, which only looked")
+    let error = format!("somebody deleted the run {run}, which only looked");
+    Err(Diagnosed::with_code(explain::RUN_UNKNOWN, error).into())
 }
 
 /// Asks for procedures, each over another node, and shows them go on side by side.
@@ -165,7 +166,7 @@ async fn run_procedures(
     let mut runs = Vec::new();
     for procedure in procedures {
         let node = procedure.node.clone();
-        runs.push((node, fleet_runs::ask(fleet, procedure, version).await?));
+        runs.push((node, fleet_runs::ask(fleet, procedure, version).await.diagnose()?));
     }
     let watched =
         futures::future::join_all(runs.iter().map(|(node, run)| watch(fleet, run, Some(node), progress)));

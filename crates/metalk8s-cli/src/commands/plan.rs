@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-use metalk8s_diagnostics::{DiagnoseExt, Exit, Output, Printer, colours_wanted};
+use metalk8s_diagnostics::{DiagnoseExt, Diagnosed, Exit, Output, Printer, colours_wanted, explain};
 use metalk8s_kube::Fleet;
 use metalk8s_orchestrator::plans::{self, Asked, PlanFile, Verdict};
 
@@ -49,5 +48,7 @@ pub(super) async fn ask(fleet: &Fleet, asking: &Asking) -> anyhow::Result<Asked>
 
 /// What tells this cluster from others.
 pub(super) async fn cluster(fleet: &Fleet) -> anyhow::Result<String> {
-    fleet.cluster_uid().await?.context("the conductor has not written the settings of this cluster yet")
+    let missing = "the conductor has not written the settings of this cluster yet";
+    let uid = fleet.cluster_uid().await.diagnose()?;
+    Ok(uid.ok_or_else(|| Diagnosed::with_code(explain::SETTINGS_MISSING, missing))?)
 }

@@ -81,6 +81,7 @@ pub(crate) fn stopped(err: RunError, log_file: &Path) -> Diagnosed {
 
 /// What a person is told who interrupted it.
 pub(crate) fn interrupted(printer: &mut Printer) -> Exit {
-    printer.say("Interrupted. What was done is kept; the same command goes on from there.");
+    let error = "Interrupted. What was done is kept; the same command goes on from there.";
+    printer.say(&explain::INTERRUPTED.at_end_of(error.to_owned()));
     Exit::Interrupted
 }

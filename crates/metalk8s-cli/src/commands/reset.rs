@@ -41,7 +41,7 @@ pub(crate) async fn run(args: Reset, quiet: bool, printer: &mut Printer) -> anyh
     let options = ResetOptions { force: args.force, keeps_agent: args.keep_agent };
     let stages = reset::decide(&host, &node, &options).await.diagnose()?;
     if args.plan || !args.yes {
-        let plans = stages::plan(&stages, &host).await?;
+        let plans = stages::plan(&stages, &host).await.diagnose()?;
         print_plans(&plans, if args.plan { args.output } else { Output::Text }, printer)?;
         if args.plan || is_clean(&plans) {
             return Ok(Exit::Done);

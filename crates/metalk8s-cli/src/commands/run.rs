@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use metalk8s_diagnostics::{
-    DiagnoseExt, Exit, Output, Printer, Progress, ProgressMode, RunningStep, sentence,
+    DiagnoseExt, Exit, Output, Printer, Progress, ProgressMode, RunningStep, coded_sentence,
 };
 use metalk8s_engine::journal::RunId;
 use metalk8s_kube::Fleet;
@@ -27,9 +27,8 @@ pub(crate) async fn run(args: Run, quiet: bool, printer: &mut Printer) -> anyhow
             if may_reach_fleet() {
                 match runs::fleet::list(&fleet()).await {
                     Ok(others) => runs.extend(others),
-                    Err(error) => {
-                        printer.warn(&format!("the runs of the fleet are missing: {}", sentence(&error)))
-                    }
+                    Err(error) => printer
+                        .warn(&format!("the runs of the fleet are missing: {}", coded_sentence(&error))),
                 }
             }
             runs.sort_by(|one, other| one.run.cmp(&other.run));
@@ -37,7 +36,7 @@ pub(crate) async fn run(args: Run, quiet: bool, printer: &mut Printer) -> anyhow
         }
         RunCommand::Show { run, journals } => {
             let of_fleet = match &run {
-                Some(run) if may_reach_fleet() => fleet().run(run.as_str()).await?,
+                Some(run) if may_reach_fleet() => fleet().run(run.as_str()).await.diagnose()?,
                 _ => None,
             };
             let run = match of_fleet.as_ref().and_then(runs::fleet::of_fleet) {
@@ -55,15 +54,15 @@ pub(crate) async fn run(args: Run, quiet: bool, printer: &mut Printer) -> anyhow
             });
         }
         RunCommand::Cancel { run } => {
-            fleet().cancel_run(run.as_str()).await?;
+            fleet().cancel_run(run.as_str()).await.diagnose()?;
             printer.say("It ends after the step that is being done.");
         }
         RunCommand::Resume { run, no_progress } => {
             let fleet = fleet();
-            let Some(found) = fleet.run(run.as_str()).await? else {
+            let Some(found) = fleet.run(run.as_str()).await.diagnose()? else {
                 return Err(runs::RunsError::Unknown(run)).diagnose()?;
             };
-            let again = ask(&fleet, found.spec.procedure, &found.spec.version).await?;
+            let again = ask(&fleet, found.spec.procedure, &found.spec.version).await.diagnose()?;
             printer.say(&format!("Run {again} goes on with it: what is done is left alone."));
             let progress = Progress::new(ProgressMode::choose(quiet, false, no_progress), None);
             return Ok(tokio::select! {

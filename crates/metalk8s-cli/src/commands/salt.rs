@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use metalk8s_diagnostics::{Exit, Printer};
+use metalk8s_diagnostics::{DiagnoseExt, Exit, Printer};
 use metalk8s_kube::Fleet;
 use metalk8s_orchestrator::{
     dispatch::{Call, dispatch},
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Salt, printer: &mut Printer) -> anyhow::Result<Exi
     let form = args.output.form(printer.paint());
     let target = args.kind.target(args.target.as_deref().unwrap_or("*"))?;
     let fleet = fleet();
-    let agents = fleet.agents().await?;
+    let agents = fleet.agents().await.diagnose()?;
     let mut chosen = matching(&target, minions(&agents));
     if let Some(count) = args.subset {
         chosen = subset(chosen, count, |most| {

@@ -4,7 +4,7 @@ mod here;
 mod roots;
 
 use jiff::tz::TimeZone;
-use metalk8s_diagnostics::{Diagnose, Diagnosed, Exit, LogFormat, Paint, Printer, logging};
+use metalk8s_diagnostics::{Diagnose, Diagnosed, Exit, LogFormat, Paint, Printer, explain, logging};
 use metalk8s_engine::ApplyOptions;
 use metalk8s_saltcompat::{call, reads_settings};
 
@@ -46,7 +46,8 @@ pub(crate) async fn run(args: SaltCall, printer: &mut Printer) -> anyhow::Result
         }
         Err(err) => {
             // Mistakes in SLS files end with 1, as they do with Salt: 2 would mean that states failed.
-            let exit = if err.code().is_some() { Exit::Usage } else { Exit::Failed };
+            let is_usage = err.code() == Some(explain::WRONG_USAGE);
+            let exit = if is_usage { Exit::Usage } else { Exit::Failed };
             printer.error(&Diagnosed::new(err));
             Ok(exit)
         }

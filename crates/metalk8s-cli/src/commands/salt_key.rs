@@ -2,7 +2,8 @@
 
 use std::io::BufRead;
 
-use metalk8s_diagnostics::{Exit, Printer};
+use anyhow::Context;
+use metalk8s_diagnostics::{DiagnoseExt, Exit, Printer};
 use metalk8s_orchestrator::master::name;
 use metalk8s_saltcompat::keys::{self, KeyAction, KeyChange, Keys};
 
@@ -17,7 +18,7 @@ pub(crate) async fn run(args: SaltKey, printer: &mut Printer) -> anyhow::Result<
     begin_log(args.log_level)?;
     let form = args.output.form(printer.paint());
     let fleet = fleet();
-    let accepted = fleet.agents().await?.iter().map(|agent| name(agent).to_owned()).collect();
+    let accepted = fleet.agents().await.diagnose()?.iter().map(|agent| name(agent).to_owned()).collect();
     let known = Keys { accepted, ..Keys::default() };
     match args.action() {
         KeyAction::List(listed) => print(printer, &keys::list(&known, listed, &form)?),
@@ -39,7 +40,7 @@ pub(crate) async fn run(args: SaltKey, printer: &mut Printer) -> anyhow::Result<
             match change {
                 KeyChange::Delete => {
                     for node in &touched.accepted {
-                        fleet.remove_agent(node).await?;
+                        fleet.remove_agent(node).await.diagnose()?;
                     }
                 }
                 // There are none that wait: a key is accepted when its node is deployed.
@@ -54,6 +55,6 @@ pub(crate) async fn run(args: SaltKey, printer: &mut Printer) -> anyhow::Result<
 fn is_confirmed(change: KeyChange, prompt: &str, printer: &mut Printer) -> anyhow::Result<bool> {
     printer.say(prompt.trim_end());
     let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
+    std::io::stdin().lock().read_line(&mut answer).context("could not read the answer")?;
     Ok(change.is_confirmed(&answer))
 }

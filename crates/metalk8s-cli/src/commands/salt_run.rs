@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use metalk8s_diagnostics::{Exit, Printer};
+use metalk8s_diagnostics::{DiagnoseExt, Exit, Printer};
 use metalk8s_orchestrator::master::{Orchestration, Progress, Told, call};
 use metalk8s_saltcompat::{
     output::{self, Form, Orchestrated},
@@ -27,8 +27,8 @@ pub(crate) async fn run(args: SaltRun, printer: &mut Printer) -> anyhow::Result<
         print(printer, &output::docs_of([&runner::docs(&names)]));
         return Ok(Exit::Done);
     }
-    let asked = runner::parse(args.function.as_deref().unwrap_or_default(), &args.arguments)?;
-    match call(&fleet(), asked, Duration::from_secs(args.timeout)).await? {
+    let asked = runner::parse(args.function.as_deref().unwrap_or_default(), &args.arguments).diagnose()?;
+    match call(&fleet(), asked, Duration::from_secs(args.timeout)).await.diagnose()? {
         Told::Value(value) => print(printer, &output::bare(&value, &form)?),
         Told::Answers(answers) => print(printer, &output::together(&answers, &form)?),
         Told::Begun(orchestration) if args.is_async => {
@@ -44,7 +44,7 @@ async fn follow(mut orchestration: Orchestration, form: Form, printer: &mut Prin
     print(printer, &told.head());
     loop {
         let progress = tokio::select! {
-            progress = orchestration.next() => progress?,
+            progress = orchestration.next() => progress.diagnose()?,
             _ = told_to_stop() => {
                 let run = &orchestration.run;
                 printer.say(&format!("The run {run} goes on; `metalk8s run show {run}` tells how far it is."));

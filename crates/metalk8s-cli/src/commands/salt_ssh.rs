@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use metalk8s_diagnostics::{Exit, Printer};
+use metalk8s_diagnostics::{DiagnoseExt, Diagnosed, Exit, Printer};
 use metalk8s_orchestrator::ssh;
 use metalk8s_saltcompat::{
     Returned, Target, matching,
@@ -26,7 +26,7 @@ pub(crate) async fn run(args: SaltSsh, printer: &mut Printer) -> anyhow::Result<
     let form = args.output.form(printer.paint());
     let fleet = fleet();
     let target = Target::parse(args.kind(), &args.target)?;
-    let nodes = fleet.nodes().await?;
+    let nodes = fleet.nodes().await.diagnose()?;
     let chosen = matching(&target, nodes.iter().map(|node| (node.name.as_str(), None)));
     if chosen.is_empty() {
         printer.data(output::NO_MATCH);
@@ -41,7 +41,7 @@ pub(crate) async fn run(args: SaltSsh, printer: &mut Printer) -> anyhow::Result<
         let returned = match answer.await {
             Ok((value, retcode)) => Returned::from_parts(value, retcode, None),
             Err(error) => {
-                printer.error(&error);
+                printer.error(&Diagnosed::new(error));
                 Returned::from_parts(Value::Bool(false), 1, None)
             }
         };

@@ -25,4 +25,7 @@ super::explanations! { SSH:
     UPLOAD_FAILED = "MK1908", "a file could not be put on another machine",
         "Files are written beside their place, checked by their digest, and only then moved there; one of these steps failed. What was at the place before is still there.",
         "Repair what the causes name: rights, a read-only mount, or a folder in the file's place.";
+    SSH_COMMAND_FAILED = "MK1909", "a command on another machine failed",
+        "The machine was reached and ran the command, which ended with an error or with an answer that nobody understands. Its own words are in the message.",
+        "Repair what it names on that machine, then start again.";
 }

@@ -25,4 +25,10 @@ super::explanations! { START:
     RUN_UNKNOWN = "MK1008", "there is no such run",
         "Runs are known by their journals on this machine; of each kind the last twenty are kept.",
         "`metalk8s run list` shows the runs there are.";
+    FILE_UNUSABLE = "MK1009", "a file or folder cannot be used",
+        "It is missing, is of another kind, or this user may not read or write it. The message names it, the last cause is what the system said.",
+        "Look at it with `ls -ld PATH`; make it, or correct its owner and mode.";
+    UNEXPECTED = "MK1010", "something failed for which there is no code of its own",
+        "The message and its causes tell all that is known. What was done before is kept.",
+        "Repair what the causes name, then start the same command again. If they name nothing, report it with the log as a bug.";
 }

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, code_of_io, explain};
 
 use crate::{configuration::ConfigurationError, verified::VerifyError};
 
@@ -59,7 +59,9 @@ impl Diagnose for ArchivesError {
             Self::Path { .. } => Some(explain::ARCHIVE_MISSING),
             Self::Verify(err) => err.code(),
             Self::ChangedMeanwhile { .. } | Self::Uneditable { .. } => Some(explain::CONFIG_NOT_EDITED),
-            Self::Unusable(_) | Self::Configuration { .. } => None,
+            Self::Configuration { source, .. } => Some(code_of_io(source)),
+            // Each problem has its own.
+            Self::Unusable(_) => None,
         }
     }
 

@@ -82,13 +82,12 @@ impl Diagnose for PrepareError {
             Self::Archive(_) | Self::Manifests { .. } | Self::ManifestsYaml { .. } => {
                 Some(explain::ARCHIVE_UNREADABLE)
             }
-            Self::Pillar(PillarError::Addresses { found: 0, .. }) => Some(explain::NO_ADDRESS),
-            Self::Pillar(PillarError::Addresses { .. }) => Some(explain::SEVERAL_ADDRESSES),
-            Self::Pillar(PillarError::Archive { .. }) => Some(explain::ARCHIVE_UNREADABLE),
-            Self::Formula(FormulaError::Missing { .. }) => Some(explain::ARCHIVE_INCOMPLETE),
+            Self::Pillar(err) => err.code(),
+            Self::Formula(_) => Some(explain::ARCHIVE_INCOMPLETE),
             Self::Verify(err) => err.code(),
             Self::Version { .. } => Some(explain::ARCHIVE_WRONG_VERSION),
-            Self::Machine(_) | Self::Formula(_) => None,
+            // Each problem has its own.
+            Self::Machine(_) => None,
         }
     }
 

@@ -6,7 +6,7 @@ mod member;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use metalk8s_diagnostics::sentence;
+use metalk8s_diagnostics::explain;
 use metalk8s_kube::{Fleet, fleet::NodeFacts};
 use metalk8s_ssh::Session;
 use metalk8s_types::{
@@ -20,7 +20,8 @@ use tokio::time::{Instant, sleep};
 use super::{
     ConductorConfig,
     drain::Drain,
-    hands::{Failure, FleetHands, PING, told},
+    failure::{Failure, told},
+    hands::{FleetHands, PING},
     runs::{Done, Planned, Procedure},
 };
 use crate::{
@@ -110,7 +111,7 @@ impl Procedure for DeployNode {
             "proxies" => self.proxies().await,
             "ready" => self.ready().await,
             "uncordon" => self.uncordon().await,
-            other => Err(vec![format!("there is no step `{other}`")]),
+            other => Err(Failure::new(explain::UNEXPECTED, format!("there is no step `{other}`"))),
         }
     }
 
@@ -125,9 +126,11 @@ impl DeployNode {
         if let Some(node) = &self.node {
             return Ok(node.clone());
         }
-        let node = self.hands.fleet.node(&self.name).await.map_err(|error| vec![sentence(&error)])?;
-        let node =
-            node.ok_or_else(|| vec![format!("there is no Node `{}`: apply its manifest first", self.name)])?;
+        let node = self.hands.fleet.node(&self.name).await.map_err(|error| told(&error))?;
+        let node = node.ok_or_else(|| {
+            let line = format!("there is no Node `{}`: apply its manifest first", self.name);
+            Failure::new(explain::NODE_UNKNOWN, line)
+        })?;
         Ok(self.node.insert(node).clone())
     }
 
@@ -135,11 +138,14 @@ impl DeployNode {
         let node = self.node().await?;
         let settings = self.hands.settings().await?;
         let mut mistakes = mistakes(&node, &self.version, &settings);
+        let mut lost = Vec::new();
         if let Some(agent) = self.hands.agent(&self.name).await? {
-            mistakes.extend(lost_for_good(&self.name, &agent.spec.roles, &node.roles));
+            lost = lost_for_good(&self.name, &agent.spec.roles, &node.roles);
         }
-        if !mistakes.is_empty() {
-            return Err(mistakes);
+        if !mistakes.is_empty() || !lost.is_empty() {
+            let code = if mistakes.is_empty() { explain::NODE_NEEDED } else { explain::NODE_INCOMPLETE };
+            mistakes.extend(lost);
+            return Err(Failure::of_lines(code, mistakes));
         }
         let roles: Vec<_> = node.roles.iter().map(|role| role.name()).collect();
         Ok(Done::nothing(format!("version {}, roles {}", self.version, roles.join(", "))))
@@ -218,12 +224,13 @@ impl DeployNode {
                     return Ok(Done::nothing(format!("kubelet {}", node.kubelet_version)));
                 }
                 _ if began.elapsed() > READY => {
-                    return Err(vec![format!(
+                    let line = format!(
                         "Node `{}` was not Ready within {} s; `kubectl describe node {}` tells why",
                         self.name,
                         READY.as_secs(),
                         self.name
-                    )]);
+                    );
+                    return Err(Failure::new(explain::NODE_NOT_READY, line));
                 }
                 _ => sleep(Duration::from_millis(250)).await,
             }
@@ -231,15 +238,14 @@ impl DeployNode {
     }
 
     async fn uncordon(&mut self) -> Result<Done, Failure> {
-        let changed =
-            self.hands.fleet.cordon(&self.name, false).await.map_err(|error| vec![sentence(&error)])?;
+        let changed = self.hands.fleet.cordon(&self.name, false).await.map_err(|error| told(&error))?;
         Ok(if changed { Done::change("pods may come", "uncordoned") } else { Done::nothing("pods may come") })
     }
 }
 
 /// Roles that a node was deployed with and cannot be deployed without: their static pods and its member of etcd would
 /// stay. Pure.
-fn lost_for_good(name: &str, has: &BTreeSet<Role>, shall_have: &BTreeSet<Role>) -> Failure {
+fn lost_for_good(name: &str, has: &BTreeSet<Role>, shall_have: &BTreeSet<Role>) -> Vec<String> {
     let stays = |role: &&Role| matches!(role, Role::Bootstrap | Role::Master | Role::Etcd);
     let lost = has.difference(shall_have).filter(stays);
     lost.map(|role| {
@@ -253,7 +259,7 @@ fn lost_for_good(name: &str, has: &BTreeSet<Role>, shall_have: &BTreeSet<Role>) 
 }
 
 /// All that is wrong with a Node object. Pure.
-fn mistakes(node: &NodeFacts, version: &str, settings: &ClusterPillar) -> Failure {
+fn mistakes(node: &NodeFacts, version: &str, settings: &ClusterPillar) -> Vec<String> {
     let mut mistakes = Vec::new();
     match &node.version {
         None => mistakes.push(format!("the label `{}` is missing", labels::VERSION)),

@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
-use metalk8s_diagnostics::sentence;
+use metalk8s_diagnostics::{explain, sentence};
 use metalk8s_kube::fleet::{Evicted, FleetError, PodFacts};
 use metalk8s_types::fleet::{DRAIN_SECONDS, RunSpec};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    hands::{Failure, FleetHands, told},
+    failure::{Failure, told},
+    hands::FleetHands,
     runs::Done,
 };
 
@@ -131,7 +132,7 @@ impl Drain {
         lines.push(format!(
             "nothing else was changed: the node is closed for pods, and `kubectl uncordon {node}` opens it"
         ));
-        lines
+        Failure::of_lines(explain::PODS_STAY, lines)
     }
 }
 
@@ -214,13 +215,13 @@ mod tests {
         let drain = Drain { patience: Duration::from_secs(9), is_forced: false };
         let budget = "The disruption budget web needs 1 healthy pods and has 1 currently";
         let waiting = [("shop/web-0".to_owned(), Some(budget)), ("shop/slow".to_owned(), None)];
-        let lines = drain.stuck("node1", &waiting);
-        assert_eq!(lines[0], "2 pods of `node1` did not go within 9 s");
+        let lines = drain.stuck("node1", &waiting).into_lines();
+        assert_eq!(lines[0], "2 pods of `node1` did not go within 9 s (MK1712)");
         assert_eq!(lines[1], format!("pod `shop/web-0`: {budget}"));
         assert!(lines[2].contains("`shop/slow` was told to end"));
         assert!(lines[3].contains("poddisruptionbudgets") && lines[4].contains("kubectl uncordon node1"));
         assert!(waits_for(&waiting).contains(budget));
-        let slow = drain.stuck("node1", &waiting[1..]);
+        let slow = drain.stuck("node1", &waiting[1..]).into_lines();
         assert!(!slow.iter().any(|line| line.contains("budget")), "{slow:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use hyper::{Method, StatusCode};
-use metalk8s_diagnostics::sentence;
+use metalk8s_diagnostics::{Code, Diagnose, explain, sentence};
 use metalk8s_types::paths;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -55,6 +55,15 @@ pub(crate) enum EtcdError {
     /// Nobody understands what it said.
     #[error("the answer of etcd is damaged")]
     Answer(#[source] serde_json::Error),
+}
+
+impl Diagnose for EtcdError {
+    fn code(&self) -> Option<Code> {
+        Some(match self {
+            Self::File(_) => explain::KEY_UNREADABLE,
+            Self::Unreachable(_) | Self::Refused(_) | Self::Answer(_) => explain::ETCD_UNHEALTHY,
+        })
+    }
 }
 
 /// Where the others reach the member on a node.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metalk8s_diagnostics::sentence;
+use metalk8s_diagnostics::{coded_sentence, explain, sentence};
 use metalk8s_engine::Hands;
 use metalk8s_formulas::agent_states;
 use metalk8s_kube::{Cluster, Fleet};
@@ -13,16 +13,18 @@ use metalk8s_types::{
 };
 use serde_json::Value;
 
-use super::{ConductorConfig, cluster_pillar, etcd::Etcd, runs::Done};
+use super::{
+    ConductorConfig, cluster_pillar,
+    etcd::Etcd,
+    failure::{Failure, told},
+    runs::Done,
+};
 use crate::dispatch::{Call, job};
 
 /// How long an agent has for a ping.
 pub(super) const PING: Duration = Duration::from_secs(5);
 /// How long the roles of a node may take.
 const APPLY: Duration = Duration::from_secs(1200);
-
-/// Why a step failed, a line each.
-pub(super) type Failure = Vec<String>;
 
 /// The conductor's hands in its fleet.
 pub(super) struct FleetHands {
@@ -92,7 +94,8 @@ impl FleetHands {
         let cluster = Cluster::lazy(&self.config.kubeconfig);
         let mut changes = Vec::new();
         for state in agent_states(node, wish) {
-            let failed = |error: metalk8s_engine::StateError| vec![sentence(&error)];
+            let failed =
+                |error: metalk8s_engine::StateError| Failure::new(explain::STATE_FAILED, sentence(&error));
             if let Some(change) = cluster.check(&state).await.map_err(failed)? {
                 changes.push(cluster.apply(&state, &change).await.map_err(failed)?.summary);
             }
@@ -139,8 +142,11 @@ impl FleetHands {
         let summary = summary(&returned);
         match (retcode, summary.failed.is_empty()) {
             (0, true) => Ok(summary),
-            (_, false) => Err(summary.failed),
-            (_, true) => Err(vec![format!("`{function}` on `{node}` ended with {retcode}: {returned}")]),
+            (_, false) => Err(Failure::of_lines(explain::STATE_FAILED, summary.failed)),
+            (_, true) => {
+                let line = format!("`{function}` on `{node}` ended with {retcode}: {returned}");
+                Err(Failure::new(explain::AGENT_FAILED, line))
+            }
         }
     }
 
@@ -167,9 +173,11 @@ impl FleetHands {
                     changes.push(format!("proxy of {node}"))
                 }
                 Ok((0, _)) => {}
-                Ok((_, returned)) => return Err(summary(&returned).failed),
+                Ok((_, returned)) => {
+                    return Err(Failure::of_lines(explain::STATE_FAILED, summary(&returned).failed));
+                }
                 // It reads the settings when it is there again.
-                Err(error) => silent.push(format!("{node}: {error}")),
+                Err(error) => silent.push(format!("{node}: {}", coded_sentence(&error))),
             }
         }
         let comment = match silent.is_empty() {
@@ -178,17 +186,6 @@ impl FleetHands {
         };
         Ok(Done { comment, changes })
     }
-}
-
-/// An error with its causes, a line each.
-pub(super) fn told(error: &dyn std::error::Error) -> Failure {
-    let mut lines = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        lines.push(cause.to_string());
-        next = cause.source();
-    }
-    lines
 }
 
 /// The return of a state function, a line for each state that matters.

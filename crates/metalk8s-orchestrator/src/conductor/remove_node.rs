@@ -4,6 +4,7 @@ mod check;
 mod foreseen;
 mod machine;
 
+use metalk8s_diagnostics::explain;
 use metalk8s_kube::{Fleet, fleet::NodeFacts};
 use metalk8s_types::{Role, fleet::RunSpec, pillar::NodeWish};
 
@@ -11,7 +12,8 @@ use super::{
     ConductorConfig,
     drain::Drain,
     etcd::{Etcd, Member},
-    hands::{Failure, FleetHands, told},
+    failure::{Failure, told},
+    hands::FleetHands,
     runs::{Done, Planned, Procedure},
 };
 
@@ -59,7 +61,7 @@ impl Procedure for RemoveNode {
             "machine" => self.machine().await,
             "leave" => self.leave().await,
             "forget" => self.forget().await,
-            other => Err(vec![format!("there is no step `{other}`")]),
+            other => Err(Failure::new(explain::UNEXPECTED, format!("there is no step `{other}`"))),
         }
     }
 

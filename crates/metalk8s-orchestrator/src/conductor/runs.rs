@@ -8,7 +8,7 @@ use metalk8s_kube::{Fleet, fleet::Seen};
 use metalk8s_types::fleet::{ProcedureName, Run, RunPhase, RunStatus, RunStep, StepState};
 use tokio::task::JoinSet;
 
-use super::{ConductorConfig, deploy_node, remove_node};
+use super::{ConductorConfig, deploy_node, failure::Failure, remove_node};
 
 /// How many lines of changes and errors are kept of a step, and how long each may be.
 const LINES: usize = 40;
@@ -47,10 +47,10 @@ pub(super) trait Procedure {
     fn steps(&self) -> &'static [Planned];
 
     /// Does one step. It may have been begun before.
-    fn carry_out(&mut self, step: &str) -> impl Future<Output = Result<Done, Vec<String>>> + Send;
+    fn carry_out(&mut self, step: &str) -> impl Future<Output = Result<Done, Failure>> + Send;
 
     /// Tells what one step would do, after the others would have been done.
-    fn foresee(&mut self, step: &str) -> impl Future<Output = Result<Done, Vec<String>>> + Send;
+    fn foresee(&mut self, step: &str) -> impl Future<Output = Result<Done, Failure>> + Send;
 }
 
 /// Carries out every run that is asked for, those of different nodes side by side.
@@ -213,7 +213,8 @@ async fn conduct(fleet: &Fleet, name: &str, run: Run, mut procedure: impl Proced
                 last.changes = bounded(done.changes);
                 record(fleet, name, &status).await?;
             }
-            Err(error) => {
+            Err(failure) => {
+                let error = failure.into_lines();
                 last.state = StepState::Failed;
                 last.comment = error.first().cloned().unwrap_or_default();
                 last.error = bounded(error);

@@ -12,7 +12,7 @@ use metalk8s_artifacts::{
     archive::{ReadArchiveError, read_archive},
     source::SourceError,
 };
-use metalk8s_diagnostics::sentence;
+use metalk8s_diagnostics::{Code, Diagnose, explain, sentence};
 use metalk8s_formulas::authorities;
 use metalk8s_kube::Fleet;
 use metalk8s_saltcompat::pillar_tree;
@@ -74,6 +74,17 @@ pub enum SettingsError {
         #[source]
         source: io::Error,
     },
+}
+
+impl Diagnose for SettingsError {
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Configuration(error) => error.code(),
+            Self::Archive { .. } => Some(explain::ARCHIVE_UNREADABLE),
+            Self::Inside { .. } => Some(explain::ARCHIVE_INCOMPLETE),
+            Self::Authority { .. } => Some(explain::KEY_UNREADABLE),
+        }
+    }
 }
 
 /// Keeps the settings of the API as they should be.

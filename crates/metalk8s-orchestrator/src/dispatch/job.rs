@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use metalk8s_diagnostics::{Code, Diagnose, explain};
 use metalk8s_kube::fleet::FleetError;
 use metalk8s_types::fleet::{JobState, JobStatus};
 use tokio::time::Instant;
@@ -69,6 +70,16 @@ pub enum JobError {
         /// Why.
         why: String,
     },
+}
+
+impl Diagnose for JobError {
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Give { source, .. } => source.code(),
+            Self::NoAnswer { .. } | Self::Silent { .. } => Some(explain::AGENT_SILENT),
+            Self::Failed { .. } => Some(explain::AGENT_FAILED),
+        }
+    }
 }
 
 /// What became of a job, as far as its agent has told.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use metalk8s_diagnostics::{Code, Diagnose, explain};
 use metalk8s_kube::fleet::FleetError;
 use metalk8s_saltcompat::{
     Target, matching,
@@ -45,6 +46,16 @@ pub enum CallMasterError {
         /// Who.
         minions: Vec<String>,
     },
+}
+
+impl Diagnose for CallMasterError {
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Bus(error) => error.code(),
+            Self::Orchestration(error) => error.code(),
+            Self::Away { .. } => Some(explain::AGENT_SILENT),
+        }
+    }
 }
 
 /// Does what is asked of the master. Minions that are asked whether they are there have `patience` to answer.

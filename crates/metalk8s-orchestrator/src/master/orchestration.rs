@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use jiff::{Timestamp, tz::TimeZone};
-use metalk8s_diagnostics::Problems;
+use metalk8s_diagnostics::{Code, Diagnose, Problems, explain};
 use metalk8s_engine::journal::RunId;
 use metalk8s_kube::fleet::{FleetError, Follow, Seen};
 use metalk8s_saltcompat::{
@@ -65,6 +65,19 @@ pub enum OrchestrationError {
     /// Nobody tells of it.
     #[error("nothing more can be seen of the run {0}")]
     Lost(String),
+}
+
+impl Diagnose for OrchestrationError {
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Unknown(_) | Self::Environment(_) => Some(explain::WRONG_USAGE),
+            // Each mistake has its own.
+            Self::Settings { .. } => None,
+            Self::Bus(error) => error.code(),
+            Self::Deleted(_) => Some(explain::RUN_UNKNOWN),
+            Self::Lost(_) => Some(explain::API_UNREACHABLE),
+        }
+    }
 }
 
 impl Orchestration {

@@ -81,7 +81,8 @@ fn lines(nodes: &BTreeMap<String, Difference>) -> String {
 impl Diagnose for ApplyPlanError {
     fn code(&self) -> Option<Code> {
         match self {
-            Self::Bus(_) | Self::Silent { .. } => None,
+            Self::Bus(error) => error.code(),
+            Self::Silent { .. } => Some(explain::AGENT_SILENT),
             Self::Cluster { .. } | Self::Moved { .. } => Some(explain::PLAN_MOVED),
             Self::Failed { .. } => Some(explain::STATE_FAILED),
         }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, code_of_io, explain};
 use metalk8s_engine::Agreed;
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ pub enum PlanFileError {
 impl Diagnose for PlanFileError {
     fn code(&self) -> Option<Code> {
         match self {
-            Self::File { .. } => None,
+            Self::File { source, .. } => Some(code_of_io(source)),
             Self::NoPlan { .. } | Self::Newer { .. } | Self::Changed { .. } => Some(explain::PLAN_UNREADABLE),
         }
     }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use metalk8s_diagnostics::{Code, Diagnose, Hint};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
 use metalk8s_kube::fleet::FleetError;
 use metalk8s_saltcompat::{Returned, output};
 use serde::{Serialize, de::DeserializeOwned};
@@ -46,12 +46,15 @@ pub enum AskError {
 
 impl Diagnose for AskError {
     fn code(&self) -> Option<Code> {
-        None
+        match self {
+            Self::Bus(error) => error.code(),
+            Self::Unknown { .. } => Some(explain::NODE_UNKNOWN),
+        }
     }
 
     fn hints(&self) -> Vec<Hint> {
         match self {
-            Self::Bus(_) => Vec::new(),
+            Self::Bus(error) => error.hints(),
             Self::Unknown { .. } => vec!["`metalk8s node list` lists all nodes".into()],
         }
     }
@@ -103,9 +106,12 @@ fn understood<T: DeserializeOwned>(answer: output::Answer, patience: Duration) -
         output::Answer::Returned(states @ Returned::States(_)) => {
             Err(format!("it returned something else: {}", states.value()))
         }
-        output::Answer::NotConnected => Err("its agent could not be given the job".to_owned()),
+        output::Answer::NotConnected => {
+            Err(explain::AGENT_SILENT.at_end_of("its agent could not be given the job".to_owned()))
+        }
         output::Answer::NoResponse { jid } => {
-            Err(format!("its agent did not answer within {} s (job {jid})", patience.as_secs()))
+            let why = format!("its agent did not answer within {} s (job {jid})", patience.as_secs());
+            Err(explain::AGENT_SILENT.at_end_of(why))
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use metalk8s_diagnostics::{Code, Diagnose, code_of_io, explain};
 use metalk8s_engine::{
     Agreed, ApplyOptions, Change, ChangeSet, Graph, GraphError, Hands, Observer, PendingChange, PlanStep,
     Planned, Report, StateError, StateId, Step, apply, check_all,
@@ -40,6 +41,19 @@ pub enum NodeError {
     /// A line of the journal.
     #[error("could not write the journal")]
     Record(#[source] std::io::Error),
+}
+
+impl Diagnose for NodeError {
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Graph(_) => Some(explain::GRAPH_INVALID),
+            Self::Version { .. } => Some(explain::PLAN_MOVED),
+            Self::Order(_) => Some(explain::PLAN_UNREADABLE),
+            Self::Lock(error) => error.code(),
+            Self::Journal(error) => error.code(),
+            Self::Record(error) => Some(code_of_io(error)),
+        }
+    }
 }
 
 /// What an agent is asked about plans.

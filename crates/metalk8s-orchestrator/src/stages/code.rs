@@ -18,13 +18,15 @@ pub(super) fn of_failure(graph: &Graph, report: &Report) -> Code {
 
 /// Words that stand for one thing, whoever says them: the kernel (errno(3)), which Go writes in small letters, our
 /// client of the API, or its server.
-const CAUSES: [(&str, Code); 6] = [
+const CAUSES: [(&str, Code); 8] = [
     ("no space left on device", explain::DISK_FULL),
     ("cannot be reached", explain::API_UNREACHABLE),
     ("did not answer within", explain::API_UNREACHABLE),
     ("is forbidden:", explain::API_DENIED),
     ("containerd.sock", explain::CONTAINERD_DOWN),
     ("is not valid any more", explain::AUTHORITY_EXPIRED),
+    ("the authority's file", explain::AUTHORITY_KEY_MISSING),
+    ("cannot be carried out here", explain::NO_HANDS),
 ];
 
 fn by_cause(failed: &StepReport) -> Option<Code> {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, code_of, explain};
 use metalk8s_engine::{GraphError, StateError};
 
 use super::FUNCTIONS;
@@ -81,11 +81,14 @@ impl Diagnose for CallError {
             Self::UnknownFunction { .. } | Self::Refused { .. } | Self::Usage { .. } => {
                 Some(explain::WRONG_USAGE)
             }
-            Self::Mistakes { .. }
-            | Self::Order(_)
-            | Self::Formula { .. }
-            | Self::Failed { .. }
-            | Self::Machine { .. } => None,
+            Self::Order(_) => Some(explain::GRAPH_INVALID),
+            Self::Failed { source, .. } => Some(match code_of(source) {
+                code if code == explain::UNEXPECTED => explain::STATE_FAILED,
+                code => code,
+            }),
+            Self::Formula { source, .. } | Self::Machine { source, .. } => Some(code_of(source.as_ref())),
+            // Each mistake has its own.
+            Self::Mistakes { .. } => None,
         }
     }
 

@@ -1,6 +1,6 @@
 use std::{error::Error as StdError, io, time::Duration};
 
-use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, code_of_io, explain};
 
 /// Why a command did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +85,13 @@ impl RunError {
 
 impl Diagnose for RunError {
     fn code(&self) -> Option<Code> {
-        match self {
-            Self::BadWord { .. } | Self::Input { .. } => None,
-            Self::Refused { .. } => Some(explain::SSH_DENIED),
-            Self::SudoMissing { .. } | Self::SudoRefused { .. } => Some(explain::SUDO_REFUSED),
-            Self::TimedOut { .. } | Self::Lost { .. } => Some(explain::SSH_COMMAND_LOST),
-        }
+        Some(match self {
+            Self::BadWord { .. } => explain::WRONG_USAGE,
+            Self::Input { source, .. } => code_of_io(source),
+            Self::Refused { .. } => explain::SSH_DENIED,
+            Self::SudoMissing { .. } | Self::SudoRefused { .. } => explain::SUDO_REFUSED,
+            Self::TimedOut { .. } | Self::Lost { .. } => explain::SSH_COMMAND_LOST,
+        })
     }
 
     fn hints(&self) -> Vec<Hint> {

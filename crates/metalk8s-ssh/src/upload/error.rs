@@ -1,6 +1,6 @@
 use std::{error::Error as StdError, io, path::PathBuf};
 
-use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, code_of_io, explain};
 
 use crate::RunError;
 
@@ -108,7 +108,9 @@ impl Diagnose for UploadError {
             Self::IsFolder { .. } | Self::Damaged { .. } | Self::Refused { .. } => {
                 Some(explain::UPLOAD_FAILED)
             }
-            Self::BadPath { .. } | Self::Source { .. } | Self::OtherSource { .. } => None,
+            Self::BadPath { .. } => Some(explain::WRONG_USAGE),
+            Self::Source { source, .. } => Some(code_of_io(source)),
+            Self::OtherSource { .. } => Some(explain::ARCHIVE_DAMAGED),
         }
     }
 

@@ -29,7 +29,7 @@ pub(crate) async fn run(args: ArchiveAdd, quiet: bool, printer: &mut Printer) ->
     if args.dry_run {
         logging::command(None, LogFormat::Text, u8::from(args.verbose))?;
         let archives = decide(&options, &Progress::new(mode, None))?;
-        let plans = stages::plan(&archives.stages, &host).await?;
+        let plans = stages::plan(&archives.stages, &host).await.diagnose()?;
         return print_plans(&plans, args.output, args.exit_code, printer);
     }
     let progress = begin("iso-manager", &args.log_file, mode, args.verbose, printer)?;

@@ -2,6 +2,7 @@
 
 use metalk8s_artifacts::verify;
 use metalk8s_diagnostics::{Exit, Output, Printer};
+use metalk8s_orchestrator::code_of_problem;
 use serde_json::json;
 
 use crate::args::ArchiveVerify;
@@ -13,9 +14,11 @@ pub(crate) fn run(args: ArchiveVerify, printer: &mut Printer) -> anyhow::Result<
     match output {
         Output::Text => {
             for problem in &problems {
-                printer.data(&problem.to_string());
+                printer.data(&code_of_problem(problem).at_end_of(problem.to_string()));
             }
-            if problems.is_empty() {
+            if let Some(problem) = problems.first() {
+                printer.say(&format!("hint: {}", code_of_problem(problem).pointer()));
+            } else {
                 printer.data(&format!("`{}` is as it was signed", path.display()));
                 if key.is_none() {
                     printer.say("The archive's own key was used: give --key to find out who signed it.");

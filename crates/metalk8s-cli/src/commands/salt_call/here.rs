@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use metalk8s_agent::Spool;
-use metalk8s_diagnostics::{DiagnoseExt, sentence};
+use metalk8s_diagnostics::{Code, DiagnoseExt, Diagnosed, code_of, explain, sentence};
 use metalk8s_engine::{Chain, Change, Graph, Hands, State, StateError};
 use metalk8s_formulas::{CONTROL_PLANE, Stage, as_one};
 use metalk8s_host::Host;
@@ -61,7 +61,20 @@ pub(crate) struct Told {
     /// A node that has no configuration of its own: all.
     member: Option<Member>,
     /// The Bootstrap node: what it must know of the others, or why it is not told.
-    known: Result<Option<ClusterPillar>, String>,
+    known: Result<Option<ClusterPillar>, Untold>,
+}
+
+/// Why nothing is told.
+#[derive(Debug, Clone)]
+struct Untold {
+    code: Code,
+    why: String,
+}
+
+impl Untold {
+    fn because(error: &(dyn Error + 'static)) -> Self {
+        Self { code: code_of(error), why: sentence(error) }
+    }
 }
 
 /// What a node of a fleet is told.
@@ -73,14 +86,16 @@ struct Member {
 impl Told {
     async fn of(fleet: &Fleet, node: &str, has_configuration: bool) -> Result<Self, BoxError> {
         if has_configuration {
-            let known = fleet.settings().await.map_err(|error| sentence(&error));
+            let known = fleet.settings().await.diagnose().map_err(|error| Untold::because(&error));
             return Ok(Self { member: None, known });
         }
-        let agent = patiently(|| fleet.agent(node))
-            .await?
-            .ok_or_else(|| format!("`{node}` is no node of the fleet"))?;
-        let settings =
-            patiently(|| fleet.settings()).await?.ok_or("the conductor has not written any settings yet")?;
+        let agent = patiently(|| fleet.agent(node)).await.diagnose()?.ok_or_else(|| {
+            Diagnosed::with_code(explain::NODE_UNKNOWN, format!("`{node}` is no node of the fleet"))
+        })?;
+        let settings = patiently(|| fleet.settings()).await.diagnose()?.ok_or_else(|| {
+            let missing = "the conductor has not written any settings yet";
+            Diagnosed::with_code(explain::SETTINGS_MISSING, missing)
+        })?;
         Ok(Self { member: Some(Member { settings, wish: agent.spec.wish() }), known: Ok(None) })
     }
 
@@ -94,7 +109,7 @@ impl Told {
     fn others(&self) -> Result<Option<&ClusterPillar>, BoxError> {
         match &self.known {
             Ok(known) => Ok(known.as_ref()),
-            Err(why) => Err(why.clone().into()),
+            Err(Untold { code, why }) => Err(Diagnosed::with_code(*code, why.clone()).into()),
         }
     }
 }
@@ -158,7 +173,10 @@ impl Here {
         let kubeconfig = Path::new(paths::AGENT_KUBECONFIG);
         let (mut here, why) = match std::fs::File::open(kubeconfig) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return here,
-            Err(error) => (here, format!("`{}` cannot be read: {error}", kubeconfig.display())),
+            Err(error) => {
+                let why = format!("`{}` cannot be read: {error}", kubeconfig.display());
+                (here, Untold { code: explain::KUBECONFIG_UNUSABLE, why })
+            }
             Ok(_) => {
                 let node = match here.host.collect_grains() {
                     Ok(grains) => grains.hostname,
@@ -167,7 +185,7 @@ impl Here {
                 };
                 match here.in_fleet(kubeconfig, &node).await {
                     Ok(here) => return here,
-                    Err((here, error)) => (here, sentence(&*error)),
+                    Err((here, error)) => (here, Untold::because(&*error)),
                 }
             }
         };
@@ -198,7 +216,7 @@ impl Here {
         let told = self.told();
         match &told.member {
             Some(Member { settings, wish }) => Ok(settings.of_node(wish, &grains.package_repository())?),
-            None => Ok(bootstrap::decide(&self.options(), grains, told.others()?)?.pillar),
+            None => Ok(bootstrap::decide(&self.options(), grains, told.others()?).diagnose()?.pillar),
         }
     }
 
@@ -217,7 +235,10 @@ impl Here {
         let told = self.told();
         match &told.member {
             Some(_) => self.settings(grains),
-            None => Ok(bootstrap::decide(&self.options(), grains, told.settings_of_cluster())?.pillar),
+            None => {
+                let known = told.settings_of_cluster();
+                Ok(bootstrap::decide(&self.options(), grains, known).diagnose()?.pillar)
+            }
         }
     }
 
@@ -236,7 +257,7 @@ impl Here {
             Err(ConfigurationError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 Ok(None)
             }
-            Err(err) => Err(err.into()),
+            Err(err) => Err(Diagnosed::new(err).into()),
         }
     }
 }
@@ -279,8 +300,12 @@ impl Minion for Here {
 
     fn running(&self) -> Result<Vec<RunningJob>, BoxError> {
         let own = std::process::id();
-        let running =
-            Spool::open(paths::AGENT_JOBS)?.running()?.into_iter().filter(|(_, _, pid)| *pid != own);
+        let running = Spool::open(paths::AGENT_JOBS)
+            .diagnose()?
+            .running()
+            .diagnose()?
+            .into_iter()
+            .filter(|(_, _, pid)| *pid != own);
         let told = |(jid, job, pid): (String, Job, u32)| RunningJob {
             jid,
             function: job.function,
@@ -291,7 +316,7 @@ impl Minion for Here {
     }
 
     fn end_job(&self, jid: &str, hard: bool) -> Result<Option<u32>, BoxError> {
-        Ok(Spool::open(paths::AGENT_JOBS)?.end(jid, hard)?)
+        Ok(Spool::open(paths::AGENT_JOBS).diagnose()?.end(jid, hard).diagnose()?)
     }
 
     async fn tell(&self, what: About) -> Result<Value, BoxError> {

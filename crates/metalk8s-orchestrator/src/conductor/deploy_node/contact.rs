@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
-use metalk8s_diagnostics::sentence;
+use metalk8s_diagnostics::{code_of_io, explain, sentence};
 use metalk8s_engine::journal::RunId;
 use metalk8s_formulas::authorities;
 use metalk8s_kube::fleet::NodeFacts;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     super::{
-        hands::{Failure, told},
+        failure::{Failure, told},
         runs::Done,
     },
     DeployNode, Machine,
@@ -76,7 +76,8 @@ impl DeployNode {
         input: &impl Serialize,
         patience: Duration,
     ) -> Result<T, Failure> {
-        let input = serde_json::to_vec(input).map_err(|error| vec![error.to_string()])?;
+        let input = serde_json::to_vec(input)
+            .map_err(|error| Failure::new(explain::UNEXPECTED, error.to_string()))?;
         let mut given_up = None;
         loop {
             let node = self.node().await?;
@@ -138,7 +139,7 @@ impl DeployNode {
         let examined = self.examined().await?;
         let (errors, warnings) = findings(&examined.findings);
         if !errors.is_empty() {
-            return Err(errors);
+            return Err(Failure::of_lines(explain::UNEXPECTED, errors));
         }
         self.addresses = examined.addresses;
         Ok(Done::nothing(match warnings.is_empty() {
@@ -184,7 +185,7 @@ impl DeployNode {
         let node = self.node().await?;
         if self.is_joined().await? {
             let agent = self.hands.agent(&self.name).await?;
-            let agent = agent.ok_or_else(|| vec![format!("`{}` has left the fleet", self.name)])?;
+            let agent = agent.ok_or_else(|| self.has_left())?;
             let wish = NodeWish { version: self.version.clone(), roles: node.roles, ..agent.spec.wish() };
             let changes = self.hands.shall_be(&self.name, &wish).await?;
             return Ok(Done { comment: "its key was accepted before".into(), changes });
@@ -192,9 +193,7 @@ impl DeployNode {
         if self.addresses.is_none() {
             self.addresses = self.examined().await?.addresses;
         }
-        let addresses = self
-            .addresses
-            .ok_or_else(|| vec![format!("`{}` has no single address in each plane any more", self.name)])?;
+        let addresses = self.addresses.ok_or_else(|| self.has_no_address())?;
         let wish =
             NodeWish { version: self.version.clone(), roles: node.roles, addresses, initial_cluster: None };
         let mut changes = self.hands.shall_be(&self.name, &wish).await?;
@@ -206,7 +205,7 @@ impl DeployNode {
         let kubernetes = &authorities()[0];
         let certificate_pem = self.signed(&kubernetes.signer, &request_pem).await?;
         let server = settings.masters.values().next().copied();
-        let server = server.ok_or_else(|| vec!["no master is known".to_owned()])?;
+        let server = server.ok_or_else(|| Failure::new(explain::SETTINGS_MISSING, "no master is known"))?;
         let accepted = Accepted {
             node: self.name.clone(),
             server: format!("https://{}", std::net::SocketAddr::new(server, 6443)),
@@ -227,7 +226,7 @@ impl DeployNode {
             request_pem,
             &["digital signature", "client auth"],
         );
-        asked.await.map_err(|error| vec![sentence(&error)])?;
+        asked.await.map_err(|error| told(&error))?;
         let end = Instant::now() + Duration::from_secs(60);
         while Instant::now() < end {
             let agent = self.hands.agent(&self.name).await?;
@@ -236,7 +235,16 @@ impl DeployNode {
             }
             sleep(Duration::from_millis(100)).await;
         }
-        Err(vec![format!("the request `{name}` was not signed; `kubectl describe csr {name}` tells why")])
+        let line = format!("the request `{name}` was not signed; `kubectl describe csr {name}` tells why");
+        Err(Failure::new(explain::WAIT_TIMED_OUT, line))
+    }
+
+    pub(super) fn has_left(&self) -> Failure {
+        Failure::new(explain::NODE_UNKNOWN, format!("`{}` has left the fleet", self.name))
+    }
+
+    pub(super) fn has_no_address(&self) -> Failure {
+        Failure::new(explain::NO_ADDRESS, format!("`{}` has no single address in each plane", self.name))
     }
 }
 
@@ -264,8 +272,9 @@ fn shared_files() -> Result<BTreeMap<PathBuf, SharedFile>, Failure> {
     files
         .into_iter()
         .map(|(path, mode)| {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| vec![format!("could not read `{path}`: {error}")])?;
+            let text = std::fs::read_to_string(&path).map_err(|error| {
+                Failure::new(code_of_io(&error), format!("could not read `{path}`: {error}"))
+            })?;
             Ok((PathBuf::from(path), SharedFile { text, mode }))
         })
         .collect()

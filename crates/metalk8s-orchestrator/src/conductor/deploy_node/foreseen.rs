@@ -9,7 +9,8 @@ use super::{
     super::{
         drain::would_leave,
         etcd::{Member, peer_url},
-        hands::{Failure, FleetHands, told},
+        failure::{Failure, told},
+        hands::FleetHands,
         runs::{Done, Procedure},
     },
     DeployNode,
@@ -88,9 +89,7 @@ impl DeployNode {
         let settings = self.hands.settings().await?;
         let agent = self.hands.agent(&self.name).await?;
         let addresses = agent.map(|agent| agent.spec.addresses).or(self.addresses);
-        let address = addresses
-            .ok_or_else(|| vec![format!("`{}` has no single address in each plane", self.name)])?
-            .control_plane;
+        let address = addresses.ok_or_else(|| self.has_no_address())?.control_plane;
         let etcd = FleetHands::etcd_but_of(&self.name, &settings)?;
         Ok((etcd.members().await.map_err(|error| told(&error))?, peer_url(address)))
     }

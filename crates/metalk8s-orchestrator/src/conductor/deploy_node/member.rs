@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use metalk8s_diagnostics::explain;
 use metalk8s_types::{Role, pillar::NodeWish};
 use tokio::time::{Instant, sleep};
 
 use super::{
     super::{
         etcd::{Etcd, Member, initial_cluster, peer_url},
-        hands::{Failure, FleetHands, told},
+        failure::{Failure, told},
+        hands::FleetHands,
         runs::Done,
     },
     DeployNode,
@@ -28,7 +30,10 @@ impl DeployNode {
     async fn other_members(&mut self) -> Result<(Etcd, String), Failure> {
         let settings = self.hands.settings().await?;
         let own = settings.etcd.get(&self.name).copied();
-        let own = own.ok_or_else(|| vec![format!("`{}` is not known as a member of etcd", self.name)])?;
+        let own = own.ok_or_else(|| {
+            let line = format!("`{}` is not known as a member of etcd", self.name);
+            Failure::new(explain::NODE_INCOMPLETE, line)
+        })?;
         Ok((FleetHands::etcd_but_of(&self.name, &settings)?, peer_url(own)))
     }
 
@@ -48,7 +53,7 @@ impl DeployNode {
             changes.push(format!("member at {own}"));
         }
         let agent = self.hands.agent(&self.name).await?;
-        let agent = agent.ok_or_else(|| vec![format!("`{}` has left the fleet", self.name)])?;
+        let agent = agent.ok_or_else(|| self.has_left())?;
         if agent.spec.initial_cluster.is_none() || !changes.is_empty() {
             let members = initial_cluster(&members, &self.name, &own);
             let wish = NodeWish { initial_cluster: Some(members), ..agent.spec.wish() };
@@ -75,7 +80,9 @@ impl DeployNode {
         loop {
             let members = etcd.members().await.map_err(|error| told(&error))?;
             let member = members.iter().find(|member| member.peer_urls.contains(&own));
-            let member = member.ok_or_else(|| vec![format!("etcd has no member at {own} any more")])?;
+            let member = member.ok_or_else(|| {
+                Failure::new(explain::ETCD_UNHEALTHY, format!("etcd has no member at {own} any more"))
+            })?;
             if !member.is_learner {
                 return Ok(Done::nothing("it has a vote"));
             }

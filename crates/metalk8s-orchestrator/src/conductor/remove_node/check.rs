@@ -1,11 +1,12 @@
 //! Whether a node may go.
 
+use metalk8s_diagnostics::explain;
 use metalk8s_types::{Role, fleet::Agent, pillar::ClusterPillar};
 
 use super::{
     super::{
         etcd::{Etcd, majority_lost},
-        hands::{Failure, told},
+        failure::{Failure, told},
         runs::Done,
     },
     RemoveNode,
@@ -51,7 +52,8 @@ impl RemoveNode {
         };
         let mistakes = standing.mistakes();
         if !mistakes.is_empty() {
-            return Err(mistakes);
+            let code = if standing.is_unheard() { explain::AGENT_SILENT } else { explain::NODE_NEEDED };
+            return Err(Failure::of_lines(code, mistakes));
         }
         Ok(Done::nothing(match (standing.is_silent, agent) {
             (true, _) => "its agent does not answer, and its machine is given up",
@@ -89,8 +91,13 @@ impl RemoveNode {
 }
 
 impl Standing<'_> {
+    /// Whether nothing but its silence speaks against its removal. Pure.
+    fn is_unheard(&self) -> bool {
+        !self.is_bootstrap && !self.is_last_master && self.majority_lost.is_none()
+    }
+
     /// All that speaks against its removal. Pure.
-    fn mistakes(&self) -> Failure {
+    fn mistakes(&self) -> Vec<String> {
         let Self { node, is_bootstrap, is_last_master, majority_lost, is_silent, is_down, force } = self;
         let mut mistakes = Vec::new();
         if *is_bootstrap {

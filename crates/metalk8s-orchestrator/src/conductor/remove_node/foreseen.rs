@@ -5,7 +5,7 @@ use metalk8s_types::Role;
 use super::{
     super::{
         drain::would_leave,
-        hands::{Failure, told},
+        failure::{Failure, told},
         runs::{Done, Procedure},
     },
     RemoveNode,

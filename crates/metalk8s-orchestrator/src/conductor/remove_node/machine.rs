@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        hands::{Failure, told},
+        failure::{Failure, told},
         runs::Done,
     },
     RemoveNode,
@@ -16,6 +16,7 @@ use crate::{
     dispatch::{Call, job},
     reset::LAST_UNIT,
 };
+use metalk8s_diagnostics::explain;
 
 /// How long the machine has to undo everything.
 const RESET: Duration = Duration::from_secs(900);
@@ -34,7 +35,8 @@ impl RemoveNode {
         let command = "metalk8s reset --yes --force --keep-agent --output json";
         let told = self.run_there(command, RESET).await?;
         let removed: Value = serde_json::from_str(&told).map_err(|error| {
-            vec![format!("`metalk8s reset` on `{}` told nothing that can be read: {error}", self.name)]
+            let line = format!("`metalk8s reset` on `{}` told nothing that can be read: {error}", self.name);
+            Failure::new(explain::AGENT_FAILED, line)
         })?;
         let changes: Vec<String> = removed["removed"]
             .as_array()
@@ -62,14 +64,13 @@ impl RemoveNode {
         }
         let settings = self.hands.settings().await?;
         let mut others = settings.masters.iter().filter(|(node, _)| **node != self.name);
-        let (node, address) = others.next().ok_or_else(|| vec!["no other master is known".to_owned()])?;
+        let (node, address) =
+            others.next().ok_or_else(|| Failure::new(explain::NODE_NEEDED, "no other master is known"))?;
         let server = SocketAddr::new(*address, 6443);
         self.run_there(&format!("metalk8s reset --redirect-agent https://{server}"), SHORT).await?;
         if !self.answers().await? {
-            return Err(vec![format!(
-                "the agent of `{}` does not reach the API server of `{node}`",
-                self.name
-            )]);
+            let line = format!("the agent of `{}` does not reach the API server of `{node}`", self.name);
+            return Err(Failure::new(explain::API_UNREACHABLE, line));
         }
         Ok(Done::nothing(format!("it speaks to the API server of `{node}`")))
     }
@@ -103,10 +104,11 @@ impl RemoveNode {
                     .to_owned(),
             ));
         }
-        Err(vec![format!(
+        let line = format!(
             "the agent of `{}` does not answer any more; start its machine, or remove the node with --force",
             self.name
-        )])
+        );
+        Err(Failure::new(explain::AGENT_SILENT, line))
     }
 
     /// Whether its agent answers, also where a step that was interrupted has made it blind for a while.
@@ -132,6 +134,6 @@ impl RemoveNode {
         }
         let mut lines = vec![format!("`{command}` on `{}` ended with {}", self.name, ran["retcode"])];
         lines.extend(text("stderr").lines().map(str::to_owned));
-        Err(lines)
+        Err(Failure::of_lines(explain::AGENT_FAILED, lines))
     }
 }
