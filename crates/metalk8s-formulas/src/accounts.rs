@@ -6,6 +6,8 @@ use metalk8s_engine::{
 };
 use metalk8s_types::paths;
 
+use crate::etcd;
+
 /// A user of the system with a group of its own, both with this number: it is the same on every node, since
 /// manifests name it, and in the range that neither Debian, EL nor systemd hands out.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +20,7 @@ pub(crate) struct Account {
 /// Owns the host.
 pub(crate) const ROOT: Account = Account { name: "root", id: 0, home: "/root" };
 /// Runs etcd.
-pub(crate) const ETCD: Account = Account { name: "etcd", id: 60_602, home: "/var/lib/etcd" };
+pub(crate) const ETCD: Account = Account { name: "etcd", id: 60_602, home: etcd::DATA };
 /// Runs our own servers.
 pub(crate) const SERVER: Account = Account { name: "metalk8s", id: 60_603, home: paths::STATE_DIR };
 /// Runs the API server.

@@ -15,6 +15,8 @@ use crate::{
 
 /// The name of the stage with the API server and what goes with it.
 pub const CONTROL_PLANE: &str = "control-plane";
+/// The name of the stage that starts the container runtime.
+pub const CONTAINERD: &str = "containerd";
 
 /// One part of a procedure: its states are applied before the next part begins.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +67,7 @@ pub fn bootstrap(
         packages(grains, pillar)?,
         Stage {
             title: "Starting the container runtime",
-            name: "containerd",
+            name: CONTAINERD,
             graph: containerd::running(grains, pillar)?,
         },
         Stage {

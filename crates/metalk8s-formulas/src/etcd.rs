@@ -16,6 +16,9 @@ use crate::{
     pod::{HostPath, Pod},
 };
 
+/// Where a member keeps what the cluster knows.
+pub(crate) const DATA: &str = "/var/lib/etcd";
+
 /// The first member of a new cluster, or one that joins; its image comes once `repositories` answer.
 pub(crate) fn static_pod(
     graph: &mut Graph,
@@ -36,7 +39,7 @@ pub(crate) fn static_pod(
     };
     let arguments = [
         ("name", node_name(grains).to_owned()),
-        ("data-dir", "/var/lib/etcd".to_owned()),
+        ("data-dir", DATA.to_owned()),
         ("listen-client-urls", format!("https://127.0.0.1:2379,{client}")),
         ("advertise-client-urls", client),
         ("listen-peer-urls", peer.clone()),
@@ -59,7 +62,7 @@ pub(crate) fn static_pod(
     let pod = Pod::new("etcd", reference, ETCD)
         .command(["etcd"])
         .command(arguments.map(|(name, value)| format!("--{name}={value}")))
-        .host_path(HostPath::directory("data", "/var/lib/etcd"))
+        .host_path(HostPath::directory("data", DATA))
         .host_path(HostPath::directory("pki", paths::ETCD_PKI).read_only())
         .http_probes(localhost, 2381, "/livez", "/readyz")
         .requests("100m", "100Mi");

@@ -10,14 +10,24 @@ use metalk8s_types::{Grains, Pillar, Role};
 
 use crate::{
     FormulaError, Stage, agent, apiserver_proxy,
-    bootstrap::{CONTROL_PLANE, packages, prepared, pulled},
-    containerd, control_plane, etcd,
+    bootstrap::{CONTAINERD, CONTROL_PLANE, packages, prepared, pulled},
+    containerd, control_plane, etcd, former,
     hostname::node_name,
     kubelet, pki, repositories,
 };
 
-/// All stages of a node that holds neither archives nor authorities, in their order.
+/// All stages of a node that holds neither archives nor authorities, in their order. What roles have brought that it
+/// has no more goes at the end.
 pub fn node(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError> {
+    let mut stages = of_roles(grains, pillar)?;
+    if let Some(all) = former::with_all_roles(pillar) {
+        let graph = former::absent(&stages, &of_roles(grains, &all)?, pillar);
+        stages.push(Stage { title: "Removing what former roles have left", name: "former", graph });
+    }
+    Ok(stages)
+}
+
+fn of_roles(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError> {
     let mut stages = vec![
         prepared(grains, pillar),
         packages(grains, pillar)?,
@@ -28,7 +38,7 @@ pub fn node(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError
         },
         Stage {
             title: "Starting the container runtime",
-            name: "containerd",
+            name: CONTAINERD,
             graph: containerd::running(grains, pillar)?,
         },
     ];

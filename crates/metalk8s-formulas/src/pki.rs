@@ -24,7 +24,7 @@ use crate::{
 pub(crate) const ENCRYPTION_KEY: &str = "/etc/metalk8s/crypt/apiserver.key";
 
 /// Where kubectl looks first when root calls it.
-const ROOT_KUBECONFIG: &str = "/root/.kube/config";
+pub(crate) const ROOT_KUBECONFIG: &str = "/root/.kube/config";
 
 /// Keys of the repositories' server and of the authority that signs it.
 pub(crate) const REPOSITORIES_PKI: &str = "/etc/metalk8s/pki/repositories";

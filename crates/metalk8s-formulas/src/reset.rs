@@ -13,7 +13,7 @@ use metalk8s_types::{Leftovers, paths};
 use crate::{
     Stage,
     accounts::{APISERVER, CONTROLLER_MANAGER, ETCD, SCHEDULER, SERVER},
-    agent,
+    agent, etcd,
     repositories::PACKAGES,
 };
 
@@ -44,7 +44,7 @@ const FILES: [&str; 27] = [
     "/var/lib/calico",
     "/var/lib/cni",
     "/var/lib/containerd",
-    "/var/lib/etcd",
+    etcd::DATA,
     "/var/lib/kubelet",
     "/var/log/calico",
     "/var/log/containers",

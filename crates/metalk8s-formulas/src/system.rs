@@ -10,6 +10,7 @@ use metalk8s_types::{Grains, Pillar, Role, paths};
 
 use crate::{
     accounts::{APISERVER, CONTROLLER_MANAGER, ETCD, SCHEDULER, SERVER},
+    etcd,
     pki::REPOSITORIES_PKI,
 };
 
@@ -72,7 +73,7 @@ pub fn prepared(grains: &Grains, pillar: &Pillar) -> Graph {
     );
     if has(Role::Etcd) {
         let etcd = ETCD.add_to(&mut graph);
-        let data = graph.add("data of etcd", State::Directory(ETCD.directory("/var/lib/etcd")));
+        let data = graph.add("data of etcd", State::Directory(ETCD.directory(etcd::DATA)));
         graph.require(&data, &etcd);
     }
     SERVER.add_to(&mut graph);

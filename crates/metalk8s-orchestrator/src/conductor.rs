@@ -3,6 +3,7 @@
 //!
 //! Begin with [`serve`].
 
+mod departure;
 mod deploy_node;
 mod drain;
 mod encapsulation;

@@ -146,8 +146,8 @@ pub async fn call(
         Does::Packages(show) => call.packages(show, minion).await?,
         Does::Addresses { ipv6 } => call.addresses(ipv6, minion)?,
         Does::Interfaces(link) => call.interfaces(link, minion.hands()).await?,
-        Does::Services => call.services(minion.hands()).await?,
-        Does::HasService => call.has_service(minion.hands()).await?,
+        Does::Services(state) => call.services(state, minion.hands()).await?,
+        Does::HasService(is_there) => call.has_service(is_there, minion.hands()).await?,
         Does::DiskUsage => call.disk_usage(minion.hands()).await?,
         Does::DiskDump => call.disk_dump(minion.hands()).await?,
         Does::Sys { states, ask } => {

@@ -23,6 +23,10 @@ pub enum Formula {
     Repository,
     /// Everything of the machine's roles up to its member of etcd.
     Etcd,
+    /// The container runtime, with where it pulls from.
+    ContainerEngine,
+    /// The static pods of the control plane, where the machine has some.
+    ControlPlane,
     /// The local balancer of the API servers, with its list of them.
     ApiserverProxy,
     /// Certificates that are due are renewed, and taken by the programs that use them.
@@ -30,11 +34,14 @@ pub enum Formula {
 }
 
 /// Every formula with its name.
-pub const FORMULAS: [(&str, Formula); 6] = [
+pub const FORMULAS: [(&str, Formula); 9] = [
+    ("metalk8s.archives", Formula::ArchivesMounted),
     ("metalk8s.archives.mounted", Formula::ArchivesMounted),
     ("metalk8s.certificates.renewed", Formula::CertificatesRenewed),
     (HIGHSTATE, Formula::Highstate),
+    ("metalk8s.container-engine", Formula::ContainerEngine),
     ("metalk8s.repo", Formula::Repository),
+    ("metalk8s.kubernetes.apiserver", Formula::ControlPlane),
     ("metalk8s.kubernetes.etcd", Formula::Etcd),
     ("metalk8s.kubernetes.apiserver-proxy", Formula::ApiserverProxy),
 ];

@@ -15,10 +15,11 @@ Functions:
   grains.get PATH          facts of this machine; also grains.item, grains.items, grains.ls
   pillar.get PATH          settings of this machine; also pillar.item, pillar.items, pillar.ls, config.get
   cmd.run COMMAND          run a command; also cmd.run_all, cmd.run_stdout, cmd.run_stderr, cmd.retcode
-  service.status NAME      whether a unit runs; also service.available, service.enabled, service.get_all,
+  service.status NAME      whether a unit runs; also service.available, service.missing, service.enabled,
+                           service.disabled, service.get_all, service.get_enabled, service.get_disabled,
                            service.start, service.stop, service.restart, service.enable, service.disable
   pkg.list_pkgs            installed packages; also pkg.version
-  network.ip_addrs         addresses of this machine; also network.ip_addrs6, network.interfaces,
+  network.ip_addrs         addresses of this machine; also network.ipaddrs, network.ip_addrs6, network.interfaces,
                            network.interface_ip, network.hw_addr
   disk.usage               how full its file systems are; also disk.dump
   metalk8s.certificates    its certificates, and when each is renewed; also metalk8s.health

@@ -42,7 +42,7 @@ const CHECKS: &[Check] = &[
         run: refusals::taken_port,
     },
     Check {
-        name: "a role of the control plane is not taken away by a label, and told how it goes",
+        name: "a role of the control plane is not taken from the Bootstrap node by a label",
         run: refusals::lost_role,
     },
     Check {

@@ -15,7 +15,7 @@ use crate::{Lab, process::Output, wait_until};
 
 mod drained;
 mod lost;
-mod trace;
+pub(super) mod trace;
 
 /// Run by `metalk8s-lab suite shrink`.
 pub const SUITE: Suite =

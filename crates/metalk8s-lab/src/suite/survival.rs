@@ -11,10 +11,13 @@ use super::{
     cluster::{condition, kubectl, kubectl_json, said, wait_for_pods},
     expand::{apply, deploy_node, in_master, jobs::changes_nothing, masters_join, node_manifest},
     listening, run_checks,
+    shrink::trace,
 };
 use crate::{Lab, Machine, wait_until};
 
+mod conductors;
 mod etcd;
+mod leaving;
 mod load;
 mod losses;
 mod renamed;
@@ -44,6 +47,16 @@ const LOSSES: &[Check] = &[
         run: losses::deployment,
     },
     Check { name: "the Bootstrap node loses its power, and comes back", run: losses::bootstrap },
+    Check { name: "of two conductors one works, and the other takes over", run: conductors::take_turns },
+    Check {
+        name: "a master becomes a worker by its labels, and a master again",
+        run: leaving::gives_roles_away,
+    },
+    Check {
+        name: "a master leaves with its member of etcd, and its machine is as it was before",
+        run: leaving::master,
+    },
+    Check { name: "it joins again while others are lost", run: leaving::joins_under_losses },
 ];
 /// Only where all is asked for: the sample has the loss of the Bootstrap node, which cuts it off as well, and the
 /// name of a worker is changed among the commands of the manual.
@@ -90,6 +103,7 @@ fn machines(stage: &Stage) -> Result<Vec<&Machine>> {
 }
 
 fn joined(stage: &Stage) -> Result<()> {
+    trace::remember(machine(stage, JOINING[0])?)?;
     masters_join(stage, &JOINING)?;
     whole(stage)?;
     // What is called by hand on one master knows the others.

@@ -38,6 +38,7 @@ const STEPS: &[Planned] = &[
     ("prepare", "Installing the agent"),
     ("accept", "Accepting the agent's key"),
     ("agent", "Waiting for the agent"),
+    ("retire", "Taking roles that it shall not have any more"),
     ("register", "Registering the member of etcd"),
     ("etcd", "Starting the member of etcd"),
     ("vote", "Giving the member of etcd its vote"),
@@ -104,6 +105,7 @@ impl Procedure for DeployNode {
             "prepare" => self.prepare().await,
             "accept" => self.accept().await,
             "agent" => self.agent().await,
+            "retire" => self.retire().await,
             "register" => self.register().await,
             "etcd" => self.etcd().await,
             "vote" => self.vote().await,
@@ -139,9 +141,12 @@ impl DeployNode {
         let settings = self.hands.settings().await?;
         let mut mistakes = mistakes(&node, &self.version, &settings);
         let mut lost = Vec::new();
-        if let Some(agent) = self.hands.agent(&self.name).await? {
-            lost = lost_for_good(&self.name, &agent.spec.roles, &node.roles);
+        if self.name == settings.ca_node
+            && let Some(agent) = self.hands.agent(&self.name).await?
+        {
+            lost = lost_for_good(&agent.spec.roles, &node.roles);
         }
+        lost.extend(self.needed(&node, &settings).await?);
         if !mistakes.is_empty() || !lost.is_empty() {
             let code = if mistakes.is_empty() { explain::NODE_NEEDED } else { explain::NODE_INCOMPLETE };
             mistakes.extend(lost);
@@ -203,6 +208,43 @@ impl DeployNode {
         Ok(Done { comment: "its agent answers".into(), changes })
     }
 
+    /// Nobody uses its API server any more, and its member of etcd has left, before their static pods end.
+    async fn retire(&mut self) -> Result<Done, Failure> {
+        let roles = self.node().await?.roles;
+        let mut comments = Vec::new();
+        let mut changes = Vec::new();
+        if !roles.contains(&Role::Master) && self.has_api_server().await? {
+            let told_to = self.hands.tell_proxies(None).await?;
+            comments.push(told_to.comment);
+            changes.extend(told_to.changes);
+        }
+        if !roles.contains(&Role::Etcd) {
+            let left = self.hands.leave_etcd(&self.name).await?;
+            if !left.changes.is_empty() {
+                comments.push(left.comment);
+                changes.extend(left.changes);
+            }
+        }
+        if comments.is_empty() {
+            comments.push("it loses none".to_owned());
+        }
+        Ok(Done { comment: comments.join("; "), changes })
+    }
+
+    /// Whether the API knows a static pod of it: its agent knows only what it shall be now.
+    async fn has_api_server(&self) -> Result<bool, Failure> {
+        let pods = self.hands.fleet.pods_on(&self.name).await.map_err(|error| told(&error))?;
+        Ok(pods.iter().any(|pod| pod.is_mirror && pod.name.starts_with("kube-apiserver-")))
+    }
+
+    /// Why it cannot give away what it shall not have any more.
+    async fn needed(&self, node: &NodeFacts, settings: &ClusterPillar) -> Result<Option<String>, Failure> {
+        if node.roles.contains(&Role::Etcd) || !settings.etcd.contains_key(&self.name) {
+            return Ok(None);
+        }
+        self.hands.majority_lost_without(&self.name, settings).await
+    }
+
     async fn apply(&mut self) -> Result<Done, Failure> {
         self.hands.apply(&self.name, &self.version, "state.highstate", &[]).await
     }
@@ -212,7 +254,7 @@ impl DeployNode {
         if !self.node().await?.roles.contains(&Role::Master) {
             return Ok(Done::nothing("it has none"));
         }
-        self.hands.tell_proxies(&self.name).await
+        self.hands.tell_proxies(Some(&self.name)).await
     }
 
     async fn ready(&mut self) -> Result<Done, Failure> {
@@ -243,17 +285,13 @@ impl DeployNode {
     }
 }
 
-/// Roles that a node was deployed with and cannot be deployed without: their static pods and its member of etcd would
-/// stay. Pure.
-fn lost_for_good(name: &str, has: &BTreeSet<Role>, shall_have: &BTreeSet<Role>) -> Vec<String> {
+/// Roles that the Bootstrap node cannot be without, which has lost their labels. Pure.
+fn lost_for_good(has: &BTreeSet<Role>, shall_have: &BTreeSet<Role>) -> Vec<String> {
     let stays = |role: &&Role| matches!(role, Role::Bootstrap | Role::Master | Role::Etcd);
     let lost = has.difference(shall_have).filter(stays);
     lost.map(|role| {
-        let role = role.name();
-        format!(
-            "it was deployed with the role {role}, which stays as long as the node: give it back its label, or remove \
-             the node (`metalk8s node remove {name}`) and deploy it anew without"
-        )
+        let key = role.key();
+        format!("the Bootstrap node keeps the role {}: give it back its label `{key}`", role.name())
     })
     .collect()
 }
@@ -292,14 +330,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_with_static_pods_is_not_taken_away_by_a_label() {
-        let all = BTreeSet::from([Role::Master, Role::Etcd, Role::Infra]);
-        assert_eq!(lost_for_good("n", &all, &all), [""; 0]);
-        assert_eq!(lost_for_good("n", &all, &[Role::Master, Role::Etcd, Role::Node].into()), [""; 0]);
-        let told = lost_for_good("n", &all, &[Role::Master].into());
-        assert!(
-            told.len() == 1 && told[0].contains("role etcd") && told[0].contains("node remove n"),
-            "{told:?}"
-        );
+    fn the_bootstrap_node_keeps_its_roles_of_the_control_plane() {
+        let all = BTreeSet::from([Role::Bootstrap, Role::Master, Role::Etcd, Role::Infra]);
+        assert_eq!(lost_for_good(&all, &all), [""; 0]);
+        let without_infra = [Role::Bootstrap, Role::Master, Role::Etcd, Role::Node];
+        assert_eq!(lost_for_good(&all, &without_infra.into()), [""; 0]);
+        let told = lost_for_good(&all, &[Role::Bootstrap, Role::Master].into());
+        assert!(told.len() == 1 && told[0].contains("role etcd"), "{told:?}");
     }
 }

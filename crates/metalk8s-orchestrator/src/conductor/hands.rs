@@ -1,6 +1,6 @@
 //! What procedures have in common: what the conductor knows of its fleet, and has nodes do.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use metalk8s_diagnostics::{coded_sentence, explain, sentence};
 use metalk8s_engine::Hands;
@@ -19,10 +19,12 @@ use super::{
     failure::{Failure, told},
     runs::Done,
 };
-use crate::dispatch::{Call, job};
+use crate::dispatch::{Call, dispatch, job};
 
 /// How long an agent has for a ping.
 pub(super) const PING: Duration = Duration::from_secs(5);
+/// How long a node may be away and still do what it was told meanwhile.
+const AWAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the roles of a node may take.
 const APPLY: Duration = Duration::from_secs(1200);
 
@@ -156,17 +158,18 @@ impl FleetHands {
         Etcd::new(others.map(|(_, address)| *address).collect()).map_err(|error| told(&error))
     }
 
-    /// Every node but this one balances over all API servers that there are now.
-    pub(super) async fn tell_proxies(&self, but: &str) -> Result<Done, Failure> {
+    /// Every node, but this one if any, balances over all API servers that there are now.
+    pub(super) async fn tell_proxies(&self, but: Option<&str>) -> Result<Done, Failure> {
         let agents = self.fleet.agents().await.map_err(|error| told(&error))?;
         let others = agents.into_iter().filter_map(|agent| agent.metadata.name);
-        let others: Vec<String> = others.filter(|name| name != but).collect();
+        let others: Vec<String> = others.filter(|name| Some(name.as_str()) != but).collect();
         let call =
             Call::new("state.apply", ["metalk8s.kubernetes.apiserver-proxy"], Duration::from_secs(120));
         let told_to =
             futures::future::join_all(others.iter().map(|node| job(&self.fleet, node, &call))).await;
         let mut changes = Vec::new();
         let mut silent = Vec::new();
+        let mut away = BTreeSet::new();
         for (node, answer) in others.iter().zip(told_to) {
             match answer {
                 Ok((0, returned)) if !summary(&returned).changed.is_empty() => {
@@ -176,13 +179,21 @@ impl FleetHands {
                 Ok((_, returned)) => {
                     return Err(Failure::of_lines(explain::STATE_FAILED, summary(&returned).failed));
                 }
-                // It reads the settings when it is there again.
-                Err(error) => silent.push(format!("{node}: {}", coded_sentence(&error))),
+                Err(error) => {
+                    silent.push(format!("{node}: {}", coded_sentence(&error)));
+                    away.insert(node.clone());
+                }
             }
+        }
+        if !away.is_empty() {
+            // Nobody waits for it: its agent finds the job when it is there again.
+            dispatch(&self.fleet, &away, &Call { begin_within: AWAY, ..call }).await;
         }
         let comment = match silent.is_empty() {
             true => format!("{} nodes know it", others.len()),
-            false => format!("these did not answer: {}", silent.join("; ")),
+            false => {
+                format!("these did not answer, and do it when they are there again: {}", silent.join("; "))
+            }
         };
         Ok(Done { comment, changes })
     }

@@ -11,7 +11,6 @@ use metalk8s_types::{Role, fleet::RunSpec, pillar::NodeWish};
 use super::{
     ConductorConfig,
     drain::Drain,
-    etcd::{Etcd, Member},
     failure::{Failure, told},
     hands::FleetHands,
     runs::{Done, Planned, Procedure},
@@ -57,7 +56,7 @@ impl Procedure for RemoveNode {
             "drain" => self.drain().await,
             "retire" => self.retire().await,
             "redirect" => self.redirect().await,
-            "etcd" => self.etcd().await,
+            "etcd" => self.hands.leave_etcd(&self.name).await,
             "machine" => self.machine().await,
             "leave" => self.leave().await,
             "forget" => self.forget().await,
@@ -110,28 +109,9 @@ impl RemoveNode {
         let wish = NodeWish { roles: [Role::Node].into(), initial_cluster: None, ..agent.spec.wish() };
         let mut changes = self.hands.shall_be(&self.name, &wish).await?;
         changes.extend(self.hands.renew_settings().await?);
-        let told_to = self.hands.tell_proxies(&self.name).await?;
+        let told_to = self.hands.tell_proxies(Some(&self.name)).await?;
         changes.extend(told_to.changes);
         Ok(Done { comment: told_to.comment, changes })
-    }
-
-    /// The etcd of the other nodes, how many members it has with this one, and the one of this node.
-    async fn members(&self) -> Result<(Etcd, usize, Option<Member>), Failure> {
-        let agent = self.hands.agent(&self.name).await?;
-        let address = agent.map(|agent| agent.spec.addresses.control_plane);
-        let settings = self.hands.settings().await?;
-        let etcd = FleetHands::etcd_but_of(&self.name, &settings)?;
-        let members = etcd.members().await.map_err(|error| told(&error))?;
-        let count = members.len();
-        Ok((etcd, count, members.into_iter().find(|member| member.is_of(&self.name, address))))
-    }
-
-    async fn etcd(&self) -> Result<Done, Failure> {
-        let (etcd, count, own) = self.members().await?;
-        let Some(member) = own else { return Ok(Done::nothing("it has none")) };
-        etcd.remove(&member.id).await.map_err(|error| told(&error))?;
-        let left = count - 1;
-        Ok(Done::change(format!("etcd has {left} members"), format!("member {} of etcd", member.id)))
     }
 
     /// The Node first: whoever lists nodes sees none whose agent is gone.

@@ -103,6 +103,7 @@ impl Call<'_> {
             // It is what the opposite wish would change.
             Verb::Status => is_true(&stopped, hands).await.map(|stopped| !stopped),
             Verb::IsEnabled => is_true(&disabled, hands).await.map(|disabled| !disabled),
+            Verb::IsDisabled => is_true(&disabled, hands).await,
             Verb::Start => make_true(running, hands).await,
             Verb::Stop => make_true(stopped, hands).await,
             Verb::Enable => make_true(enabled, hands).await,
@@ -112,21 +113,26 @@ impl Call<'_> {
         answer.map(Value::from).map_err(|err| self.failed(err))
     }
 
-    /// Names of services without their ending, as Salt tells them.
-    pub(super) async fn services(&self, hands: &dyn Hands) -> Result<Value, CallError> {
+    /// Names of services without their ending, as Salt tells them: all, or those in a state of systemctl(1).
+    pub(super) async fn services(&self, state: Option<&str>, hands: &dyn Hands) -> Result<Value, CallError> {
         self.no_words()?;
         let argv = ["systemctl", "list-unit-files", "--type=service", "--full", "--no-legend", "--no-pager"];
         let ran = self.run(Command::new(argv.map(str::to_owned).to_vec()), hands).await?;
-        let names =
-            ran.stdout.lines().filter_map(|line| line.split_whitespace().next()?.strip_suffix(".service"));
+        let names = ran.stdout.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let name = words.next()?.strip_suffix(".service")?;
+            let found = words.next();
+            state.is_none_or(|state| found == Some(state)).then_some(name)
+        });
         Ok(names.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    pub(super) async fn has_service(&self, hands: &dyn Hands) -> Result<Value, CallError> {
+    pub(super) async fn has_service(&self, is_there: bool, hands: &dyn Hands) -> Result<Value, CallError> {
         let unit = unit_name(&self.name("the name of a unit")?);
         let argv = ["systemctl", "show", "--property=LoadState", "--", &unit];
         let ran = self.run(Command::new(argv.map(str::to_owned).to_vec()), hands).await?;
-        Ok((ran.status == 0 && ran.stdout.trim_end() != "LoadState=not-found").into())
+        let found = ran.status == 0 && ran.stdout.trim_end() != "LoadState=not-found";
+        Ok((found == is_there).into())
     }
 
     pub(super) async fn packages(&self, show: Show, minion: &dyn Minion) -> Result<Value, CallError> {

@@ -31,7 +31,7 @@ fn units_are_asked_for_and_changed() {
     let fake = fake();
     fake.host.change_world(|world| world.units.insert("web.service".to_owned(), Unit::default()));
     let is = |function: &str| fake.value(&[function, "web"]) == json!(true);
-    assert!(!is("service.status") && !is("service.enabled"));
+    assert!(!is("service.status") && !is("service.enabled") && is("service.disabled"));
     assert!(is("service.start") && is("service.status") && !is("service.enabled"));
     assert!(is("service.enable") && is("service.enabled") && is("service.restart"));
     assert_eq!(fake.host.world().units["web.service"].starts, 2);
@@ -111,6 +111,9 @@ fn services_are_listed_and_looked_for() {
     assert_eq!(fake.value(&["service.get_all"]), json!(["cron", "ssh"]));
     assert_eq!(fake.value(&["service.available", "ssh"]), json!(true));
     assert_eq!(fake.value(&["service.available", "nope"]), json!(false));
+    assert_eq!(fake.value(&["service.missing", "nope"]), json!(true));
+    assert_eq!(fake.value(&["service.get_enabled"]), json!(["ssh"]));
+    assert_eq!(fake.value(&["service.get_disabled"]), json!([]));
     fake.refuses(&["service.available"]);
 }
 

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use metalk8s_agent::Spool;
 use metalk8s_diagnostics::{Code, DiagnoseExt, Diagnosed, code_of, explain, sentence};
 use metalk8s_engine::{Chain, Change, Graph, Hands, State, StateError};
-use metalk8s_formulas::{CONTROL_PLANE, Stage, as_one};
+use metalk8s_formulas::{CONTAINERD, CONTROL_PLANE, Stage, as_one};
 use metalk8s_host::Host;
 use metalk8s_kube::{Cluster, Fleet, fleet::FleetError};
 use metalk8s_orchestrator::{
@@ -229,6 +229,12 @@ impl Here {
         })
     }
 
+    /// One of these stages; without states where the roles of this machine bring none.
+    fn only(&self, name: &str, grains: &Grains) -> Result<Graph, BoxError> {
+        let stages = self.stages(grains)?.into_iter();
+        Ok(as_one(stages.filter(|stage| stage.name == name).collect()))
+    }
+
     /// The settings that certificates are made from. On the Bootstrap node they need no API, which may have gone
     /// because of a certificate.
     fn settings_of_certificates(&self, grains: &Grains) -> Result<Pillar, BoxError> {
@@ -342,6 +348,8 @@ impl Minion for Here {
                 let stages = self.stages(&grains()?)?.into_iter();
                 Ok(as_one(stages.take_while(|stage| stage.name != CONTROL_PLANE).collect()))
             }
+            Formula::ContainerEngine => self.only(CONTAINERD, &grains()?),
+            Formula::ControlPlane => self.only(CONTROL_PLANE, &grains()?),
             Formula::Repository => {
                 let grains = grains()?;
                 Ok(metalk8s_formulas::repository(&grains, &self.settings(&grains)?))

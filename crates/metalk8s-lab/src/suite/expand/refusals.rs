@@ -98,7 +98,7 @@ pub(super) fn lost_role(stage: &Stage) -> Result<()> {
     let bootstrap = stage.lab.bootstrap()?;
     let (name, label) = (&bootstrap.name, Role::Etcd.key());
     kubectl(bootstrap, &format!("label node {name} {label}-"))?;
-    let refused = must_fail(stage, name, &["it was deployed with the role etcd", "metalk8s node remove"]);
+    let refused = must_fail(stage, name, &["the Bootstrap node keeps the role etcd", "MK1711"]);
     kubectl(bootstrap, &format!("label node {name} {label}="))?;
     refused
 }

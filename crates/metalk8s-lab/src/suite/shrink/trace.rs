@@ -31,7 +31,7 @@ cat /etc/fstab
 } | sort"#;
 
 pub(super) fn bare_and_deployed(stage: &Stage) -> Result<()> {
-    node_machine(stage)?.run_checked(&format!("{LOOK} > /root/before"))?;
+    remember(node_machine(stage)?)?;
     deploy(stage)?;
     let new = new(node_machine(stage)?)?;
     ensure!(new.lines().count() > 100, "a node leaves no trace, so nothing is proven: {new}");
@@ -56,9 +56,18 @@ pub(super) fn member_stays(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// The last of it goes after the agent has told of the rest.
 pub(super) fn none(stage: &Stage) -> Result<()> {
-    let machine = node_machine(stage)?;
+    is_as_before(node_machine(stage)?)
+}
+
+/// Keeps how a machine is, for [`is_as_before`].
+pub(in crate::suite) fn remember(machine: &Machine) -> Result<()> {
+    machine.run_checked(&format!("{LOOK} > /root/before")).map(drop)?;
+    Ok(())
+}
+
+/// The last of a removal goes after the agent has told of the rest.
+pub(in crate::suite) fn is_as_before(machine: &Machine) -> Result<()> {
     wait_until("the machine to be as before", Duration::from_secs(120), || {
         let new = new(machine).map_err(|error| error.to_string())?;
         if new.is_empty() { Ok(()) } else { Err(new) }

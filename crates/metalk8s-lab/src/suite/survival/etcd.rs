@@ -29,6 +29,13 @@ pub(super) fn healthy(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// Names of the members that a machine's own member knows.
+pub(super) fn peers(machine: &Machine) -> Result<Vec<String>> {
+    let list = etcdctl(machine, "member list")?;
+    let members = list["members"].as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(members.iter().map(|member| member["name"].as_str().unwrap_or_default().to_owned()).collect())
+}
+
 /// Id and name of a machine's own member.
 pub(super) fn member_of(machine: &Machine) -> Result<(u64, String)> {
     let status = etcdctl(machine, "endpoint status")?;

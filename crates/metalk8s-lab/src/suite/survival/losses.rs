@@ -19,7 +19,7 @@ const DEPLOYMENT_SECONDS: f64 = 2.0;
 
 /// Ends processes whose command line begins so, without asking. One that was killed a moment ago may not be back yet:
 /// that is waited for.
-fn kill(machine: &Machine, command: &str) -> Result<()> {
+pub(super) fn kill(machine: &Machine, command: &str) -> Result<()> {
     machine.run_checked(&format!(
         "timeout 30 sh -c \"until pkill --signal KILL --full '^{command}'; do sleep 0.1; done\""
     ))?;
@@ -73,11 +73,22 @@ pub(super) fn bootstrap(stage: &Stage) -> Result<()> {
 fn off_and_on(stage: &Stage, machine: &Machine) -> Result<()> {
     silence_of(stage, "its power", || {
         machine.cut_power()?;
-        sleep(if stage.options.full { OFF_LONG } else { OFF });
+        sleep(off(stage));
         Ok(())
     })?;
     silence_of(stage, "its return", || Ok(machine.start()?))?;
     whole(stage)
+}
+
+/// A machine is off for a while, and does not wait until all is well again.
+pub(super) fn lose_power(stage: &Stage, machine: &Machine) -> Result<()> {
+    machine.cut_power()?;
+    sleep(off(stage));
+    Ok(machine.start()?)
+}
+
+fn off(stage: &Stage) -> Duration {
+    if stage.options.full { OFF_LONG } else { OFF }
 }
 
 /// The one that leads, so that the others must choose another.

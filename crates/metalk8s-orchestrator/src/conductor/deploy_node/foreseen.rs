@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use metalk8s_formulas::REMOVABLE;
 use metalk8s_types::Role;
 
 use super::{
@@ -28,6 +29,7 @@ impl DeployNode {
             "accept" => self.would_accept().await,
             "agent" if self.is_joined().await? => Ok(Done::nothing("its agent answers")),
             "agent" => Ok(Done::change("its agent would be started", format!("agent on {}", self.name))),
+            "retire" => self.would_retire().await,
             "register" | "etcd" | "vote" if !self.joins_etcd().await? => Ok(Done::nothing("it has none")),
             "register" => self.would_register().await,
             "etcd" if self.was(Role::Etcd).await? => Ok(Done::nothing("it is looked at with its roles")),
@@ -82,6 +84,20 @@ impl DeployNode {
             changes.push(format!("version {} instead of {}", self.version, agent.spec.version));
         }
         Ok(Done { comment: "its key was accepted before".into(), changes })
+    }
+
+    async fn would_retire(&mut self) -> Result<Done, Failure> {
+        let roles = self.node().await?.roles;
+        let mut changes = Vec::new();
+        for role in REMOVABLE {
+            if !roles.contains(&role) && self.was(role).await? {
+                changes.push(format!("what the role {} has left", role.name()));
+            }
+        }
+        Ok(match changes.is_empty() {
+            true => Done::nothing("it loses none"),
+            false => Done { comment: "the others would go on without".to_owned(), changes },
+        })
     }
 
     /// The members of etcd on other nodes, and where they would reach the one of this node.

@@ -1,11 +1,10 @@
 //! Whether a node may go.
 
 use metalk8s_diagnostics::explain;
-use metalk8s_types::{Role, fleet::Agent, pillar::ClusterPillar};
+use metalk8s_types::{Role, fleet::Agent};
 
 use super::{
     super::{
-        etcd::{Etcd, majority_lost},
         failure::{Failure, told},
         runs::Done,
     },
@@ -45,7 +44,7 @@ impl RemoveNode {
                 || agent.is_some_and(|agent| has(agent, Role::Bootstrap)),
             is_last_master: agent.is_some_and(|agent| has(agent, Role::Master))
                 && settings.masters.len() == 1,
-            majority_lost: self.majority_lost(agent, &settings).await?,
+            majority_lost: self.hands.majority_lost_without(&self.name, &settings).await?,
             is_silent: agent.is_some() && !self.hands.answers(&self.name).await?,
             is_down: node.is_some_and(|node| !node.is_ready && !node.kubelet_version.is_empty()),
             force: self.spec.procedure.force,
@@ -60,33 +59,6 @@ impl RemoveNode {
             (false, Some(_)) => "nothing speaks against it",
             (false, None) => "it was never deployed",
         }))
-    }
-
-    async fn majority_lost(
-        &self,
-        agent: Option<&Agent>,
-        settings: &ClusterPillar,
-    ) -> Result<Option<String>, Failure> {
-        let address = agent.map(|agent| agent.spec.addresses.control_plane);
-        let etcd = Etcd::new(settings.etcd.values().copied().collect()).map_err(|error| told(&error))?;
-        let members = etcd.members().await.map_err(|error| told(&error))?;
-        let Some(leaving) = members.iter().find(|member| member.is_of(&self.name, address)) else {
-            return Ok(None);
-        };
-        // A learner has no vote: nobody misses it.
-        if leaving.is_learner {
-            return Ok(None);
-        }
-        let voters = members.iter().filter(|member| !member.is_learner).map(async |member| {
-            let one = member.address().and_then(|address| Etcd::new(vec![address]).ok());
-            let is_healthy = match one {
-                Some(etcd) => etcd.is_healthy().await,
-                None => false,
-            };
-            (member.name.clone(), is_healthy)
-        });
-        let voters = futures::future::join_all(voters).await;
-        Ok(majority_lost(&voters, &leaving.name))
     }
 }
 

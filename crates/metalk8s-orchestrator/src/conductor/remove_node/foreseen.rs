@@ -54,7 +54,7 @@ impl RemoveNode {
     }
 
     async fn would_leave_etcd(&self) -> Result<Done, Failure> {
-        let (_, members, own) = self.members().await?;
+        let (_, members, own) = self.hands.member_of(&self.name).await?;
         Ok(match own {
             None => Done::nothing("it has none"),
             Some(member) => Done::change(
