@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{Code, Hint};
+use crate::{Code, Hint, shortened};
 
 /// One mistake in something a person wrote, or one check that did not pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -130,6 +130,16 @@ impl Problems {
         if problems.is_empty() { Ok(()) } else { Err(Self::new(doing, problems)) }
     }
 
+    /// The first of them in a bounded line without line breaks, for whoever may have sent anything.
+    pub fn brief(&self) -> String {
+        let shown = |problem: &Problem| shortened(&problem.to_string(), LONGEST);
+        let mut told = self.problems.iter().take(BRIEF).map(shown).collect::<Vec<_>>().join("; ");
+        if let Some(more) = self.problems.len().checked_sub(BRIEF).filter(|more| *more > 0) {
+            told.push_str(&format!("; and {more} more"));
+        }
+        told
+    }
+
     /// The same with one more hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
@@ -137,6 +147,10 @@ impl Problems {
         self
     }
 }
+
+/// How many mistakes are told in brief, and the longest that each is told, in characters.
+const BRIEF: usize = 8;
+const LONGEST: usize = 300;
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -72,6 +72,20 @@ pub enum PendingKind {
     Unknown,
 }
 
+impl PendingKind {
+    /// Its name in JSON.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Remove => "remove",
+            Self::Run => "run",
+            Self::React => "react",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A state that could not be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unchecked {
@@ -125,7 +139,7 @@ impl ChangeSet {
         Self {
             states: plan.steps.len(),
             unchecked: failed.collect(),
-            digest: digest_of(changes.iter().map(|change| (&change.id, change.digest.as_str()))),
+            digest: digest_of(changes.iter().map(|change| (&change.id, change.kind, change.digest.as_str()))),
             changes,
         }
     }
@@ -168,11 +182,11 @@ impl ChangeSet {
     }
 }
 
-/// One digest over the names of states and the digests of their changes, in their order.
-pub(crate) fn digest_of<'a>(changes: impl Iterator<Item = (&'a StateId, &'a str)>) -> String {
+/// One digest over the names of states, and kinds and digests of their changes, in their order.
+pub(crate) fn digest_of<'a>(changes: impl Iterator<Item = (&'a StateId, PendingKind, &'a str)>) -> String {
     let mut hasher = Sha256::new();
-    for (id, digest) in changes {
-        hasher.update(format!("{} {id} {digest}\n", id.as_str().len()));
+    for (id, kind, digest) in changes {
+        hasher.update(format!("{} {id} {} {digest}\n", id.as_str().len(), kind.name()));
     }
     hex::encode(hasher.finalize())
 }
@@ -180,7 +194,7 @@ pub(crate) fn digest_of<'a>(changes: impl Iterator<Item = (&'a StateId, &'a str)
 impl Agreed {
     /// The digest over a list of agreed changes: that of the [`ChangeSet`] they were taken from.
     pub fn digest_of(agreed: &[Self]) -> String {
-        digest_of(agreed.iter().map(|agreed| (&agreed.id, agreed.digest.as_str())))
+        digest_of(agreed.iter().map(|agreed| (&agreed.id, agreed.kind, agreed.digest.as_str())))
     }
 
     /// Whether such a change is what was agreed upon.

@@ -11,6 +11,8 @@ use crate::material::{Request, Usage};
 
 /// The largest request that is read, in bytes.
 const LIMIT: usize = 16 << 10;
+/// The longest name that is accepted, or told, in bytes.
+const LONGEST_NAME: usize = 256;
 
 /// A request that was read, and whose signature shows that whoever made it has the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +48,18 @@ impl RequestedCertificate {
             return Err(ReadRequestError::TooLarge(pem.len()));
         }
         let CertificateSigningRequestParams { params, public_key } =
-            CertificateSigningRequestParams::from_pem(pem).map_err(ReadRequestError::Unreadable)?;
+            CertificateSigningRequestParams::from_pem(pem).map_err(|error| match error {
+                // It would tell the name as it was sent.
+                rcgen::Error::InvalidAsn1String(_) => strange("a name in a foreign encoding"),
+                other => ReadRequestError::Unreadable(other),
+            })?;
         let mut common_name = None;
         let mut organizations = Vec::new();
         for (kind, value) in params.distinguished_name.iter() {
             let text = text(value).ok_or_else(|| strange("a name in a foreign encoding"))?;
+            if text.len() > LONGEST_NAME || text.contains(char::is_control) {
+                return Err(strange("a name that is too long, or has control characters"));
+            }
             match kind {
                 DnType::CommonName if common_name.is_none() => common_name = Some(text),
                 DnType::OrganizationName => organizations.push(text),
@@ -114,7 +123,8 @@ impl RequestedCertificate {
 }
 
 fn strange(what: impl Into<String>) -> ReadRequestError {
-    ReadRequestError::Strange(what.into())
+    let what: String = what.into();
+    ReadRequestError::Strange(what.chars().take(LONGEST_NAME).collect())
 }
 
 fn text(value: &DnValue) -> Option<String> {

@@ -91,8 +91,7 @@ impl From<OrchestrationError> for ApiError {
         match error {
             OrchestrationError::Bus(error) => error.into(),
             OrchestrationError::Settings { name, source } => {
-                let problems: Vec<String> = source.problems.iter().map(ToString::to_string).collect();
-                Self::Wrong(format!("`{name}`: {}", problems.join("; ")))
+                Self::Wrong(format!("`{name}`: {}", source.brief()))
             }
             OrchestrationError::Unknown(_) | OrchestrationError::Environment(_) => {
                 Self::Wrong(error.to_string())

@@ -7,8 +7,8 @@ mod tests;
 
 use std::{collections::BTreeSet, str::FromStr};
 
-use metalk8s_diagnostics::{Problem, Problems, explain};
-use regex::Regex;
+use metalk8s_diagnostics::{Problem, Problems, explain, shortened};
+use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use crate::glob::Glob;
@@ -28,6 +28,13 @@ pub enum TargetKind {
     /// Several of these, joined by `and`, `or` and `not` (`-C`).
     Compound,
 }
+
+/// The longest target, in bytes: the names of some thousand minions. Whoever asks has not logged in yet.
+const LONGEST: usize = 128 << 10;
+/// How much of it is shown, in characters.
+const SHOWN: usize = 80;
+/// What a compiled pattern may need, in bytes.
+const PATTERN_BYTES: usize = 1 << 20;
 
 const KINDS: [(&str, TargetKind); 5] = [
     ("glob", TargetKind::Glob),
@@ -87,6 +94,11 @@ impl Target {
     /// # Errors
     /// All mistakes, each with the word it is in.
     pub fn parse(kind: TargetKind, text: &str) -> Result<Self, Problems> {
+        if text.len() > LONGEST {
+            let message = format!("it has {} bytes; {LONGEST} are accepted", text.len());
+            let problem = Problem::new(explain::WRONG_USAGE, message).found(shortened(text, SHOWN));
+            return Err(Problems::new("the target is not understood", vec![problem]));
+        }
         let means = match kind {
             TargetKind::Glob => Ok(Means::Glob(Glob::new(text))),
             TargetKind::List => list(text).map_err(|problem| vec![*problem]),
@@ -206,7 +218,8 @@ fn list(text: &str) -> Result<Means, Box<Problem>> {
 fn pcre(text: &str) -> Result<Means, Box<Problem>> {
     const ACCEPTED: &str = "a regular expression such as `node-(1|2)`, without look-around such as `(?=…)`, \
                             `(?!…)`, `(?<=…)`, `(?<!…)` and without back references such as `\\1`";
-    Regex::new(text).map(Means::Pcre).map_err(|err| {
+    let bounded = RegexBuilder::new(text).size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES).build();
+    bounded.map(Means::Pcre).map_err(|err| {
         let told = err.to_string();
         let reason = told.lines().last().unwrap_or_default().trim_start_matches("error: ");
         wrong(format!("this pattern is not accepted: {reason}"), text, ACCEPTED)

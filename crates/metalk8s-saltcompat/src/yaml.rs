@@ -10,8 +10,10 @@ use serde_json::Value as Json;
 
 /// Nesting beyond this is refused; real files have less than ten levels.
 const MAX_DEPTH: usize = 64;
-/// Anchors and aliases may not multiply a file into more nodes than this.
+/// Anchors and aliases may not multiply a file into more than this, in units of [`Node::weight`].
 const MAX_COPIED: usize = 100_000;
+/// So many bytes of text weigh as much as a node.
+const BYTES_OF_A_NODE: usize = 64;
 
 /// A node of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +69,7 @@ struct Builder<'f> {
     file: &'f Path,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
-    /// Nodes that anchors and aliases made.
+    /// What anchors and aliases made weighs so much.
     copied: usize,
     root: Option<Node>,
     problems: Vec<Problem>,
@@ -154,7 +156,7 @@ impl Builder<'_> {
     }
 
     fn count_copy(&mut self, node: &Node) -> Result<(), Vec<Problem>> {
-        self.copied += node.count();
+        self.copied += node.weight();
         if self.copied > MAX_COPIED {
             return Err(vec![self.problem("anchors and aliases repeat too much", node)]);
         }
@@ -281,11 +283,11 @@ impl Node {
         matches!(&self.value, Value::Scalar { text, plain: true } if text == word)
     }
 
-    fn count(&self) -> usize {
+    fn weight(&self) -> usize {
         1 + match &self.value {
-            Value::Scalar { .. } => 0,
-            Value::List(items) => items.iter().map(Self::count).sum(),
-            Value::Map(pairs) => pairs.iter().map(|(key, value)| key.count() + value.count()).sum(),
+            Value::Scalar { text, .. } => text.len() / BYTES_OF_A_NODE,
+            Value::List(items) => items.iter().map(Self::weight).sum(),
+            Value::Map(pairs) => pairs.iter().map(|(key, value)| key.weight() + value.weight()).sum(),
         }
     }
 
@@ -414,6 +416,8 @@ mod tests {
             bomb += &format!("a{level}: &a{level} [{alias}]\n");
         }
         assert!(mistakes(&bomb)[0].contains("anchors and aliases repeat too much"));
+        let long = format!("[&a {}{}]", "x".repeat(500_000), ", *a".repeat(20));
+        assert!(mistakes(&long)[0].contains("anchors and aliases repeat too much"));
         assert!(mistakes("? [a, b]\n: c\n")[0].contains("a key is a single value"));
         assert!(mistakes("a: !!python/object:os.system x\n")[0].contains("is not supported"));
     }

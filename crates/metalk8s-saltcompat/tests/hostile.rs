@@ -1,11 +1,16 @@
-//! Whatever stands in an SLS file: it is compiled, or refused with places. See fuzz/README.md.
+//! Whatever stands in an SLS file, a target or a body of the HTTP API: it is understood, or refused. See
+//! fuzz/README.md.
 
 use std::collections::BTreeMap;
 
 use metalk8s_saltcompat::compile;
 
+#[path = "hostile/salt_lowstate.rs"]
+mod salt_lowstate;
 #[path = "hostile/salt_sls.rs"]
 mod salt_sls;
+#[path = "hostile/salt_target.rs"]
+mod salt_target;
 #[path = "../../../fuzz/seeded.rs"]
 mod seeded;
 
@@ -31,6 +36,38 @@ const WORDS: [&str; 20] = [
     "'",
     "null",
 ];
+const TARGET_WORDS: [&str; 22] = [
+    " and ", " or ", " not ", " ( ", " ) ", "L@", "G@", "E@", "@", "*", "?", "[!", "]", "-", ",", ":", "*:",
+    "(?", "|", "{2}", "\u{2003}", "é",
+];
+const BODY_WORDS: [&str; 26] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ",",
+    ":",
+    "null",
+    "true",
+    "\\u0000",
+    "[[[[[[[[",
+    "&arg=",
+    "&kwarg=",
+    "%5B",
+    "%FF",
+    "+",
+    "=",
+    "wheel",
+    "runner_async",
+    "local_batch",
+    "state.sls",
+    "metalk8s.volumes",
+    "jobs.lookup_jid",
+    "compound",
+    "'",
+    "\n",
+];
 
 fn first_problem(text: String) -> String {
     let roots = BTreeMap::from([("web.sls".to_owned(), text.into_bytes())]);
@@ -41,6 +78,16 @@ fn first_problem(text: String) -> String {
 #[test]
 fn any_sls_file_is_compiled_or_refused_with_places() {
     seeded::run("salt_sls", &WORDS, 2500, salt_sls::check);
+}
+
+#[test]
+fn any_target_means_minions_that_there_are_or_is_refused() {
+    seeded::run("salt_target", &TARGET_WORDS, 5_000, salt_target::check);
+}
+
+#[test]
+fn any_body_is_a_lowstate_or_refused_at_its_first_mistake() {
+    seeded::run("salt_lowstate", &BODY_WORDS, 5_000, salt_lowstate::check);
 }
 
 /// Sixty levels in a line, and each line holds the one before.

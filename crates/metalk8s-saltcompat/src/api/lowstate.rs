@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metalk8s_diagnostics::{Secret, sentence};
+use metalk8s_diagnostics::{Secret, sentence, shortened};
 use serde_json::{Map, Value};
 
 use super::{wheel::KeysCall, words::words};
@@ -20,6 +20,8 @@ pub const CLIENTS: [&str; 7] =
 const BATCH: BatchSize = BatchSize::Percent(10.0);
 /// More chunks than anybody writes by hand.
 const MOST: usize = 64;
+/// The longest that a mistake is told, in characters: whoever sent it has not logged in yet.
+const LONGEST_MISTAKE: usize = 3000;
 /// The longest that minions are waited for until they begin.
 const LONGEST: u64 = 3600;
 /// Names in a chunk that are no arguments of a function of the master.
@@ -135,15 +137,20 @@ pub enum LowstateError {
     },
 }
 
+impl LowstateError {
+    fn of_chunk(number: usize, why: &str) -> Self {
+        Self::Chunk { number, why: shortened(why, LONGEST_MISTAKE) }
+    }
+}
+
 impl Chunk {
     /// All chunks of a lowstate.
     ///
     /// # Errors
     /// With the first mistake.
     pub fn parse_all(lowstate: &Value) -> Result<Vec<Self>, LowstateError> {
-        let parse = |(index, chunk)| {
-            Self::parse(chunk).map_err(|why| LowstateError::Chunk { number: index + 1, why })
-        };
+        let parse =
+            |(index, chunk)| Self::parse(chunk).map_err(|why| LowstateError::of_chunk(index + 1, &why));
         maps(lowstate)?.into_iter().enumerate().map(parse).collect()
     }
 
@@ -187,7 +194,7 @@ fn maps(body: &Value) -> Result<Vec<&Map<String, Value>>, LowstateError> {
 /// When it is something else.
 pub fn credentials(body: &Value) -> Result<Credentials, LowstateError> {
     let maps = maps(body)?;
-    Credentials::of(maps[0]).map_err(|why| LowstateError::Chunk { number: 1, why })
+    Credentials::of(maps[0]).map_err(|why| LowstateError::of_chunk(1, &why))
 }
 
 impl Credentials {
@@ -218,7 +225,7 @@ fn minions(chunk: &Map<String, Value>, function: &str, way: Way) -> Result<Minio
         None => TargetKind::Glob,
     };
     let problems = |problems: metalk8s_diagnostics::Problems| {
-        problems.problems.first().map_or_else(|| problems.to_string(), ToString::to_string)
+        problems.problems.first().map_or_else(|| problems.to_string(), |_| problems.brief())
     };
     Ok(MinionsCall {
         way,
@@ -233,13 +240,8 @@ fn master(chunk: &Map<String, Value>, function: &str, is_async: bool) -> Result<
     let words = words(chunk.get("arg"), &named(chunk, true)?)?;
     let call = runner::parse(function, &words).map_err(|error| match &error {
         runner::RunnerError::Unknown { .. } => error.to_string(),
-        runner::RunnerError::Words { function, source } => {
-            let problems: Vec<String> = source.problems.iter().map(ToString::to_string).collect();
-            match problems.is_empty() {
-                true => sentence(&error),
-                false => format!("`{function}`: {}", problems.join("; ")),
-            }
-        }
+        runner::RunnerError::Words { source, .. } if source.problems.is_empty() => sentence(&error),
+        runner::RunnerError::Words { function, source } => format!("`{function}`: {}", source.brief()),
     })?;
     Ok(MasterCall { is_async, function: function.to_owned(), words, call })
 }

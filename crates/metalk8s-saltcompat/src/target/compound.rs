@@ -7,6 +7,8 @@ use crate::glob::Glob;
 
 /// How deep parentheses may be nested.
 const DEPTH: usize = 32;
+/// How many regular expressions may stand in one target; each may need a lot of memory.
+const PATTERNS: usize = 16;
 const WORDS: &str = "a pattern such as `node-*`, `L@node-1,node-2`, `G@os:Debian` or `E@node-(1|2)`";
 const JOINED: &str = "`and` or `or` between two minions, such as `node-1 or node-2`";
 
@@ -22,6 +24,11 @@ enum Word<'t> {
 /// All mistakes in words, or else the first in how they are joined.
 pub(super) fn parse(text: &str) -> Result<Means, Vec<Problem>> {
     let words: Vec<Word<'_>> = text.split_whitespace().map(word).collect();
+    let is_pattern = |word: &&Word<'_>| matches!(word, Word::Minions(word) if word.starts_with("E@"));
+    if let Some(Word::Minions(word)) = words.iter().filter(is_pattern).nth(PATTERNS) {
+        let accepted = format!("{PATTERNS} regular expressions; `|` joins several in one");
+        return Err(vec![*wrong("there are too many regular expressions", word, &accepted)]);
+    }
     let wrong_words: Vec<Problem> = words
         .iter()
         .filter_map(|word| match word {

@@ -142,7 +142,17 @@ fn mistakes_of_compound_targets_name_the_word() {
     assert_eq!(words("node-2 )"), ["`)`"]);
     assert_eq!(words("(node-2 or node-1)"), ["`(node-2`", "`node-1)`"]);
     assert_eq!(words(" "), ["``"]);
-    assert_eq!(words(&"( ".repeat(100_000)), ["`(`"]);
+    assert_eq!(words(&"( ".repeat(50_000)), ["`(`"]);
+}
+
+#[test]
+fn what_would_need_much_memory_is_refused() {
+    let message = |kind, text: &str| Target::parse(kind, text).unwrap_err().problems[0].message.clone();
+    assert!(message(TargetKind::Glob, &"a".repeat(200_000)).contains("has 200000 bytes"));
+    assert!(message(TargetKind::Pcre, "(\\w{100}){100}").contains("exceeds size limit"));
+    let patterns = |count: usize| vec!["E@a"; count].join(" or ");
+    assert!(message(TargetKind::Compound, &patterns(17)).contains("too many regular expressions"));
+    assert!(Target::parse(TargetKind::Compound, &patterns(16)).is_ok());
 }
 
 #[test]
