@@ -1,6 +1,6 @@
 //! What an error knows besides its message.
 
-use std::{error::Error, fmt, io};
+use std::{error::Error, fmt, io, iter};
 
 use crate::{Code, Problems, explain};
 
@@ -87,22 +87,33 @@ impl Error for Diagnosed {
 /// The code of an error: the outermost in its chain, else that of what the system said, else
 /// [`explain::UNEXPECTED`]. So no error is without one.
 pub fn code_of(error: &(dyn Error + 'static)) -> Code {
-    let mut of_system = None;
-    let mut next = Some(error);
-    while let Some(err) = next {
-        let diagnosed = err.downcast_ref::<Diagnosed>();
-        let inner: &(dyn Error + 'static) = match diagnosed {
-            Some(diagnosed) => diagnosed.inner(),
-            None => err,
-        };
-        let problems = inner.downcast_ref::<Problems>().and_then(|found| found.problems.first());
-        if let Some(code) = diagnosed.and_then(Diagnosed::code).or(problems.map(|problem| problem.code)) {
-            return code;
-        }
-        of_system = of_system.or_else(|| inner.downcast_ref::<io::Error>().map(code_of_io));
-        next = err.source();
+    let of_system = || causes(error).find_map(|error| bare(error).downcast_ref().map(code_of_io));
+    codes(error).next().or_else(of_system).unwrap_or(explain::UNEXPECTED)
+}
+
+/// The codes of an error and of its causes, outermost first.
+pub(crate) fn codes(error: &(dyn Error + 'static)) -> impl Iterator<Item = Code> {
+    causes(error).filter_map(|error| {
+        let problems = bare(error).downcast_ref::<Problems>().and_then(|found| found.problems.first());
+        let own = error.downcast_ref::<Diagnosed>().and_then(Diagnosed::code);
+        own.or(problems.map(|problem| problem.code))
+    })
+}
+
+/// An error and its causes.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    iter::successors(Some(error), |error| {
+        let error: &'e (dyn Error + 'static) = *error;
+        error.source()
+    })
+}
+
+/// An error without what keeps its code.
+fn bare<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    match error.downcast_ref::<Diagnosed>() {
+        Some(diagnosed) => diagnosed.inner(),
+        None => error,
     }
-    of_system.unwrap_or(explain::UNEXPECTED)
 }
 
 /// The code of a file, folder or stream with which something could not be done.

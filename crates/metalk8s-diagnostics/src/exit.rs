@@ -5,7 +5,7 @@ use std::{
     process::{ExitCode, Termination},
 };
 
-use crate::{Code, Diagnosed, Problems, explain};
+use crate::{Code, diagnose::codes, explain};
 
 /// The status a program ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,19 +40,11 @@ impl Exit {
     /// How a program ends that failed with this error: [`Exit::Usage`] where something in its chain says that
     /// the command line, a configuration or an SLS file must be corrected, else [`Exit::Failed`].
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let mut next = Some(error);
-        while let Some(err) = next {
-            let diagnosed = err.downcast_ref::<Diagnosed>();
-            let inner: &(dyn Error + 'static) = match diagnosed {
-                Some(diagnosed) => diagnosed.inner(),
-                None => err,
-            };
-            let problems = inner.downcast_ref::<Problems>().map(|found| found.problems.as_slice());
-            let codes = problems.unwrap_or_default().iter().map(|problem| problem.code);
-            match diagnosed.and_then(Diagnosed::code).into_iter().chain(codes).next() {
-                Some(code) if code == explain::INTERRUPTED => return Self::Interrupted,
-                Some(code) if is_usage(code) => return Self::Usage,
-                _ => next = err.source(),
+        for code in codes(error) {
+            match code {
+                code if code == explain::INTERRUPTED => return Self::Interrupted,
+                code if is_usage(code) => return Self::Usage,
+                _ => {}
             }
         }
         Self::Failed

@@ -5,7 +5,7 @@
 //! A case is packed, since an ISO is mostly zeros and changing those finds nothing: each block from the volume
 //! descriptors on is a length (two bytes, little-endian) and so many bytes, filled up with zeros to 2048.
 
-use std::{cell::RefCell, fs::File, io::Read, os::unix::fs::FileExt, path::Path};
+use std::io::Read;
 
 use metalk8s_artifacts::{
     Source,
@@ -13,6 +13,11 @@ use metalk8s_artifacts::{
     manifest::is_safe_path,
     source::{Kind, SourceError},
 };
+
+use self::one_file::file_with;
+
+#[path = "../../../../fuzz/one_file.rs"]
+mod one_file;
 
 const BLOCK: usize = 2048;
 /// The first blocks mean nothing in an ISO.
@@ -73,20 +78,4 @@ fn unpack(mut packed: &[u8]) -> Vec<u8> {
         packed = &rest[length..];
     }
     bytes
-}
-
-/// The bytes as a file; one is used for all cases, since making files takes longer than reading them.
-fn file_with(bytes: &[u8]) -> File {
-    thread_local! {
-        static FILE: RefCell<Option<File>> = const { RefCell::new(None) };
-    }
-    FILE.with_borrow_mut(|file| {
-        let memory = Path::new("/dev/shm");
-        let file = file.get_or_insert_with(|| {
-            tempfile::tempfile_in(memory).or_else(|_| tempfile::tempfile()).expect("a file can be made")
-        });
-        file.set_len(bytes.len() as u64).expect("a file can be cut");
-        file.write_all_at(bytes, 0).expect("a file can be written");
-        file.try_clone().expect("a file can be opened twice")
-    })
 }

@@ -2,15 +2,15 @@
 //! one of its changes it is refused. Refused: the line exists, and what is said to be wrong is. Shared with
 //! the fuzz target `plan_file`.
 
-use std::{
-    cell::RefCell,
-    fs::File,
-    os::{fd::AsRawFd, unix::fs::FileExt},
-    path::Path,
-};
+use std::{os::fd::AsRawFd, path::Path};
 
 use metalk8s_engine::{Agreed, ChangeSet, PendingKind};
 use metalk8s_orchestrator::plans::{PlanFile, PlanFileError};
+
+use self::one_file::file_with;
+
+#[path = "../../../../fuzz/one_file.rs"]
+mod one_file;
 
 /// The newest version of files that is read.
 const SCHEMA: u32 = 1;
@@ -67,19 +67,7 @@ fn written(plan: &PlanFile) -> Vec<u8> {
     serde_json::to_vec_pretty(plan).expect("what was read can be written")
 }
 
-/// Reads it from one file that is used for all cases, since making files takes longer than reading them.
 fn read(bytes: &[u8]) -> Result<PlanFile, PlanFileError> {
-    thread_local! {
-        static FILE: RefCell<Option<File>> = const { RefCell::new(None) };
-    }
-    FILE.with_borrow_mut(|file| {
-        let memory = Path::new("/dev/shm");
-        let file = file.get_or_insert_with(|| {
-            tempfile::tempfile_in(memory).or_else(|_| tempfile::tempfile()).expect("a file can be made")
-        });
-        file.set_len(bytes.len() as u64).expect("a file can be cut");
-        file.write_all_at(bytes, 0).expect("a file can be written");
-        // It has no name of its own.
-        PlanFile::read(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))
-    })
+    let file = file_with(bytes);
+    PlanFile::read(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))
 }
