@@ -175,7 +175,7 @@ mod tests {
         ] {
             let args = Args::try_parse_from(["metalk8s", "salt-call"].iter().chain(words)).unwrap();
             let Command::SaltCall(call) = args.command else { panic!("{words:?}") };
-            assert_eq!(call.function, "pillar.get");
+            assert_eq!(call.function.as_deref(), Some("pillar.get"));
             assert_eq!(call.arguments, ["metalk8s"]);
             assert_eq!(call.out, metalk8s_saltcompat::output::Out::Json);
             assert!(call.local);

@@ -127,6 +127,17 @@ fn the_words_of_a_real_host_come_out_as_salts() {
 }
 
 #[test]
+fn what_functions_do_is_said_without_quotes() {
+    let place = Place::new("");
+    let one = place.call(&["-d", "test.ping"]);
+    assert_eq!(one.status, 0, "{}", one.stderr);
+    assert!(one.stdout.starts_with("test.ping:\n"), "{}", one.stdout);
+    let all = place.call(&["--doc"]);
+    assert!(all.stdout.contains("\n\nstate.apply:\n"), "{}", all.stdout);
+    assert_eq!(place.call(&[]).status, 2);
+}
+
+#[test]
 fn mistakes_in_states_end_with_1_and_wrong_words_with_2() {
     let place = Place::new("a: {file.mangled: []}\n");
     let said = place.call(&["state.apply", "web"]);

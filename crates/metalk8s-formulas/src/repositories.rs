@@ -73,7 +73,8 @@ pub fn archives_mounted(archives: &[ArchiveMount]) -> Graph {
     graph
 }
 
-/// The packages of this version, installed from the mounted archive alone and held (PKG-12).
+/// The packages of this version, at their exact versions and held (PKG-12). On Debian they come from our repository
+/// alone, which has all that they need; Enterprise Linux takes that from its own (PRE-09).
 pub fn packages(grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError> {
     let (mut graph, repository) = add_repository(grains, pillar);
     let name = environment(&pillar.archive.version);
@@ -88,8 +89,9 @@ pub fn packages(grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError>
             }),
         })
         .collect::<Result<BTreeMap<_, _>, _>>()?;
-    let installed = graph
-        .add("packages of a node", State::Packages(Packages { packages, hold: true, only_from: vec![name] }));
+    let only_from = if grains.os.family == OsFamily::RedHat { Vec::new() } else { vec![name] };
+    let installed =
+        graph.add("packages of a node", State::Packages(Packages { packages, hold: true, only_from }));
     graph.watch(&installed, &repository);
     Ok(graph)
 }

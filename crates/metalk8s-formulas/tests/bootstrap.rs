@@ -15,7 +15,7 @@ use metalk8s_engine::{
 use metalk8s_formulas::{CERTIFICATE_FILES, FormulaError, Taken, UpstreamManifests, bootstrap, renewed};
 use metalk8s_types::{
     Grains, Leftovers, Pillar, Role, fake,
-    grains::Cgroup,
+    grains::{Cgroup, OsFamily},
     pillar::{
         ArchiveFacts, ArchiveMount, ArchiveSource, Authorities, Certificates, ImageFacts, Networks,
         NodeAddresses, Proxies,
@@ -343,6 +343,26 @@ fn a_renewal_restarts_neither_the_api_server_nor_etcd() {
             );
         }
     }
+}
+
+#[test]
+fn enterprise_linux_takes_what_our_packages_need_from_its_own_repositories() {
+    let only_from = |grains: &Grains| -> Vec<String> {
+        let stages = bootstrap(grains, &pillar(), &upstream()).unwrap();
+        let mut states = stages.iter().flat_map(|stage| stage.graph.steps()).map(|step| &step.state);
+        states
+            .find_map(|state| match state {
+                State::Packages(packages) if packages.packages.contains_key("kubelet") => {
+                    Some(packages.only_from.clone())
+                }
+                _ => None,
+            })
+            .unwrap()
+    };
+    assert_eq!(only_from(&grains()).len(), 1);
+    let mut other = grains();
+    other.os.family = OsFamily::RedHat;
+    assert_eq!(only_from(&other), [""; 0]);
 }
 
 #[test]

@@ -92,11 +92,12 @@ fn text(host: &Host, wish: &Repository) -> Result<Option<String>, StateError> {
             let key = wish.key.display().to_string();
             let ca = ca.as_ref().map(|path| format!("sslcacert={}", path.display())).unwrap_or_default();
             one_line(&wish.name, [base_url, &key, &ca])?;
+            // A module stream, such as container-tools of EL 8, would hide packages of ours with the same name.
             // The repositories are on the control plane, where no proxy leads.
             let ca = if ca.is_empty() { ca } else { format!("{ca}\nproxy=_none_\n") };
             Ok(Some(format!(
                 "[{name}]\nname={name}\nbaseurl={base_url}\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\n\
-                 gpgkey=file://{key}\nskip_if_unavailable=1\n{ca}",
+                 gpgkey=file://{key}\nskip_if_unavailable=1\nmodule_hotfixes=1\n{ca}",
                 name = wish.name
             )))
         }

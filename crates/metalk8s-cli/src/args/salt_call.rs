@@ -49,9 +49,13 @@ Examples:
 #[command(after_help = EXAMPLES, override_usage = "salt-call [OPTIONS] <FUNCTION> [ARGUMENTS]...")]
 pub struct SaltCall {
     /// Such as `state.apply` or `grains.get`
-    pub function: String,
+    #[arg(required_unless_present = "doc")]
+    pub function: Option<String>,
     /// What the function takes: words, and `name=value` in YAML
     pub arguments: Vec<String>,
+    /// Say what functions do: those that are named, or all
+    #[arg(short, long, alias = "documentation")]
+    pub doc: bool,
     /// Work without a master; every function does so today
     #[arg(long)]
     pub local: bool,

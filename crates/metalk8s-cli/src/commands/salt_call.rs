@@ -6,7 +6,7 @@ mod roots;
 use jiff::tz::TimeZone;
 use metalk8s_diagnostics::{Diagnose, Diagnosed, Exit, LogFormat, Paint, Printer, explain, logging};
 use metalk8s_engine::ApplyOptions;
-use metalk8s_saltcompat::{call, reads_settings};
+use metalk8s_saltcompat::{call, output, reads_settings};
 
 use crate::args::{LogLevel, SaltCall};
 pub(crate) use here::Here;
@@ -29,13 +29,21 @@ pub(crate) async fn run(args: SaltCall, printer: &mut Printer) -> anyhow::Result
         (false, false) => printer.paint(),
     };
     let roots = Folders::new(args.file_root)?;
-    let here = if reads_settings(&args.function, &args.arguments) {
+    let (function, arguments) = match args.doc {
+        true => ("sys.doc".to_owned(), args.function.into_iter().chain(args.arguments).collect()),
+        false => (args.function.unwrap_or_default(), args.arguments),
+    };
+    let here = if reads_settings(&function, &arguments) {
         Here::of_machine(roots, args.config_dir).await
     } else {
         Here::new(roots, args.config_dir)
     };
     let options = ApplyOptions::in_order();
-    match call(&args.function, &args.arguments, &here, &options, &TimeZone::system()).await {
+    match call(&function, &arguments, &here, &options, &TimeZone::system()).await {
+        Ok(returned) if args.doc => {
+            printer.data(output::docs_of([&returned.value()]).trim_end());
+            Ok(Exit::Done)
+        }
         Ok(returned) => {
             printer.data(&returned.print(LOCAL, args.out, args.state_output, paint)?);
             Ok(match returned.retcode() {

@@ -28,6 +28,8 @@ pub(crate) fn kube_proxy(grains: &Grains, pillar: &Pillar) -> Result<Graph, Form
         "metricsBindAddress": "127.0.0.1:10249",
         "healthzBindAddress": "127.0.0.1:10256",
         "mode": "nftables",
+        // Applications are reached on the workload plane (NET-02), whichever address the kubelet tells.
+        "nodePortAddresses": pillar.networks.workload_plane,
     });
     if !grains.conntrack_writable {
         // Zero leaves the kernel's limits as they are.

@@ -14,6 +14,7 @@ use crate::lab::Lab;
 
 mod again;
 mod images;
+mod node_port;
 pub(super) mod pod;
 mod power;
 mod reach;
@@ -58,6 +59,10 @@ const CHECKS: &[Check] = &[
     Check {
         name: "exactly the documented processes listen, where they should",
         run: |stage| listening::as_documented(stage.lab.bootstrap()?, &Role::ALL),
+    },
+    Check {
+        name: "a NodePort answers on the workload plane, and not on the control plane",
+        run: node_port::is_on_the_workload_plane,
     },
     Check { name: "a second bootstrap.sh changes nothing and restarts no pod", run: again::changes_nothing },
     Check { name: "`--dry-run` on the bootstrapped machine finds nothing to do", run: again::plans_nothing },

@@ -1,5 +1,6 @@
 //! A node whose member of etcd leaves, because the node goes or has another role.
 
+use metalk8s_diagnostics::sentence;
 use metalk8s_types::pillar::ClusterPillar;
 
 use super::{
@@ -52,6 +53,11 @@ impl FleetHands {
     pub(super) async fn leave_etcd(&self, node: &str) -> Result<Done, Failure> {
         let (etcd, count, own) = self.member_of(node).await?;
         let Some(member) = own else { return Ok(Done::nothing("it has none")) };
+        let members = etcd.members().await.map_err(|error| told(&error))?;
+        // A member that is lost leads nobody.
+        if let Err(error) = etcd.hand_over(&members, &member).await {
+            tracing::info!(error = sentence(&error), "the member goes without handing over");
+        }
         etcd.remove(&member.id).await.map_err(|error| told(&error))?;
         let left = count - 1;
         Ok(Done::change(format!("etcd has {left} members"), format!("member {} of etcd", member.id)))

@@ -117,6 +117,13 @@ pub(super) fn majority_lost(voters: &[(String, bool)], leaving: &str) -> Option<
     None
 }
 
+/// Who is to lead after a member that has this status; `None` where it does not lead, or nobody else may. Pure.
+fn next_leader<'m>(members: &'m [Member], leaving: &Member, status: &Value) -> Option<&'m Member> {
+    let leads = status["leader"].as_str() == Some(&leaving.id);
+    let mut others = members.iter().filter(|member| !member.is_learner && member.id != leaving.id);
+    leads.then(|| others.next()).flatten()
+}
+
 impl Etcd {
     /// The etcd with these members.
     ///
@@ -154,6 +161,18 @@ impl Etcd {
     /// When it has not learnt enough yet, or no member answers.
     pub(crate) async fn promote(&self, id: &str) -> Result<(), EtcdError> {
         self.call("cluster/member/promote", &json!({ "ID": id })).await.map(drop)
+    }
+
+    /// Has another voter lead where this member does, so that nobody waits for an election when it goes.
+    ///
+    /// # Errors
+    /// When the member does not answer, or no other follows it closely.
+    pub(super) async fn hand_over(&self, members: &[Member], leaving: &Member) -> Result<bool, EtcdError> {
+        let Some(address) = leaving.address() else { return Ok(false) };
+        let status = self.ask(address, "maintenance/status", &json!({})).await?;
+        let Some(next) = next_leader(members, leaving, &status) else { return Ok(false) };
+        let body = json!({"targetID": next.id});
+        self.ask(address, "maintenance/transfer-leadership", &body).await.map(|_| true)
     }
 
     /// Takes a member out.
@@ -233,6 +252,17 @@ mod tests {
         }
         let told = majority_lost(&voters("a b! c"), "a").unwrap();
         assert!(told.contains("without it 2 of 2") && told.ends_with("these do not: b"), "{told}");
+    }
+
+    #[test]
+    fn a_voter_leads_after_a_leader_that_leaves() {
+        let member = |id: &str, is_learner| Member { id: id.into(), is_learner, ..member(id, "10.0.0.1") };
+        let (leaving, learner, voter) = (member("1", false), member("2", true), member("3", false));
+        let members = [leaving.clone(), learner.clone(), voter.clone()];
+        let status = |leader: &str| json!({"leader": leader});
+        assert_eq!(next_leader(&members, &leaving, &status("1")), Some(&voter));
+        assert_eq!(next_leader(&members, &leaving, &status("3")), None);
+        assert_eq!(next_leader(&[leaving.clone(), learner], &leaving, &status("1")), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! System, kernel, size, name and clock of the machine.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use metalk8s_diagnostics::explain;
 use metalk8s_types::{BootstrapConfiguration, Grains, Role, grains::OsFamily};
@@ -9,14 +11,24 @@ use super::{Finding, Observed};
 const GIB: u64 = 1024 * 1024 * 1024;
 const GB: u64 = 1_000_000_000;
 
-/// What the control plane cannot do without.
-const LEAST_CPUS: u32 = 2;
-const LEAST_MEMORY: u64 = 2 * GIB;
+/// A size: processors and bytes of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Size {
+    cpus: u32,
+    memory: u64,
+}
 
-/// The four roles of a Bootstrap node and what every node needs (constants.md, section 13), with the safety
-/// margin of 50 %: 2.7 processors and 6.5 GB.
-const GOOD_CPUS: u32 = 4;
-const GOOD_MEMORY: u64 = 9_750_000_000;
+/// What the control plane cannot do without, and what no node can.
+const LEAST_OF_MASTER: Size = Size { cpus: 2, memory: 2 * GIB };
+const LEAST: Size = Size { cpus: 1, memory: GIB };
+
+/// What every node needs, in tenths of a processor and in MB, and what its roles need beside that (constants.md,
+/// section 13).
+const OF_EVERY_NODE: (u32, u64) = (2, 500);
+const OF_ROLES: [(Role, u32, u64); 4] =
+    [(Role::Bootstrap, 10, 2000), (Role::Etcd, 5, 1000), (Role::Infra, 5, 2000), (Role::Master, 5, 1000)];
+/// The safety margin of the same section is a half.
+const MARGIN: (u64, u64) = (3, 2);
 
 /// The root partition of the same table.
 const GOOD_DISK: u64 = 40 * GB;
@@ -44,8 +56,9 @@ pub(super) fn check(
     findings.extend(operating_system(grains));
     findings.extend(kernel(grains));
     findings.extend(control_groups(observed));
-    findings.extend(processors(grains.cpus));
-    findings.extend(memory(grains.memory_bytes));
+    let (least, good) = sizes(&observed.roles);
+    findings.extend(processors(grains.cpus, least.cpus, good.cpus));
+    findings.extend(memory(grains.memory_bytes, least.memory, good.memory));
     disk(grains, observed, findings);
     name(&grains.hostname, &configuration.ca_minion, observed, findings);
     findings.extend(clock(observed.now, observed.time_synchronised));
@@ -87,26 +100,44 @@ fn control_groups(observed: &Observed) -> Option<Finding> {
     })
 }
 
-fn processors(cpus: u32) -> Option<Finding> {
-    if cpus < LEAST_CPUS {
-        let message = format!("the machine has {cpus} processor(s), and at least {LEAST_CPUS} are needed");
+/// What a node of these roles cannot do without, and what is recommended. Pure.
+fn sizes(roles: &BTreeSet<Role>) -> (Size, Size) {
+    let is_master = roles.contains(&Role::Master) || roles.contains(&Role::Bootstrap);
+    let least = if is_master { LEAST_OF_MASTER } else { LEAST };
+    let (mut tenths, mut megabytes) = OF_EVERY_NODE;
+    for (_, cpu, memory) in OF_ROLES.iter().filter(|(role, ..)| roles.contains(role)) {
+        tenths += cpu;
+        megabytes += memory;
+    }
+    let (times, of) = MARGIN;
+    let cpus = u64::from(tenths) * times / of / 10;
+    let good = Size {
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX).max(least.cpus),
+        memory: (megabytes * times / of * (GB / 1000)).max(least.memory),
+    };
+    (least, good)
+}
+
+fn processors(cpus: u32, least: u32, good: u32) -> Option<Finding> {
+    if cpus < least {
+        let message = format!("the machine has {cpus} processor(s), and at least {least} are needed");
         Some(Finding::error(explain::TOO_FEW_CPUS, message))
-    } else if cpus < GOOD_CPUS {
-        let message = format!("the machine has {cpus} processors, and {GOOD_CPUS} are recommended");
+    } else if cpus < good {
+        let message = format!("the machine has {cpus} processors, and {good} are recommended");
         Some(Finding::warning(explain::TOO_FEW_CPUS, message))
     } else {
         None
     }
 }
 
-fn memory(bytes: u64) -> Option<Finding> {
+fn memory(bytes: u64, least: u64, good: u64) -> Option<Finding> {
     let usable = |size: u64| size / 100 * (100 - KERNEL_SHARE_PERCENT);
-    if bytes < usable(LEAST_MEMORY) {
-        let message = format!("the machine has {} of memory, and at least 2.0 GiB are needed", gib(bytes));
+    let has = gib(bytes);
+    if bytes < usable(least) {
+        let message = format!("the machine has {has} of memory, and at least {} are needed", gib(least));
         Some(Finding::error(explain::TOO_LITTLE_MEMORY, message))
-    } else if bytes < usable(GOOD_MEMORY) {
-        let message =
-            format!("the machine has {} of memory, and {} are recommended", gib(bytes), gib(GOOD_MEMORY));
+    } else if bytes < usable(good) {
+        let message = format!("the machine has {has} of memory, and {} are recommended", gib(good));
         Some(Finding::warning(explain::TOO_LITTLE_MEMORY, message))
     } else {
         None
@@ -276,6 +307,22 @@ mod tests {
         let message = only(memory(8 * GIB), Severity::Warning, "MK1204");
         assert_eq!(message, "the machine has 8.0 GiB of memory, and 9.0 GiB are recommended");
         assert_eq!(memory(10 * GIB), []);
+    }
+
+    #[test]
+    fn a_worker_may_be_smaller_than_a_master() {
+        let size = |roles: &[Role]| sizes(&roles.iter().copied().collect());
+        let size_of = |cpus, memory| Size { cpus, memory };
+        assert_eq!(size(&[Role::Node]), (LEAST, LEAST));
+        assert_eq!(size(&[Role::Etcd]), (LEAST, size_of(1, 2_250_000_000)));
+        let master = [Role::Master, Role::Etcd, Role::Infra];
+        assert_eq!(size(&master), (LEAST_OF_MASTER, size_of(2, 6_750_000_000)));
+        assert_eq!(size(&crate::pillar::BOOTSTRAP_ROLES).1, size_of(4, 9_750_000_000));
+        let worker = machine(|grains, observed| {
+            (grains.cpus, grains.memory_bytes) = (1, GIB);
+            observed.roles = [Role::Node].into();
+        });
+        assert_eq!(worker, []);
     }
 
     #[test]
