@@ -1,7 +1,5 @@
 //! The examples of the archive are what this version takes.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use metalk8s_types::{Role, VERSION, labels};
 use serde_json::Value;
 
