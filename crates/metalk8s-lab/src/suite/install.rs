@@ -14,6 +14,7 @@ use crate::lab::Lab;
 
 mod again;
 mod images;
+mod mounted;
 mod node_port;
 pub(super) mod pod;
 mod power;
@@ -63,6 +64,10 @@ const CHECKS: &[Check] = &[
     Check {
         name: "a NodePort answers on the workload plane, and not on the control plane",
         run: node_port::is_on_the_workload_plane,
+    },
+    Check {
+        name: "a disk that is mounted is emptied where it is to be absent, and stays mounted",
+        run: mounted::stays_and_is_emptied,
     },
     Check { name: "a second bootstrap.sh changes nothing and restarts no pod", run: again::changes_nothing },
     Check { name: "`--dry-run` on the bootstrapped machine finds nothing to do", run: again::plans_nothing },
