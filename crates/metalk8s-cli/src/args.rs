@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod archive;
+mod authority;
 mod certificates;
 mod doctor;
 mod fleet;
@@ -26,6 +27,7 @@ use metalk8s_diagnostics::Output;
 use metalk8s_types::paths;
 
 pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
+pub use authority::{Authority, AuthorityCommand, Keys};
 pub use certificates::Certificates;
 pub use doctor::Doctor;
 pub use fleet::{Agent, Conductor, Job, Look, SaltApi};
@@ -60,6 +62,7 @@ pub enum Command {
     Archive(Archive),
     Node(Node),
     Certificates(Certificates),
+    Authority(Authority),
     Doctor(Doctor),
     Reset(Reset),
     Run(Run),

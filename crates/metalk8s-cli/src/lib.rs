@@ -58,6 +58,7 @@ fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
             Command::Archive(command) => commands::archive::run(command, args.quiet, printer).await,
             Command::Node(command) => commands::node::run(command, args.quiet, printer).await,
             Command::Certificates(command) => commands::certificates::run(command, printer).await,
+            Command::Authority(command) => commands::authority::run(command, printer),
             Command::Doctor(command) => commands::doctor::run(command, printer).await,
             Command::Reset(command) => commands::reset::run(command, args.quiet, printer).await,
             Command::Run(command) => commands::run::run(command, args.quiet, printer).await,

@@ -263,6 +263,7 @@ impl World {
             State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)
+            | State::IssuingAuthority(_)
             | State::Certificate(_)
             | State::Kubeconfig(_) => self.check_key(state),
             State::Wait(wait) => Ok(self.check_condition(wait)),
@@ -281,6 +282,7 @@ impl World {
             State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)
+            | State::IssuingAuthority(_)
             | State::Certificate(_)
             | State::Kubeconfig(_) => self.make_key(state),
             State::Wait(_) => Ok(()),

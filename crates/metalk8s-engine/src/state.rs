@@ -19,7 +19,9 @@ pub use cluster::{NodeMetadata, Object, Taint, TaintEffect};
 pub use containers::{Image, ImageSource, StaticPod};
 pub use edit::{Edit, EditError, FileEdit, Otherwise};
 pub use files::{Absent, Contents, Directory, File, Symlink};
-pub use keys::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Readers, Signer, Subject, Usage};
+pub use keys::{
+    Authority, Certificate, IssuingAuthority, KeyPair, Kubeconfig, RandomKey, Readers, Signer, Subject, Usage,
+};
 pub use removed::Removed;
 pub use system::{
     Command, Group, HostsEntry, KernelModule, Mount, Opening, Packages, Repository, RepositorySource,
@@ -59,6 +61,8 @@ pub enum State {
     KeyPair(KeyPair),
     RandomKey(RandomKey),
     Authority(Authority),
+    /// An authority that signs in a root's place.
+    IssuingAuthority(IssuingAuthority),
     Certificate(Certificate),
     Kubeconfig(Kubeconfig),
     Object(Object),

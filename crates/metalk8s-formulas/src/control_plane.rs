@@ -63,12 +63,8 @@ pub(crate) fn elected_pods(
     pillar: &Pillar,
 ) -> Result<[(StateId, PathBuf); 2], FormulaError> {
     let kubeconfig = |name: &str| PathBuf::from(format!("/etc/kubernetes/{name}.conf"));
-    let keys: &[&str] = match pillar.authorities {
-        Authorities::Here => &["ca.crt", "sa.key", "ca.key"],
-        Authorities::Elsewhere(_) => &["ca.crt", "sa.key"],
-    };
     let (of_manager, of_scheduler) = (kubeconfig("controller-manager"), kubeconfig("scheduler"));
-    let files = pki_files(keys).chain([of_manager.clone()]).collect();
+    let files = pki_files(&["ca.crt", "sa.key"]).chain([of_manager.clone()]).collect();
     let manager = add(graph, "kube-controller-manager", controller_manager(pillar)?, files);
     let scheduler = add(graph, "kube-scheduler", scheduler(pillar)?, vec![of_scheduler.clone()]);
     Ok([(manager, of_manager), (scheduler, of_scheduler)])
@@ -93,7 +89,11 @@ fn controller_manager(pillar: &Pillar) -> Result<Pod, FormulaError> {
     let pki = |name: &str| format!("{}/{name}", paths::KUBERNETES_PKI);
     let signs = match pillar.authorities {
         Authorities::Here => {
-            vec![("cluster-signing-cert-file", pki("ca.crt")), ("cluster-signing-key-file", pki("ca.key"))]
+            // It reads both again when they are renewed (k8s.io/kubernetes, certificates/signer).
+            vec![
+                ("cluster-signing-cert-file", pki("issuing-ca.crt")),
+                ("cluster-signing-key-file", pki("issuing-ca.key")),
+            ]
         }
         Authorities::Elsewhere(_) => Vec::new(),
     };

@@ -74,6 +74,11 @@ fn files(stages: &[Stage]) -> BTreeSet<PathBuf> {
             State::RandomKey(key) => vec![key.path.clone()],
             State::KeyPair(pair) => vec![pair.private.clone(), pair.public.clone()],
             State::Authority(authority) => vec![authority.certificate.clone(), authority.key.clone()],
+            State::IssuingAuthority(authority) => [&authority.certificate, &authority.key]
+                .into_iter()
+                .chain(&authority.known)
+                .cloned()
+                .collect(),
             State::Certificate(certificate) => vec![certificate.certificate.clone(), certificate.key.clone()],
             State::Kubeconfig(kubeconfig) => vec![kubeconfig.path.clone()],
             _ => Vec::new(),

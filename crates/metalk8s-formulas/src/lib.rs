@@ -38,7 +38,7 @@ pub use fleet::agent as agent_states;
 pub use former::REMOVABLE;
 pub use layout::known_name;
 pub use member::{WantedCertificate, certificates, node};
-pub use pki::{AuthorityFiles, authorities};
+pub use pki::{AuthorityFiles, authorities, issuing, public_authorities};
 pub use renewal::{CERTIFICATE_FILES, CertificateFile, CertificateForm, Taken, renewed};
 pub use repositories::{
     archives_declared, archives_mounted, authority as repositories_authority, packages as packages_of_node,

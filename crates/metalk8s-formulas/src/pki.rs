@@ -9,8 +9,8 @@ use std::{
 use metalk8s_engine::{
     Graph, State, StateId,
     state::{
-        Authority, Certificate, Command, Condition, Contents, Directory, File, KeyPair, Kubeconfig,
-        RandomKey, Readers, Signer, Subject, Usage, Wait,
+        Authority, Certificate, Command, Condition, Contents, Directory, File, IssuingAuthority, KeyPair,
+        Kubeconfig, RandomKey, Readers, Signer, Subject, Usage, Wait,
     },
 };
 use metalk8s_types::{Pillar, Role, fleet, paths, pillar::Authorities};
@@ -38,7 +38,18 @@ const SIGNERS: &str = "metalk8s.scality.com/";
 /// The common name of the repositories' authority.
 pub(crate) const REPOSITORIES_CA: &str = "metalk8s-repositories-ca";
 
-/// One authority per realm (PKI-03).
+/// By what API servers know clients: the root, and the authorities that sign in its place. Those who let
+/// kube-controller-manager sign for them show certificates without their chain.
+pub(crate) const CLIENT_CA: &str = "/etc/kubernetes/pki/client-ca.crt";
+
+/// What that file is called among the certificates of authorities that nodes are given.
+const CLIENT_CA_NAME: &str = "client-ca";
+
+/// How many times as long as the certificates that they sign issuing authorities live. They are renewed when a third
+/// of their life is left, so no certificate ends before its time.
+const ISSUING_LIVES: u64 = 3;
+
+/// One root per realm, and one authority that signs in its place (PKI-03, PKI-05).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Realm {
     Kubernetes,
@@ -53,7 +64,9 @@ impl Realm {
     /// Who signs with its key.
     fn signer(self, pillar: &Pillar) -> Signer {
         match pillar.authorities {
-            Authorities::Here => Signer::Here(self.key()),
+            Authorities::Here => {
+                Signer::Here { certificate: self.issuing_certificate(), key: self.issuing_key() }
+            }
             Authorities::Elsewhere(_) => Signer::Api(format!("{SIGNERS}{}", self.common_name())),
         }
     }
@@ -76,6 +89,27 @@ impl Realm {
         self.stem().with_extension("key")
     }
 
+    fn issuing_certificate(self) -> PathBuf {
+        self.issuing_stem().with_extension("crt")
+    }
+
+    fn issuing_key(self) -> PathBuf {
+        self.issuing_stem().with_extension("key")
+    }
+
+    fn issuing_name(self) -> String {
+        format!("{}-issuing", self.common_name())
+    }
+
+    fn issuing_stem(self) -> PathBuf {
+        match self {
+            Self::Kubernetes => Path::new(paths::KUBERNETES_PKI).join("issuing-ca"),
+            Self::Etcd => Path::new(paths::ETCD_PKI).join("issuing-ca"),
+            Self::FrontProxy => Path::new(paths::KUBERNETES_PKI).join("front-proxy-issuing-ca"),
+            Self::Repositories => Path::new(REPOSITORIES_PKI).join("issuing-ca"),
+        }
+    }
+
     fn stem(self) -> PathBuf {
         match self {
             Self::Kubernetes => Path::new(paths::KUBERNETES_PKI).join("ca"),
@@ -85,7 +119,7 @@ impl Realm {
         }
     }
 
-    /// Who signs with the key; root signs with all of them.
+    /// Who signs with the issuing key; root signs with all of them.
     fn signers(self) -> Readers {
         match self {
             Self::Kubernetes => CONTROLLER_MANAGER.alone(),
@@ -111,17 +145,21 @@ impl Realm {
     }
 }
 
-/// The files of an authority on the node that holds it.
+/// The files of a realm's authorities on the node that holds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorityFiles {
-    /// Its common name.
+    /// The common name of the root.
     pub common_name: &'static str,
-    /// The name by which it signs CertificateSigningRequests.
+    /// The name by which CertificateSigningRequests are signed.
     pub signer: String,
-    /// Its certificate, PEM.
+    /// The root's certificate, PEM: what everybody trusts.
     pub certificate: PathBuf,
-    /// Its private key, PEM.
+    /// The root's private key, PEM; it may be elsewhere.
     pub key: PathBuf,
+    /// The certificate of the authority that signs in its place, PEM.
+    pub issuing_certificate: PathBuf,
+    /// Its private key, PEM.
+    pub issuing_key: PathBuf,
 }
 
 /// All authorities of a cluster.
@@ -131,7 +169,32 @@ pub fn authorities() -> [AuthorityFiles; 4] {
         signer: format!("{SIGNERS}{}", realm.common_name()),
         certificate: realm.certificate(),
         key: realm.key(),
+        issuing_certificate: realm.issuing_certificate(),
+        issuing_key: realm.issuing_key(),
     })
+}
+
+/// Certificates that nodes are given with the settings: where each is on the node that holds the authorities, by
+/// its name.
+pub fn public_authorities() -> BTreeMap<&'static str, PathBuf> {
+    let roots = Realm::ALL.map(|realm| (realm.common_name(), realm.certificate()));
+    roots.into_iter().chain([(CLIENT_CA_NAME, PathBuf::from(CLIENT_CA))]).collect()
+}
+
+/// The authorities that sign in the place of roots, on the node that holds them; one for each of [`authorities`], in
+/// their order. They live by the life of the certificates that they sign, in seconds.
+pub fn issuing(lifetime_seconds: u64) -> [IssuingAuthority; 4] {
+    let of_realm = |realm: Realm| IssuingAuthority {
+        certificate: realm.issuing_certificate(),
+        key: realm.issuing_key(),
+        readers: realm.signers(),
+        common_name: realm.issuing_name(),
+        lifetime_seconds: AUTHORITY_LIFETIME.min(ISSUING_LIVES.saturating_mul(lifetime_seconds)),
+        root_certificate: realm.certificate(),
+        root_key: realm.key(),
+        known: (realm == Realm::Kubernetes).then(|| PathBuf::from(CLIENT_CA)),
+    };
+    Realm::ALL.map(of_realm)
 }
 
 /// A certificate of this node, before it has paths.
@@ -265,10 +328,19 @@ fn leaves<'a>(node: &'a str, pillar: &Pillar) -> Vec<Leaf<'a>> {
         let mut api_names = local_names();
         api_names.extend(["", ".default", ".default.svc"].map(|suffix| format!("kubernetes{suffix}")));
         api_names.push(format!("kubernetes.default.svc.{CLUSTER_DOMAIN}"));
+        let mut api_addresses = vec![own, localhost, kubernetes_service(pillar)];
+        for name in &pillar.api_server_names {
+            match name.parse() {
+                Ok(address) if api_addresses.contains(&address) => {}
+                Ok(address) => api_addresses.push(address),
+                Err(_) if api_names.contains(name) => {}
+                Err(_) => api_names.push(name.clone()),
+            }
+        }
         leaves.extend([
             Leaf {
                 dns_names: api_names,
-                addresses: vec![own, localhost, kubernetes_service(pillar)],
+                addresses: api_addresses,
                 ..server("apiserver", Realm::Kubernetes, "kube-apiserver", APISERVER.alone())
             },
             server(
@@ -371,25 +443,39 @@ fn kubeconfigs(node: &str, pillar: &Pillar) -> Vec<Kubeconfig> {
     kubeconfigs
 }
 
-/// The authority of a realm, or, where it is on another node, its certificate.
+/// The authorities of a realm, or, where they are on another node, the root's certificate.
 fn add_authority(graph: &mut Graph, realm: Realm, pillar: &Pillar) -> Option<StateId> {
     let name = realm.common_name();
     match &pillar.authorities {
-        Authorities::Here => Some(graph.add(
-            format!("authority {name}"),
-            State::Authority(Authority {
-                certificate: realm.certificate(),
-                key: realm.key(),
-                readers: realm.signers(),
-                common_name: name.to_owned(),
-                lifetime_seconds: AUTHORITY_LIFETIME,
-            }),
-        )),
+        Authorities::Here => {
+            let root = graph.add(
+                format!("authority {name}"),
+                State::Authority(Authority {
+                    certificate: realm.certificate(),
+                    key: realm.key(),
+                    readers: Readers::root(),
+                    common_name: name.to_owned(),
+                    lifetime_seconds: AUTHORITY_LIFETIME,
+                }),
+            );
+            let all = issuing(pillar.certificates.lifetime_seconds);
+            let wish = all.into_iter().find(|wish| wish.key == realm.issuing_key());
+            let wish = wish.expect("every realm has one");
+            let issuing = graph.add(format!("authority {}", wish.common_name), State::IssuingAuthority(wish));
+            graph.require(&issuing, &root);
+            Some(issuing)
+        }
         Authorities::Elsewhere(certificates) => realm.is_needed(pillar).then(|| {
-            let text = certificates.get(name).cloned().unwrap_or_default();
+            let of_name = |name: &str| certificates.get(name).cloned().unwrap_or_default();
+            if realm == Realm::Kubernetes && pillar.roles.contains(&Role::Master) {
+                graph.add(
+                    "authorities of clients",
+                    State::File(File::text(CLIENT_CA, of_name(CLIENT_CA_NAME))),
+                );
+            }
             graph.add(
                 format!("certificate of the authority {name}"),
-                State::File(File::text(realm.certificate(), text)),
+                State::File(File::text(realm.certificate(), of_name(name))),
             )
         }),
     }

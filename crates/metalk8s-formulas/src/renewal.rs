@@ -21,8 +21,10 @@ pub struct CertificateFile {
 /// What is in a file with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateForm {
-    /// The certificate of an authority, in PEM.
+    /// The certificate of a root, in PEM.
     Authority,
+    /// The one of an authority that signs in a root's place, in PEM. The node renews it where the root's key is on it.
+    Issuing,
     /// One of a server or client, in PEM, with its key in a file beside it.
     Pair,
     /// A kubeconfig that holds certificate and key.
@@ -51,7 +53,7 @@ const fn file(
 
 /// Every file with a certificate that some role gives to a node.
 pub const CERTIFICATE_FILES: &[CertificateFile] = {
-    use CertificateForm::{Authority, Kubeconfig, Pair};
+    use CertificateForm::{Authority, Issuing, Kubeconfig, Pair};
     use Taken::{ByItself, Never, Restarted};
     &[
         file("/etc/kubernetes/pki/ca.crt", Authority, "all of Kubernetes", Never),
@@ -63,6 +65,15 @@ pub const CERTIFICATE_FILES: &[CertificateFile] = {
             Never,
         ),
         file("/etc/metalk8s/pki/repositories/ca.crt", Authority, "clients of the repositories", Never),
+        file(
+            "/etc/kubernetes/pki/issuing-ca.crt",
+            Issuing,
+            "salt-master and kube-controller-manager",
+            ByItself,
+        ),
+        file("/etc/kubernetes/pki/etcd/issuing-ca.crt", Issuing, "salt-master", ByItself),
+        file("/etc/kubernetes/pki/front-proxy-issuing-ca.crt", Issuing, "salt-master", ByItself),
+        file("/etc/metalk8s/pki/repositories/issuing-ca.crt", Issuing, "salt-master", ByItself),
         file("/etc/kubernetes/pki/apiserver.crt", Pair, "kube-apiserver", ByItself),
         file("/etc/kubernetes/pki/apiserver-kubelet-client.crt", Pair, "kube-apiserver", ByItself),
         file("/etc/kubernetes/pki/apiserver-etcd-client.crt", Pair, "kube-apiserver", ByItself),

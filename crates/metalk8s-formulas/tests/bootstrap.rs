@@ -56,6 +56,7 @@ fn pillar() -> Pillar {
         },
         proxies: Proxies::default(),
         certificates: Certificates::default(),
+        api_server_names: Vec::new(),
         ca_node: "bootstrap".into(),
         node: NodeAddresses {
             control_plane: "10.200.1.2".parse().unwrap(),
@@ -237,6 +238,7 @@ fn a_private_file_is_for_the_pods_that_name_it_and_for_nobody_else() {
         .iter()
         .filter_map(|state| match state {
             State::Authority(wish) => Some((wish.key.clone(), wish.readers.clone())),
+            State::IssuingAuthority(wish) => Some((wish.key.clone(), wish.readers.clone())),
             State::Certificate(wish) => Some((wish.key.clone(), wish.readers.clone())),
             State::KeyPair(wish) => Some((wish.private.clone(), wish.readers.clone())),
             State::Kubeconfig(wish) => Some((wish.path.clone(), wish.readers.clone())),
@@ -292,6 +294,27 @@ fn a_proxy_opens_other_registries_and_nothing_else_does() {
 }
 
 #[test]
+fn further_names_of_api_servers_stand_in_their_certificate_and_none_twice() {
+    let mut called = pillar();
+    called.api_server_names =
+        ["api.example.org", "10.1.0.100", "localhost", "127.0.0.1"].map(str::to_owned).into();
+    let certificate = |pillar: &Pillar| {
+        let graph = renewed(&grains(), pillar).unwrap();
+        let found = graph.steps().iter().find_map(|step| match &step.state {
+            State::Certificate(wish) if wish.subject.common_name == "kube-apiserver" => {
+                Some((wish.dns_names.clone(), wish.addresses.clone()))
+            }
+            _ => None,
+        });
+        found.unwrap()
+    };
+    let (mut names, mut addresses) = certificate(&pillar());
+    names.push("api.example.org".to_owned());
+    addresses.push("10.1.0.100".parse().unwrap());
+    assert_eq!(certificate(&called), (names, addresses));
+}
+
+#[test]
 fn an_archive_without_an_image_is_named() {
     let mut pillar = pillar();
     pillar.archive.images.remove("etcd");
@@ -304,6 +327,7 @@ fn certificate_of(state: &State) -> Option<String> {
     let path = match state {
         State::Certificate(wish) => &wish.certificate,
         State::Authority(wish) => &wish.certificate,
+        State::IssuingAuthority(wish) => &wish.certificate,
         State::Kubeconfig(wish) => &wish.path,
         _ => return None,
     };

@@ -47,6 +47,7 @@ fn pillar(roles: &[Role]) -> Pillar {
         },
         proxies: Proxies::default(),
         certificates: Certificates::default(),
+        api_server_names: Vec::new(),
         ca_node: "bootstrap".into(),
         versions: BTreeMap::from([("9.8.7".to_owned(), facts)]),
         masters: BTreeMap::from([("bootstrap".to_owned(), "10.200.1.2".parse().unwrap())]),
@@ -112,7 +113,7 @@ fn every_combination_of_roles_is_one_sound_graph() {
 fn no_authority_has_its_key_on_a_node_that_joins() {
     for state in states(&[Role::Etcd, Role::Master]) {
         match &state {
-            State::Authority(_) | State::KeyPair(_) => panic!("{state:?}"),
+            State::Authority(_) | State::IssuingAuthority(_) | State::KeyPair(_) => panic!("{state:?}"),
             State::RandomKey(key) => assert_eq!(key.path, Path::new(paths::PLAN_KEY)),
             _ => {}
         }
@@ -120,7 +121,7 @@ fn no_authority_has_its_key_on_a_node_that_joins() {
             assert!(matches!(certificate.signer, Signer::Api(_)), "{certificate:?}");
         }
         let text = serde_json::to_string(&state).unwrap();
-        assert!(!text.contains("pki/ca.key"), "{text}");
+        assert!(!text.contains("pki/ca.key") && !text.contains("issuing-ca"), "{text}");
     }
 }
 

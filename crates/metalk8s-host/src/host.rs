@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use metalk8s_engine::{
     Change, Hands, State, StateError,
-    state::{Condition, Wait},
+    state::{Condition, IssuingAuthority, Wait},
 };
 use metalk8s_pki::Usage;
 
@@ -121,8 +121,23 @@ impl Host {
         &self.programs
     }
 
+    /// Makes an authority that signs in a root's place, with this key of the root in PEM, whatever is there.
+    ///
+    /// # Errors
+    /// When the root's files are damaged, or its own cannot be written.
+    pub fn make_issuing_authority(
+        &self,
+        wish: &IssuingAuthority,
+        root_key_pem: &str,
+    ) -> Result<(), StateError> {
+        keys::issuing::make(self, wish, root_key_pem)
+    }
+
     /// The path to give to the operating system.
-    pub(crate) fn real(&self, path: &Path) -> Result<PathBuf, StateError> {
+    ///
+    /// # Errors
+    /// When a link on the way leads out of the host's root, or cannot be followed.
+    pub fn real(&self, path: &Path) -> Result<PathBuf, StateError> {
         self.root.real(path).doing(|| format!("could not look up `{}`", path.display()))
     }
 
@@ -226,6 +241,7 @@ impl Hands for Host {
             | State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)
+            | State::IssuingAuthority(_)
             | State::Certificate(_)
             | State::Kubeconfig(_)
             | State::Trial(_) => true,
@@ -258,6 +274,7 @@ impl Hands for Host {
             State::KeyPair(wish) => keys::key_pair::check(self, wish),
             State::RandomKey(wish) => keys::random::check(self, wish),
             State::Authority(wish) => keys::authority::check(self, wish),
+            State::IssuingAuthority(wish) => keys::issuing::check(self, wish),
             State::Certificate(wish) => keys::certificate::check(self, wish),
             State::Kubeconfig(wish) => keys::kubeconfig::check(self, wish),
             State::Wait(wish) => wait::check(self, wish).await,
@@ -292,6 +309,7 @@ impl Hands for Host {
             State::KeyPair(wish) => keys::key_pair::apply(self, wish)?,
             State::RandomKey(wish) => keys::random::apply(self, wish)?,
             State::Authority(wish) => keys::authority::apply(self, wish)?,
+            State::IssuingAuthority(wish) => keys::issuing::apply(self, wish)?,
             State::Certificate(wish) => keys::certificate::apply(self, wish).await?,
             State::Kubeconfig(wish) => keys::kubeconfig::apply(self, wish).await?,
             State::Wait(wish) => wait::apply(self, wish).await?,
@@ -327,6 +345,7 @@ impl Hands for Host {
             | State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)
+            | State::IssuingAuthority(_)
             | State::Certificate(_)
             | State::Kubeconfig(_)
             | State::Wait(_)

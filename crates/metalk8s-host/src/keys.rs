@@ -6,6 +6,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod certificate;
+pub(crate) mod issuing;
 pub(crate) mod key_pair;
 pub(crate) mod kubeconfig;
 pub(crate) mod random;
@@ -46,17 +47,11 @@ fn write(host: &Host, path: &Path, text: &str, numbers: Numbers) -> Result<(), S
 }
 
 /// Makes a key with a certificate for it, signed by whoever the wish names; `what` is what they are for.
-async fn made(
-    host: &Host,
-    ca_certificate: &Path,
-    signer: &Signer,
-    request: &Request,
-    what: &str,
-) -> Result<Issued, StateError> {
+async fn made(host: &Host, signer: &Signer, request: &Request, what: &str) -> Result<Issued, StateError> {
     let doing = || format!("could not make {what}");
     match signer {
-        Signer::Here(key) => {
-            metalk8s_pki::issue(&authority_of(host, ca_certificate, key)?, request, now()).doing(doing)
+        Signer::Here { certificate, key } => {
+            metalk8s_pki::issue(&authority_of(host, certificate, key)?, request, now()).doing(doing)
         }
         Signer::Api(signer) => {
             let NewRequest { request_pem, key_pem } =

@@ -1,7 +1,8 @@
 //! The certificates of machines: read from their files on each, and judged where somebody looks.
 //!
-//! Begin with [`here`] and [`of_fleet`]. Authorities are listed and warned about; nothing renews them by itself,
-//! because everything that they signed would have to change with them.
+//! Begin with [`here`] and [`of_fleet`]. Roots are listed and warned about; nothing renews them by itself, because
+//! everything that they signed would have to change with them. Authorities that sign in their place are renewed like
+//! any certificate where the root's key is on the machine.
 
 mod text;
 
@@ -9,7 +10,9 @@ use std::{collections::BTreeSet, path::Path, path::PathBuf, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use metalk8s_diagnostics::sentence;
-use metalk8s_formulas::{CERTIFICATE_FILES, CertificateFile, CertificateForm, Taken};
+use metalk8s_formulas::{
+    AuthorityFiles, CERTIFICATE_FILES, CertificateFile, CertificateForm, Taken, authorities,
+};
 use metalk8s_host::Host;
 use metalk8s_kube::fleet::FleetError;
 use metalk8s_pki::{Inspected, Life, inspect_certificate, inspect_kubeconfig};
@@ -40,6 +43,9 @@ pub struct CertificateSeen {
     pub validity: Option<Validity>,
     /// Whether the program must be restarted to take a new one, which the renewal does.
     pub restarts: bool,
+    /// Whether a person renews it: a root, or an authority that signs in the place of one whose key is elsewhere.
+    #[serde(default)]
+    pub by_hand: bool,
 }
 
 /// The moments of a certificate.
@@ -49,7 +55,7 @@ pub struct Validity {
     pub begin: Timestamp,
     /// It expires at this moment.
     pub end: Timestamp,
-    /// Its node renews it at this moment; `None` for an authority, which nothing renews by itself.
+    /// It is renewed at this moment; `None` for a root, which would take with it all that it signed.
     pub renewal: Option<Timestamp>,
 }
 
@@ -59,7 +65,7 @@ pub struct Validity {
 pub enum Standing {
     /// It is valid, and nothing is to be done.
     Good,
-    /// It is being renewed; or it is of an authority whose last year has begun.
+    /// It is being renewed, or a person should renew it; or it is of a root whose last year has begun.
     Due,
     /// It should have been renewed, and was not.
     Late,
@@ -130,13 +136,27 @@ impl NodeCertificates {
 /// Every certificate that is on this machine, which is the node of this name.
 pub fn here(host: &Host, node: &str) -> Vec<CertificateSeen> {
     let files = CERTIFICATE_FILES.iter();
-    files.filter_map(|file| Some(seen(file, &host.read_text(Path::new(file.path)).ok()??, node))).collect()
+    let read = |path: &Path| host.read_text(path).ok().flatten();
+    let seen = |file: &CertificateFile| {
+        let seen = seen(file, &read(Path::new(file.path))?, node);
+        Some(CertificateSeen { by_hand: is_renewed_by_hand(host, file), ..seen })
+    };
+    files.filter_map(seen).collect()
 }
 
-/// How long the certificates of this machine live that its roles renew.
+/// Whether nothing on this machine can renew what is in the file.
+fn is_renewed_by_hand(host: &Host, file: &CertificateFile) -> bool {
+    let is_of = |realm: &AuthorityFiles| realm.issuing_certificate == Path::new(file.path);
+    match (file.form, authorities().into_iter().find(is_of)) {
+        (CertificateForm::Issuing, Some(realm)) => !host.read_text(&realm.key).is_ok_and(|key| key.is_some()),
+        (form, _) => form == CertificateForm::Authority,
+    }
+}
+
+/// How long the certificates of this machine live that it renews.
 pub fn lives() -> Vec<Life> {
     let host = Host::new();
-    let renewed = CERTIFICATE_FILES.iter().filter(|file| file.taken != Taken::Never);
+    let renewed = CERTIFICATE_FILES.iter().filter(|file| !is_renewed_by_hand(&host, file));
     renewed
         .filter_map(|file| {
             let text = host.read_text(Path::new(file.path)).ok()??;
@@ -168,7 +188,9 @@ pub async fn of_fleet(bus: &dyn Bus, node: Option<&str>) -> Result<Vec<NodeCerti
 
 fn inspect(file: &CertificateFile, text: &str) -> Option<Inspected> {
     match file.form {
-        CertificateForm::Authority | CertificateForm::Pair => inspect_certificate(text),
+        CertificateForm::Authority | CertificateForm::Issuing | CertificateForm::Pair => {
+            inspect_certificate(text)
+        }
         CertificateForm::Kubeconfig => inspect_kubeconfig(text),
     }
 }
@@ -189,6 +211,7 @@ fn seen(file: &CertificateFile, text: &str, node: &str) -> CertificateSeen {
         issuer,
         validity,
         restarts: file.taken == Taken::Restarted,
+        by_hand: false,
     }
 }
 
@@ -208,6 +231,7 @@ mod tests {
             issuer: "CN=kubernetes".into(),
             validity: Some(Validity { begin: at(0), end: at(end), renewal: renewal.map(at) }),
             restarts: false,
+            by_hand: renewal.is_none(),
         }
     }
 

@@ -287,6 +287,7 @@ fn as_configuration(invitation: &Invitation) -> BootstrapConfiguration {
         certificates: invitation.settings.certificates,
         ca_minion: invitation.node.clone(),
         archives: Vec::new(),
+        api_server_names: Vec::new(),
         feature_gates: BTreeMap::new(),
     }
 }

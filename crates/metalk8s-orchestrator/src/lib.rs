@@ -6,6 +6,7 @@
 //! recorded before the next one begins; a procedure goes forward only.
 
 pub mod archives;
+pub mod authorities;
 pub mod bootstrap;
 pub mod bus;
 pub mod certificates;

@@ -72,6 +72,7 @@ pub(crate) fn bootstrap_pillar(
         networks: configuration.networks.clone(),
         proxies: configuration.proxies.clone(),
         certificates: configuration.certificates,
+        api_server_names: configuration.api_server_names.clone(),
         ca_node: configuration.ca_minion.clone(),
         node: NodeAddresses { control_plane, workload_plane },
         archive: archive.facts(root, &grains.package_repository()),

@@ -28,6 +28,19 @@ impl Certificate {
         readable.then_some(Self { der: block.contents })
     }
 
+    /// Every certificate of a PEM text, in its order; `None` where one cannot be read, or there is none.
+    pub(crate) fn parse_all(pem: &str) -> Option<Vec<Self>> {
+        const END: &str = "-----END CERTIFICATE-----";
+        let blocks = pem.split_inclusive(END).filter(|block| !block.trim().is_empty());
+        let all: Option<Vec<Self>> = blocks.map(Self::parse).collect();
+        all.filter(|all| !all.is_empty())
+    }
+
+    /// The PEM text of this certificate alone.
+    pub(crate) fn pem(&self) -> String {
+        pem::encode(&pem::Pem::new("CERTIFICATE", self.der.clone()))
+    }
+
     fn view(&self) -> X509Certificate<'_> {
         let (_, parsed) = parse_x509_certificate(&self.der).expect("`parse` has parsed it before");
         parsed
@@ -83,6 +96,16 @@ impl Certificate {
         let view = self.view();
         let may_sign = !matches!(view.key_usage(), Ok(Some(usage)) if !usage.value.key_cert_sign());
         view.is_ca() && may_sign
+    }
+
+    /// Whether it is a root: signed by itself.
+    pub(crate) fn is_root(&self) -> bool {
+        self.is_signed_by(self)
+    }
+
+    pub(crate) fn is_valid_at(&self, now: Timestamp) -> bool {
+        let Life { begin, end } = self.life();
+        begin <= now && now < end
     }
 
     pub(crate) fn is_signed_by(&self, ca: &Self) -> bool {

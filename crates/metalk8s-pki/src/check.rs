@@ -105,7 +105,8 @@ impl fmt::Display for Reason {
 
 /// Why the certificate must be made anew; `None` where it is good. Empty text means that nothing is there.
 ///
-/// The lifetime of the request is not compared: a certificate lives as long as it was made for.
+/// `ca_pem` is the root. Whoever signed in its place must follow the certificate, as [`issue`](crate::issue) writes
+/// it. The lifetime of the request is not compared: a certificate lives as long as it was made for.
 pub fn check_certificate(
     certificate_pem: &str,
     key_pem: &str,
@@ -124,7 +125,7 @@ pub fn check_certificate(
     if !public_key_fits(&certificate, &key) {
         return Some(Reason::KeyDoesNotFit);
     }
-    if !certificate.is_signed_by(&ca) {
+    if !leads_to(&ca, &certificate, certificate_pem, now) {
         return Some(Reason::AnotherAuthority);
     }
     if certificate.common_names() != [request.common_name.as_str()]
@@ -169,6 +170,54 @@ pub fn check_authority(
     check_life(&certificate, now).filter(|reason| !matches!(reason, Reason::Due(_)))
 }
 
+/// Why an authority that signs in a root's place must be made anew; `None` where it is good. Empty text means that
+/// nothing is there.
+pub fn check_issuing_authority(
+    certificate_pem: &str,
+    key_pem: &str,
+    root_pem: &str,
+    common_name: &str,
+    now: Timestamp,
+) -> Option<Reason> {
+    let (certificate, key) = match read_pair(certificate_pem, key_pem) {
+        Ok(pair) => pair,
+        Err(reason) => return Some(reason),
+    };
+    let root = match read_certificate(root_pem, Part::Authority) {
+        Ok(root) => root,
+        Err(reason) => return Some(reason),
+    };
+    if !public_key_fits(&certificate, &key) {
+        return Some(Reason::KeyDoesNotFit);
+    }
+    if !certificate.is_authority() {
+        return Some(Reason::NoAuthority);
+    }
+    if !certificate.is_signed_by(&root) {
+        return Some(Reason::AnotherAuthority);
+    }
+    if certificate.common_names() != [common_name] {
+        return Some(Reason::AnotherSubject { found: certificate.subject() });
+    }
+    check_life(&certificate, now)
+}
+
+/// A root, the authority that signs in its place, and those that did so before and are valid still: what must be
+/// known by whoever is shown certificates without their chain. `before` is what this function returned the last
+/// time, or empty. Text that cannot be read is left out.
+pub fn known_authorities(root_pem: &str, issuing_pem: &str, before: &str, now: Timestamp) -> String {
+    let Some(root) = Certificate::parse(root_pem) else { return String::new() };
+    let mut pems = vec![root.pem()];
+    let former = Certificate::parse_all(before).unwrap_or_default();
+    for certificate in Certificate::parse(issuing_pem).into_iter().chain(former) {
+        let pem = certificate.pem();
+        if certificate.is_signed_by(&root) && certificate.is_valid_at(now) && !pems.contains(&pem) {
+            pems.push(pem);
+        }
+    }
+    pems.concat()
+}
+
 /// Why the key pair must be made anew; `None` where it is good. Empty text means that nothing is there.
 pub fn check_key_pair(private_pem: &str, public_pem: &str) -> Option<Reason> {
     for (text, part) in [(private_pem, Part::Key), (public_pem, Part::PublicKey)] {
@@ -181,6 +230,20 @@ pub fn check_key_pair(private_pem: &str, public_pem: &str) -> Option<Reason> {
         return Some(Reason::Unreadable(Part::PublicKey));
     };
     (key.subject_public_key_info() != public.contents).then_some(Reason::KeyDoesNotFit)
+}
+
+/// Whether the root signed the certificate, or an authority that follows it in `pem` and that the root signed.
+fn leads_to(root: &Certificate, certificate: &Certificate, pem: &str, now: Timestamp) -> bool {
+    if certificate.is_signed_by(root) {
+        return true;
+    }
+    let chain = Certificate::parse_all(pem).unwrap_or_default();
+    chain.iter().skip(1).any(|between| {
+        between.is_authority()
+            && between.is_signed_by(root)
+            && between.is_valid_at(now)
+            && certificate.is_signed_by(between)
+    })
 }
 
 /// The life of a certificate, and whether it is time to renew it.

@@ -17,6 +17,10 @@ use crate::{
 /// Certificates are valid from a little before now, for machines whose clocks are behind.
 const BACKDATED: SignedDuration = SignedDuration::from_mins(5);
 
+/// What an authority's key may be used for.
+const AUTHORITY_USAGES: [KeyUsagePurpose; 3] =
+    [KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+
 /// Why a certificate could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
@@ -68,15 +72,38 @@ pub fn authority(common_name: &str, lifetime_seconds: u64, now: Timestamp) -> Re
     let key = KeyPair::generate().map_err(IssueError::Key)?;
     let mut params = params(common_name, &[], now, end_of_life(now, lifetime_seconds)?);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages =
-        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.key_usages = AUTHORITY_USAGES.into();
     let certificate = params
         .self_signed(&key)
         .map_err(|source| IssueError::Sign { common_name: common_name.to_owned(), source })?;
     Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
 }
 
-/// Makes a certificate with a new key, signed by the authority.
+/// Makes an authority with a new key that the root signs, and that may sign no other authority (RFC 5280,
+/// pathLenConstraint of 0).
+///
+/// It ends with its root if that comes first.
+pub fn issuing_authority(
+    root: &AuthorityMaterial,
+    common_name: &str,
+    lifetime_seconds: u64,
+    now: Timestamp,
+) -> Result<Issued, IssueError> {
+    let (root_certificate, issuer) = signer(root, now)?;
+    let key = KeyPair::generate().map_err(IssueError::Key)?;
+    let end = end_of_life(now, lifetime_seconds)?.min(root_certificate.not_after());
+    let mut params = params(common_name, &[], now, end);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = AUTHORITY_USAGES.into();
+    params.use_authority_key_identifier_extension = true;
+    let certificate = params
+        .signed_by(&key, &issuer)
+        .map_err(|source| IssueError::Sign { common_name: common_name.to_owned(), source })?;
+    Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+}
+
+/// Makes a certificate with a new key, signed by the authority. One that is no root follows in the PEM text, for
+/// whoever knows the root alone.
 ///
 /// It ends with its authority if that comes first.
 pub fn issue(authority: &AuthorityMaterial, request: &Request, now: Timestamp) -> Result<Issued, IssueError> {
@@ -85,7 +112,7 @@ pub fn issue(authority: &AuthorityMaterial, request: &Request, now: Timestamp) -
     Ok(Issued { certificate_pem, key_pem: key.serialize_pem() })
 }
 
-/// Signs for the key of somebody else's request. What the certificate says comes from `request` alone; the
+/// Signs for the key of somebody else's request; as with [`issue`], an authority that is no root follows. What the certificate says comes from `request` alone; the
 /// caller has compared it with what was asked for ([`RequestedCertificate`]).
 ///
 /// It ends with its authority if that comes first.
@@ -111,25 +138,35 @@ fn sign(
     if request.usages.is_empty() {
         return Err(IssueError::NoUsage(name()));
     }
-    let signer = Certificate::parse(&authority.certificate_pem).ok_or(IssueError::AuthorityCertificate)?;
-    let signer_key = KeyPair::from_pem(&authority.key_pem).map_err(|_| IssueError::AuthorityKey)?;
-    if !public_key_fits(&signer, &signer_key) {
-        return Err(IssueError::AuthorityKeyMismatch(signer.common_name()));
-    }
-    if signer.not_after() <= now {
-        return Err(IssueError::AuthorityExpired(signer.common_name()));
-    }
-
+    let (signer, issuer) = signer(authority, now)?;
     let end = end_of_life(now, request.lifetime_seconds)?.min(signer.not_after());
     let mut params = params(&request.common_name, &request.organizations, now, end);
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
     wish(&mut params, request)?;
-    let issuer = Issuer::from_ca_cert_pem(&authority.certificate_pem, signer_key)
-        .map_err(|_| IssueError::AuthorityCertificate)?;
     let certificate =
         params.signed_by(key, &issuer).map_err(|source| IssueError::Sign { common_name: name(), source })?;
-    Ok(certificate.pem())
+    let chain = if signer.is_root() { String::new() } else { signer.pem() };
+    Ok(certificate.pem() + &chain)
+}
+
+/// An authority that can sign now: its certificate, and its key with what it writes into others.
+fn signer(
+    authority: &AuthorityMaterial,
+    now: Timestamp,
+) -> Result<(Certificate, Issuer<'static, KeyPair>), IssueError> {
+    let certificate =
+        Certificate::parse(&authority.certificate_pem).ok_or(IssueError::AuthorityCertificate)?;
+    let key = KeyPair::from_pem(&authority.key_pem).map_err(|_| IssueError::AuthorityKey)?;
+    if !public_key_fits(&certificate, &key) {
+        return Err(IssueError::AuthorityKeyMismatch(certificate.common_name()));
+    }
+    if certificate.not_after() <= now {
+        return Err(IssueError::AuthorityExpired(certificate.common_name()));
+    }
+    let issuer = Issuer::from_ca_cert_pem(&authority.certificate_pem, key)
+        .map_err(|_| IssueError::AuthorityCertificate)?;
+    Ok((certificate, issuer))
 }
 
 /// Makes a new key and a request for a certificate (PKCS #10), to be signed by an authority elsewhere.

@@ -175,7 +175,9 @@ fn salt_name(state: &State) -> (&'static str, &'static str) {
         State::User(_) => ("user", "present"),
         State::Group(_) => ("group", "present"),
         State::Command(_) => ("cmd", "run"),
-        State::Certificate(_) | State::Authority(_) => ("x509", "certificate_managed"),
+        State::Certificate(_) | State::Authority(_) | State::IssuingAuthority(_) => {
+            ("x509", "certificate_managed")
+        }
         State::KeyPair(_) => ("x509", "private_key_managed"),
         State::Swap(_) => ("metalk8s", "swap"),
         State::Opening(_) => ("metalk8s", "opening"),

@@ -44,6 +44,8 @@ pub struct BootstrapConfiguration {
     pub ca_minion: String,
     /// `archives`: absolute paths of ISO files or folders, at least one, none twice.
     pub archives: Vec<PathBuf>,
+    /// `kubernetes.apiServer.certSANs`: further names and addresses that clients call API servers by.
+    pub api_server_names: Vec<String>,
     /// `kubernetes.apiServer.featureGates`.
     pub feature_gates: BTreeMap<String, bool>,
 }

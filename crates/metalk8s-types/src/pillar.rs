@@ -22,6 +22,8 @@ pub struct Pillar {
     pub proxies: Proxies,
     /// How long certificates live.
     pub certificates: Certificates,
+    /// Further names and addresses that clients call API servers by (NET-13).
+    pub api_server_names: Vec<String>,
     /// The node that holds the authorities, which is the Bootstrap node.
     pub ca_node: String,
     /// Addresses of this node, found by the CIDRs of both planes (BOOT-32).
@@ -65,6 +67,9 @@ pub struct ClusterPillar {
     /// How long certificates live; the settings of older versions do not say it.
     #[serde(default)]
     pub certificates: Certificates,
+    /// Further names and addresses that clients call API servers by; the settings of older versions do not say them.
+    #[serde(default)]
+    pub api_server_names: Vec<String>,
     /// The node that holds the authorities.
     pub ca_node: String,
     /// What each version that can be installed offers, by version.
@@ -75,7 +80,7 @@ pub struct ClusterPillar {
     pub etcd: BTreeMap<String, IpAddr>,
     /// Control-plane addresses of the nodes that serve repositories, by node.
     pub repositories: BTreeMap<String, IpAddr>,
-    /// Certificates of the authorities in PEM, by their common names.
+    /// Certificates of the roots in PEM, by their common names; and `client-ca`: by which API servers know clients.
     pub authorities: BTreeMap<String, String>,
     /// The same settings as people look them up on a node.
     pub tree: serde_json::Value,
@@ -128,6 +133,7 @@ impl ClusterPillar {
             networks: self.networks.clone(),
             proxies: self.proxies.clone(),
             certificates: self.certificates,
+            api_server_names: self.api_server_names.clone(),
             ca_node: self.ca_node.clone(),
             node: *addresses,
             archive: ArchiveFacts {

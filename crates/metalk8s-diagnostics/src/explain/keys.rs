@@ -19,4 +19,10 @@ super::explanations! { KEYS:
     AUTHORITY_ENDS = "MK1606", "a certificate authority is in its last year",
         "Nothing renews an authority by itself, because everything that it signed would have to change with it. Certificates never outlive it.",
         "Plan its replacement before the named day.";
+    ISSUING_AUTHORITY_DUE = "MK1607", "an issuing authority waits for the key of its root",
+        "Two thirds of the life of an authority that signs certificates are over. The node would renew it by itself, but the key of its root was protected or taken away. When it ends, no certificate can be renewed.",
+        "On the Bootstrap node: `metalk8s authority renew`, with `--from FOLDER` where the keys of the roots are elsewhere.";
+    KEY_PASSWORD = "MK1608", "the password of a key is wrong or missing",
+        "The key of a root is protected by a password, and was not opened with the one that was given.",
+        "Give the password that `metalk8s authority protect` was given, at the question or by `--password-file`. There is no way around it.";
 }

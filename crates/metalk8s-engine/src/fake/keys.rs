@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Entry, World};
 use crate::{
     Change, ChangeKind, State, StateError,
-    state::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey, Readers, Signer},
+    state::{Authority, Certificate, IssuingAuthority, KeyPair, Kubeconfig, RandomKey, Readers, Signer},
 };
 
 impl World {
@@ -24,7 +24,9 @@ impl World {
     fn wanted_keys(&self, state: &State) -> Result<Vec<(PathBuf, Entry)>, StateError> {
         let signed = |ca: &Path, signer: &Signer| {
             let can_sign = match signer {
-                Signer::Here(key) => self.files.contains_key(key),
+                Signer::Here { certificate, key } => {
+                    self.files.contains_key(certificate) && self.files.contains_key(key)
+                }
                 Signer::Api(_) => true,
             };
             if self.files.contains_key(ca) && can_sign {
@@ -45,6 +47,20 @@ impl World {
                     open(certificate, &format!("authority {common_name}")),
                     secret(key, "private key", readers),
                 ]
+            }
+            State::IssuingAuthority(wanted) => {
+                let IssuingAuthority { certificate, key, readers, common_name, .. } = wanted;
+                let root = Signer::Here {
+                    certificate: wanted.root_certificate.clone(),
+                    key: wanted.root_key.clone(),
+                };
+                signed(&wanted.root_certificate, &root)?;
+                let mut files = vec![
+                    open(certificate, &format!("issuing authority {common_name}")),
+                    secret(key, "private key", readers),
+                ];
+                files.extend(wanted.known.iter().map(|known| open(known, "known authorities")));
+                files
             }
             State::Certificate(wanted) => {
                 let Certificate { certificate, key, readers, ca_certificate, signer, .. } = wanted;

@@ -43,6 +43,7 @@ impl World {
             | State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)
+            | State::IssuingAuthority(_)
             | State::Certificate(_)
             | State::Kubeconfig(_)
             | State::Wait(_) => true,
@@ -104,6 +105,7 @@ impl World {
             | State::KeyPair(_)
             | State::RandomKey(_)
             | State::Authority(_)
+            | State::IssuingAuthority(_)
             | State::Certificate(_)
             | State::Kubeconfig(_)
             | State::Wait(_) => {}

@@ -34,7 +34,7 @@ pub struct RandomKey {
     pub bytes: usize,
 }
 
-/// A certificate authority with its key on this host.
+/// The root of a realm. Its key may be elsewhere: nothing but authorities that sign in its place is signed with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Authority {
     /// The certificate, PEM.
@@ -49,6 +49,31 @@ pub struct Authority {
     pub lifetime_seconds: u64,
 }
 
+/// An authority that signs in a root's place, with its key on this host.
+///
+/// It is made again when two thirds of its life are over and the root's key is on this host. Without that key one
+/// that is only due stays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IssuingAuthority {
+    /// The certificate, PEM.
+    pub certificate: PathBuf,
+    /// The private key, PEM.
+    pub key: PathBuf,
+    /// Who may read the key.
+    pub readers: Readers,
+    /// The common name, such as `kubernetes-issuing`.
+    pub common_name: String,
+    /// Seconds the certificate is valid for.
+    pub lifetime_seconds: u64,
+    /// The root's certificate.
+    pub root_certificate: PathBuf,
+    /// The root's key, where it is on this host.
+    pub root_key: PathBuf,
+    /// A file of root and issuing authorities, with former ones that are valid still, for whoever is shown
+    /// certificates without their chain.
+    pub known: Option<PathBuf>,
+}
+
 /// A certificate with a key made on this host.
 ///
 /// It is made again when two thirds of its life are over, when its subject, names or authority differ, or
@@ -61,7 +86,7 @@ pub struct Certificate {
     pub key: PathBuf,
     /// Who may read the key.
     pub readers: Readers,
-    /// The authority's certificate.
+    /// The certificate of the root that it leads to.
     pub ca_certificate: PathBuf,
     /// Who signs it.
     pub signer: Signer,
@@ -81,8 +106,13 @@ pub struct Certificate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signer {
-    /// This host, with the authority's key in this file.
-    Here(PathBuf),
+    /// This host, as the authority in these files.
+    Here {
+        /// Its certificate.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
     /// Whoever answers the CertificateSigningRequests (certificates.k8s.io/v1) of this signer's name.
     Api(String),
 }
@@ -117,7 +147,7 @@ pub struct Kubeconfig {
     pub server: String,
     /// The name of the cluster in the file.
     pub cluster: String,
-    /// The authority's certificate, which is embedded and checks the server.
+    /// The root's certificate, which is embedded and checks the server.
     pub ca_certificate: PathBuf,
     /// Who signs the client's certificate.
     pub signer: Signer,

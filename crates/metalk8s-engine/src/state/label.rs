@@ -34,6 +34,9 @@ impl State {
             Self::KeyPair(pair) => format!("Key pair {}", pair.private.display()),
             Self::RandomKey(key) => format!("Random key {}", key.path.display()),
             Self::Authority(authority) => format!("Authority {}", authority.certificate.display()),
+            Self::IssuingAuthority(authority) => {
+                format!("Issuing authority {}", authority.certificate.display())
+            }
             Self::Certificate(certificate) => format!("Certificate {}", certificate.certificate.display()),
             Self::Kubeconfig(kubeconfig) => format!("Kubeconfig {}", kubeconfig.path.display()),
             Self::Object(object) => label_of_object(&object.manifest),

@@ -14,7 +14,7 @@ use crate::{
     accounts::APISERVER,
     bootstrap::{FormulaError, image},
     layout::{CLUSTER_DOMAIN, endpoint, yaml},
-    pki::ENCRYPTION_KEY,
+    pki::{CLIENT_CA, ENCRYPTION_KEY},
     pod::{HostPath, Pod},
 };
 
@@ -72,7 +72,7 @@ pub(super) fn pod(pillar: &Pillar) -> Result<Pod, FormulaError> {
         ("authentication-config", AUTHENTICATION.to_owned()),
         ("authorization-mode", "Node,RBAC".to_owned()),
         ("enable-admission-plugins", "NodeRestriction".to_owned()),
-        ("client-ca-file", pki("ca.crt")),
+        ("client-ca-file", CLIENT_CA.to_owned()),
         ("tls-cert-file", pki("apiserver.crt")),
         ("tls-private-key-file", pki("apiserver.key")),
         ("tls-min-version", "VersionTLS12".to_owned()),

@@ -56,6 +56,11 @@ fn left(state: &State, undone: &[State]) -> Vec<String> {
         State::KeyPair(pair) => vec![&pair.private, &pair.public],
         State::RandomKey(key) => vec![&key.path],
         State::Authority(authority) => vec![&authority.certificate, &authority.key],
+        State::IssuingAuthority(authority) => [&authority.certificate, &authority.key]
+            .into_iter()
+            .chain(&authority.known)
+            .map(PathBuf::as_path)
+            .collect(),
         State::Certificate(certificate) => vec![&certificate.certificate, &certificate.key],
         State::Kubeconfig(kubeconfig) => vec![&kubeconfig.path],
         State::Sysctl(sysctl) => vec![&sysctl.file],

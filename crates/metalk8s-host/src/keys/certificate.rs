@@ -25,7 +25,7 @@ pub(crate) async fn apply(host: &Host, wish: &Certificate) -> Result<(), StateEr
     }
     let numbers = private(&wish.readers).numbers(host)?;
     let what = format!("the certificate `{}`", wish.certificate.display());
-    let issued = made(host, &wish.ca_certificate, &wish.signer, &full_request(wish), &what).await?;
+    let issued = made(host, &wish.signer, &full_request(wish), &what).await?;
     // Killed in between, the two do not fit, which the next check sees.
     write(host, &wish.key, &issued.key_pem, numbers)?;
     write(host, &wish.certificate, &issued.certificate_pem, Numbers::root(PUBLIC))

@@ -28,7 +28,7 @@ pub(crate) async fn apply(host: &Host, wish: &Kubeconfig) -> Result<(), StateErr
     }
     let numbers = private(&wish.readers).numbers(host)?;
     let what = format!("the kubeconfig `{}`", wish.path.display());
-    let issued = made(host, &wish.ca_certificate, &wish.signer, &client(wish), &what).await?;
+    let issued = made(host, &wish.signer, &client(wish), &what).await?;
     let text = kubeconfig(
         &wish.server,
         &wish.cluster,

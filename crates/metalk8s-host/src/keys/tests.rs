@@ -2,7 +2,7 @@ use std::os::unix::fs::MetadataExt;
 
 use metalk8s_engine::{
     Hands, State,
-    state::{Authority, Certificate, KeyPair, Kubeconfig, RandomKey},
+    state::{Authority, Certificate, IssuingAuthority, KeyPair, Kubeconfig, RandomKey},
 };
 
 use super::*;
@@ -18,13 +18,41 @@ fn authority(common_name: &str, readers: Readers) -> State {
     })
 }
 
+fn issuing(readers: Readers) -> IssuingAuthority {
+    IssuingAuthority {
+        certificate: "/pki/issuing-ca.crt".into(),
+        key: "/pki/issuing-ca.key".into(),
+        readers,
+        common_name: "kubernetes-issuing".to_owned(),
+        lifetime_seconds: 3 * 365 * 86_400,
+        root_certificate: "/pki/ca.crt".into(),
+        root_key: "/pki/ca.key".into(),
+        known: Some("/pki/client-ca.crt".into()),
+    }
+}
+
+fn issuing_state(readers: Readers) -> State {
+    State::IssuingAuthority(issuing(readers))
+}
+
+/// Who signs the certificates of these tests.
+fn signer() -> Signer {
+    Signer::Here { certificate: "/pki/issuing-ca.crt".into(), key: "/pki/issuing-ca.key".into() }
+}
+
+/// Root and issuing authority.
+async fn make_realm(lab: &Lab) {
+    lab.settles(&authority("kubernetes", Readers::root())).await;
+    lab.settles(&issuing_state(Readers::root())).await;
+}
+
 fn certificate(name: &str, readers: Readers) -> State {
     State::Certificate(Certificate {
         certificate: "/pki/server.crt".into(),
         key: "/pki/server.key".into(),
         readers,
         ca_certificate: "/pki/ca.crt".into(),
-        signer: Signer::Here("/pki/ca.key".into()),
+        signer: signer(),
         subject: Subject { common_name: "kube-apiserver".to_owned(), organizations: Vec::new() },
         usages: vec![Usage::Server],
         dns_names: vec![name.to_owned()],
@@ -39,7 +67,7 @@ fn kubeconfig(server: &str, readers: Readers) -> State {
         server: server.to_owned(),
         cluster: "metalk8s".to_owned(),
         ca_certificate: "/pki/ca.crt".into(),
-        signer: Signer::Here("/pki/ca.key".into()),
+        signer: signer(),
         subject: Subject {
             common_name: "kubernetes-admin".to_owned(),
             organizations: vec!["system:masters".to_owned()],
@@ -60,7 +88,7 @@ async fn an_authority_signs_a_certificate_and_a_kubeconfig_which_are_renewed_whe
         lab.check(&certificate("a", Readers::root())).await.unwrap().is_some(),
         "an authority still to come is a change"
     );
-    lab.settles(&authority("kubernetes", Readers::root())).await;
+    make_realm(&lab).await;
     for name in ["a", "b"] {
         lab.settles(&certificate(name, Readers::root())).await;
         lab.settles(&kubeconfig(&format!("https://{name}:6443"), Readers::root())).await;
@@ -74,7 +102,7 @@ async fn an_authority_signs_a_certificate_and_a_kubeconfig_which_are_renewed_whe
 #[tokio::test]
 async fn an_open_key_is_closed_without_a_new_certificate() {
     let lab = Lab::new();
-    lab.settles(&authority("kubernetes", Readers::root())).await;
+    make_realm(&lab).await;
     lab.settles(&certificate("a", Readers::root())).await;
     let before = lab.text("/pki/server.crt");
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
@@ -90,9 +118,48 @@ async fn an_authority_half_made_is_made_again_and_a_damaged_one_never() {
     lab.settles(&authority("kubernetes", Readers::root())).await;
     assert!(lab.check(&authority("another name", Readers::root())).await.is_err());
     let certificate = lab.text("/pki/ca.crt");
-    std::fs::remove_file(lab.path("/pki/ca.key")).unwrap();
+    lab.file("/pki/ca.key", "damaged");
     assert!(lab.check(&authority("kubernetes", Readers::root())).await.is_err());
     assert_eq!(lab.text("/pki/ca.crt"), certificate);
+}
+
+#[tokio::test]
+async fn where_the_key_of_the_root_is_elsewhere_certificates_are_made_and_issuing_authorities_are_not() {
+    let lab = Lab::new();
+    make_realm(&lab).await;
+    let key = lab.text("/pki/ca.key");
+    std::fs::remove_file(lab.path("/pki/ca.key")).unwrap();
+    let root = authority("kubernetes", Readers::root());
+    assert_eq!(lab.check(&root).await.unwrap(), None);
+    assert_eq!(lab.check(&issuing_state(Readers::root())).await.unwrap(), None);
+    lab.settles(&certificate("a", Readers::root())).await;
+    std::fs::remove_file(lab.path("/pki/issuing-ca.key")).unwrap();
+    let error = lab.check(&issuing_state(Readers::root())).await.unwrap_err();
+    assert!(error.to_string().contains("`metalk8s authority renew --from`"), "{error}");
+    lab.host.make_issuing_authority(&issuing(Readers::root()), &key).unwrap();
+    assert_eq!(lab.check(&issuing_state(Readers::root())).await.unwrap(), None);
+    assert_eq!(
+        lab.check(&certificate("a", Readers::root())).await.unwrap(),
+        None,
+        "what the former one has signed stays good"
+    );
+}
+
+#[tokio::test]
+async fn clients_are_known_by_the_root_and_by_issuing_authorities_of_now_and_before() {
+    let lab = Lab::new();
+    make_realm(&lab).await;
+    let [root, first, key] = ["/pki/ca.crt", "/pki/issuing-ca.crt", "/pki/ca.key"].map(|path| lab.text(path));
+    let known = || lab.text("/pki/client-ca.crt").replace('\r', "");
+    let parts = |texts: &[&str]| texts.concat().replace('\r', "");
+    assert_eq!(known(), parts(&[&root, &first]));
+    lab.host.make_issuing_authority(&issuing(Readers::root()), &key).unwrap();
+    let second = lab.text("/pki/issuing-ca.crt");
+    assert_ne!(first, second);
+    assert_eq!(known(), parts(&[&root, &second, &first]));
+    lab.file("/pki/client-ca.crt", "nonsense");
+    lab.settles(&issuing_state(Readers::root())).await;
+    assert_eq!(known(), parts(&[&root, &second]));
 }
 
 #[tokio::test]
@@ -121,6 +188,7 @@ async fn a_private_file_of_another_owner_is_given_to_its_readers_and_not_made_ag
     let states = |readers: &Readers| {
         [
             ("/pki/ca.key", authority("kubernetes", readers.clone())),
+            ("/pki/issuing-ca.key", issuing_state(readers.clone())),
             ("/pki/server.key", certificate("a", readers.clone())),
             ("/etc/kubernetes/admin.conf", kubeconfig("https://a:6443", readers.clone())),
             ("/pki/sa.key", key_pair(readers.clone())),
@@ -155,6 +223,7 @@ async fn a_private_file_is_made_for_its_readers() {
     let readers = || Readers::user("one").and_group("two");
     for (path, state) in [
         ("/pki/ca.key", authority("kubernetes", readers())),
+        ("/pki/issuing-ca.key", issuing_state(readers())),
         ("/pki/server.key", certificate("a", readers())),
         ("/etc/kubernetes/admin.conf", kubeconfig("https://a:6443", readers())),
         ("/pki/sa.key", key_pair(readers())),

@@ -87,7 +87,7 @@ fn certificate(name: &str, usage: Usage) -> State {
         key: format!("/{name}.key").into(),
         readers: Readers::root(),
         ca_certificate: "/ca.crt".into(),
-        signer: Signer::Here("/ca.key".into()),
+        signer: Signer::Here { certificate: "/ca.crt".into(), key: "/ca.key".into() },
         subject: Subject { common_name: name.to_owned(), organizations: Vec::new() },
         usages: vec![usage],
         dns_names: Vec::new(),

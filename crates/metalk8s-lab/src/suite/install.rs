@@ -13,6 +13,7 @@ use super::{
 use crate::lab::Lab;
 
 mod again;
+mod authorities;
 mod images;
 mod mounted;
 mod node_port;
@@ -68,6 +69,10 @@ const CHECKS: &[Check] = &[
     Check {
         name: "a disk that is mounted is emptied where it is to be absent, and stays mounted",
         run: mounted::stays_and_is_emptied,
+    },
+    Check {
+        name: "the keys of the roots leave the machine, which goes on signing, and issuing authorities are renewed",
+        run: authorities::sign_without_the_roots,
     },
     Check { name: "a second bootstrap.sh changes nothing and restarts no pod", run: again::changes_nothing },
     Check { name: "`--dry-run` on the bootstrapped machine finds nothing to do", run: again::plans_nothing },

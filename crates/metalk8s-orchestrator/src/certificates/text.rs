@@ -21,6 +21,7 @@ pub fn text(nodes: &[NodeCertificates], zone: &TimeZone, paint: Paint) -> String
                 Cell::plain(&certificate.issuer),
                 Cell::plain(&validity.map(|validity| time(validity.end)).unwrap_or_default()),
                 Cell::plain(&match validity.map(|validity| validity.renewal) {
+                    Some(Some(renewal)) if certificate.by_hand => format!("by hand from {}", time(renewal)),
                     Some(Some(renewal)) => time(renewal),
                     Some(None) => "by hand".to_owned(),
                     None => String::new(),
@@ -62,6 +63,7 @@ mod tests {
             issuer: "CN=kubernetes".into(),
             validity: Some(Validity { begin: at(0), end: at(3000), renewal: Some(at(2000)) }),
             restarts: false,
+            by_hand: false,
         };
         let nodes = [
             NodeCertificates::judge("bootstrap", Ok(vec![certificate]), at(1)),

@@ -24,7 +24,7 @@ use crate::dispatch::{Call, dispatch, job};
 /// How long an agent has for a ping.
 pub(super) const PING: Duration = Duration::from_secs(5);
 /// How long a node may be away and still do what it was told meanwhile.
-const AWAY: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const AWAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the roles of a node may take.
 const APPLY: Duration = Duration::from_secs(1200);
 

@@ -1,7 +1,7 @@
 //! The settings that all nodes share, made from what people wrote, from archives, and from who is there.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -13,7 +13,7 @@ use metalk8s_artifacts::{
     source::SourceError,
 };
 use metalk8s_diagnostics::{Code, Diagnose, explain, sentence};
-use metalk8s_formulas::authorities;
+use metalk8s_formulas::public_authorities;
 use metalk8s_kube::Fleet;
 use metalk8s_saltcompat::pillar_tree;
 use metalk8s_types::{
@@ -23,10 +23,11 @@ use metalk8s_types::{
 };
 use tokio::time::sleep;
 
-use super::ConductorConfig;
+use super::{ConductorConfig, hands::AWAY};
 use crate::{
     archives::installed,
     configuration::{ConfigurationError, ConfigurationFile},
+    dispatch::{Call, dispatch},
 };
 
 /// How often it is looked whether they are still what they should be.
@@ -97,9 +98,18 @@ pub(super) async fn keep(fleet: &Fleet, config: &ConductorConfig) {
                 cluster_pillar(&config.configuration, &config.archives, &agents)
             });
             let wished = wished.map_err(|error| sentence(&error))?;
-            if fleet.settings().await.ok().flatten().as_ref() != Some(&wished) {
+            let former = fleet.settings().await.ok().flatten();
+            if former.as_ref() != Some(&wished) {
                 fleet.write_settings(&wished).await.map_err(|error| sentence(&error))?;
                 tracing::info!(versions = ?wished.versions.keys(), "the settings of the cluster were written");
+                let masters = to_be_told(former.as_ref(), &wished);
+                if !masters.is_empty() {
+                    // Nobody waits for it: an agent that is away finds the job when it is there again.
+                    let renewed = ["metalk8s.certificates.renewed", "queue=True"];
+                    let call = Call::new("state.apply", renewed, Duration::from_secs(600));
+                    dispatch(fleet, &masters, &Call { begin_within: AWAY, ..call }).await;
+                    tracing::info!(?masters, "masters make what certificates have to do with anew");
+                }
             }
             Ok::<_, String>(())
         };
@@ -109,6 +119,19 @@ pub(super) async fn keep(fleet: &Fleet, config: &ConductorConfig) {
         }
         sleep(if error.is_some() { AGAIN } else { LOOK }).await;
         told = error;
+    }
+}
+
+/// Masters, where they know clients by authorities that have changed, or are called by other names. Pure.
+fn to_be_told(former: Option<&ClusterPillar>, wished: &ClusterPillar) -> BTreeSet<String> {
+    match former {
+        Some(former)
+            if former.authorities != wished.authorities
+                || former.api_server_names != wished.api_server_names =>
+        {
+            wished.masters.keys().cloned().collect()
+        }
+        _ => BTreeSet::new(),
     }
 }
 
@@ -128,12 +151,9 @@ pub fn cluster_pillar(
         let (version, facts) = version(&archives.join(environment))?;
         versions.insert(version, facts);
     }
-    let certificates = authorities().into_iter().map(|authority| {
-        let path = authority.certificate;
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok((authority.common_name.to_owned(), text)),
-            Err(source) => Err(SettingsError::Authority { path, source }),
-        }
+    let certificates = public_authorities().into_iter().map(|(name, path)| match fs::read_to_string(&path) {
+        Ok(text) => Ok((name.to_owned(), text)),
+        Err(source) => Err(SettingsError::Authority { path, source }),
     });
     let with = |role: Role| {
         agents
@@ -146,6 +166,7 @@ pub fn cluster_pillar(
         networks: configuration.networks,
         proxies: configuration.proxies,
         certificates: configuration.certificates,
+        api_server_names: configuration.api_server_names,
         ca_node: configuration.ca_minion,
         versions,
         masters: with(Role::Master),

@@ -166,8 +166,10 @@ fn signed(signer: &str, requested: &RequestedCertificate, wanted: &Request) -> R
     let read = |path: &std::path::Path| {
         fs::read_to_string(path).map_err(|error| format!("could not read `{}`: {error}", path.display()))
     };
-    let material =
-        AuthorityMaterial { certificate_pem: read(&files.certificate)?, key_pem: read(&files.key)? };
+    let material = AuthorityMaterial {
+        certificate_pem: read(&files.issuing_certificate)?,
+        key_pem: read(&files.issuing_key)?,
+    };
     sign_request(&material, requested, wanted, Timestamp::now()).map_err(|error| sentence(&error))
 }
 
@@ -215,6 +217,7 @@ mod tests {
             },
             proxies: Proxies::default(),
             certificates: Certificates::default(),
+            api_server_names: Vec::new(),
             ca_node: "bootstrap".into(),
             versions: BTreeMap::from([("1.0.0".into(), facts)]),
             masters: BTreeMap::new(),

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{AuthorityMaterial, Issued, Usage, authority, issue, key_pair};
+use crate::{AuthorityMaterial, Issued, Usage, authority, issue, issuing_authority, key_pair};
 
 const DAY: i64 = 86_400;
 
@@ -135,6 +135,66 @@ fn an_authority_is_kept_until_it_expires() {
         check_authority(&ca.certificate_pem, &issued.key_pem, "kubernetes", now()),
         Some(Reason::KeyDoesNotFit)
     );
+}
+
+/// An authority that signs in the place of `root` for 90 days.
+fn issuing(root: &AuthorityMaterial) -> AuthorityMaterial {
+    issuing_authority(root, "kubernetes-issuing", 90 * 86_400, now()).unwrap().into()
+}
+
+#[test]
+fn a_certificate_leads_to_its_root_by_the_authority_that_follows_it() {
+    let (root, _) = realm();
+    let between = issuing(&root);
+    let issued = issue(&between, &request(), now()).unwrap();
+    let found = |pem: &str, root: &AuthorityMaterial| {
+        check_certificate(pem, &issued.key_pem, &root.certificate_pem, &request(), now())
+    };
+    assert_eq!(found(&issued.certificate_pem, &root), None);
+    assert_eq!(issued.certificate_pem.matches("BEGIN CERTIFICATE").count(), 2);
+    let alone = issued.certificate_pem.split_inclusive("-----END CERTIFICATE-----").next().unwrap();
+    assert_eq!(found(alone, &root), Some(Reason::AnotherAuthority));
+    let with_another = format!("{alone}\n{}", issuing(&root).certificate_pem);
+    assert_eq!(found(&with_another, &root), Some(Reason::AnotherAuthority));
+    assert_eq!(found(&issued.certificate_pem, &realm().0), Some(Reason::AnotherAuthority));
+    // A certificate of a server is no authority, whatever it has signed.
+    let server: AuthorityMaterial = issue(&root, &request(), now()).unwrap().into();
+    let forged = issue(&server, &request(), now()).unwrap();
+    assert_eq!(
+        check_certificate(&forged.certificate_pem, &forged.key_pem, &root.certificate_pem, &request(), now()),
+        Some(Reason::AnotherAuthority)
+    );
+}
+
+#[test]
+fn an_issuing_authority_is_renewed_when_it_is_due_or_another_root_signs() {
+    let (root, _) = realm();
+    let between = issuing(&root);
+    let found = |root: &AuthorityMaterial, name: &str, at| {
+        check_issuing_authority(&between.certificate_pem, &between.key_pem, &root.certificate_pem, name, at)
+    };
+    assert_eq!(found(&root, "kubernetes-issuing", now()), None);
+    assert!(matches!(found(&root, "kubernetes-issuing", after_days(61)), Some(Reason::Due(_))));
+    assert!(matches!(found(&root, "kubernetes-issuing", after_days(91)), Some(Reason::Expired(_))));
+    assert!(matches!(found(&root, "x", now()), Some(Reason::AnotherSubject { .. })));
+    assert_eq!(found(&realm().0, "kubernetes-issuing", now()), Some(Reason::AnotherAuthority));
+}
+
+#[test]
+fn former_authorities_are_known_until_they_end() {
+    let (root, _) = realm();
+    let (first, second) = (issuing(&root), issuing(&root));
+    let known = |issuing: &AuthorityMaterial, before: &str, at| {
+        known_authorities(&root.certificate_pem, &issuing.certificate_pem, before, at)
+    };
+    let count = |text: &str| text.matches("BEGIN CERTIFICATE").count();
+    let before = known(&first, "", now());
+    assert_eq!(count(&before), 2);
+    let after = known(&second, &before, now());
+    assert_eq!(count(&after), 3);
+    assert_eq!(known(&second, &after, now()), after);
+    assert_eq!(count(&known(&second, &after, after_days(91))), 1);
+    assert_eq!(count(&known(&second, &realm().0.certificate_pem, now())), 2, "another root is none of ours");
 }
 
 #[test]

@@ -57,7 +57,8 @@ fn read(reader: &mut Reader, document: &Node) -> Option<BootstrapConfiguration> 
     let archives = reader
         .required(&fields, "archives", "a list of absolute paths of ISO files")
         .map(|node| archives(reader, node));
-    let feature_gates = fields.get("kubernetes").map(|node| feature_gates(reader, node)).unwrap_or_default();
+    let (api_server_names, feature_gates) =
+        fields.get("kubernetes").map(|node| api_server(reader, node)).unwrap_or_default();
     let (networks, ingress_ip) = networks?;
     Some(BootstrapConfiguration {
         version: version?,
@@ -67,6 +68,7 @@ fn read(reader: &mut Reader, document: &Node) -> Option<BootstrapConfiguration> 
         certificates,
         ca_minion: ca_minion?,
         archives: archives?,
+        api_server_names,
         feature_gates,
     })
 }
@@ -237,17 +239,29 @@ fn archives(reader: &mut Reader, node: &Node) -> Vec<PathBuf> {
     archives.into_iter().map(|(path, _)| path).collect()
 }
 
-fn feature_gates(reader: &mut Reader, node: &Node) -> BTreeMap<String, bool> {
-    let mut gates = BTreeMap::new();
-    let Some(kubernetes) = reader.fields(node, "kubernetes", &["apiServer"]) else { return gates };
-    let Some(node) = kubernetes.get("apiServer") else { return gates };
-    let Some(api_server) = reader.fields(node, "kubernetes.apiServer", &["featureGates"]) else {
-        return gates;
+/// `certSANs` and `featureGates`.
+fn api_server(reader: &mut Reader, node: &Node) -> (Vec<String>, BTreeMap<String, bool>) {
+    let kubernetes = reader.fields(node, "kubernetes", &["apiServer"]);
+    let Some(node) = kubernetes.as_ref().and_then(|kubernetes| kubernetes.get("apiServer")) else {
+        return Default::default();
     };
-    let Some(node) = api_server.get("featureGates") else { return gates };
-    let path = api_server.path("featureGates");
+    let known = ["certSANs", "featureGates"];
+    let Some(fields) = reader.fields(node, "kubernetes.apiServer", &known) else { return Default::default() };
+    let names = fields.get("certSANs").map(|node| names(reader, node, &fields.path("certSANs")));
+    let gates =
+        fields.get("featureGates").map(|node| feature_gates(reader, node, &fields.path("featureGates")));
+    (names.unwrap_or_default(), gates.unwrap_or_default())
+}
+
+fn names(reader: &mut Reader, node: &Node, path: &str) -> Vec<String> {
+    let items = reader.items(node, path, "a list of names and addresses");
+    items.into_iter().filter_map(|(item, key)| values::name_or_address(reader, item, &key)).collect()
+}
+
+fn feature_gates(reader: &mut Reader, node: &Node, path: &str) -> BTreeMap<String, bool> {
+    let mut gates = BTreeMap::new();
     let Value::Map(entries) = &node.value else {
-        reader.bad(node, &path, "this must be a mapping", "a mapping from names to `true` or `false`");
+        reader.bad(node, path, "this must be a mapping", "a mapping from names to `true` or `false`");
         return gates;
     };
     for entry in entries {
@@ -257,7 +271,7 @@ fn feature_gates(reader: &mut Reader, node: &Node) -> BTreeMap<String, bool> {
             reader.add(
                 MistakeCode::BadValue,
                 entry.place,
-                &path,
+                path,
                 "no feature gate has such a name",
                 None,
                 Some(accepted),

@@ -72,7 +72,7 @@ fn everything_that_can_be_said_is_read() {
          certificates: {lifetime: 90d}\n\
          ca: {minion: node-1.example.org}\n\
          archives: /archives//a.iso\n\
-         kubernetes: {apiServer: {featureGates: {TTLAfterFinished: true, Other1: false}}}\n",
+         kubernetes: {apiServer: {certSANs: [api.example.org, 10.1.0.100], featureGates: {TTLAfterFinished: true, Other1: false}}}\n",
     );
     assert_eq!(configuration.version, Version::V1Alpha3);
     assert_eq!(configuration.networks.control_plane, nets(&["10.1.0.0/24", "10.2.0.0/24"]));
@@ -82,8 +82,20 @@ fn everything_that_can_be_said_is_read() {
     assert_eq!(configuration.proxies.https.as_deref(), Some("https://10.0.0.1:3129/"));
     assert_eq!(configuration.proxies.no_proxy.len(), 5);
     assert_eq!(configuration.archives, [PathBuf::from("/archives/a.iso")]);
+    assert_eq!(configuration.api_server_names, ["api.example.org", "10.1.0.100"]);
     assert!(configuration.feature_gates["TTLAfterFinished"]);
     assert_eq!(configuration.feature_gates.len(), 2);
+}
+
+#[test]
+fn what_no_server_is_called_by_is_told() {
+    for name in ["10.1.0.300", "10.1.0.0/24", "'*.example.org'", "API.example.org", "a_b", "0.0.0.0", "''"] {
+        let end = format!(
+            "archives:\n  - /archives/metalk8s.iso\nkubernetes: {{apiServer: {{certSANs: [api, {name}]}}}}\n"
+        );
+        let told = mistake("archives:\n  - /archives/metalk8s.iso\n", &end);
+        assert!(told.contains("certSANs[1]"), "{name}: {told}");
+    }
 }
 
 #[test]

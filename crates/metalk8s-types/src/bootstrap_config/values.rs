@@ -148,6 +148,21 @@ pub(super) fn host_name(reader: &mut Reader, node: &Node, key: &str) -> Option<S
     None
 }
 
+/// A name or an address by which clients call a server.
+pub(super) fn name_or_address(reader: &mut Reader, node: &Node, key: &str) -> Option<String> {
+    const NAME: &str =
+        "a name such as `api.example.org`, in lower-case letters, or an address such as `10.200.1.100`";
+    let text = reader.text(node, key, NAME)?;
+    // What ends with a number is an address, or nothing (RFC 3696, section 2).
+    let is_name =
+        is_host_name(text) && text.rsplit('.').next().is_none_or(|last| last.parse::<u64>().is_err());
+    if is_name || text.parse::<Ipv4Addr>().is_ok_and(|address| !address.is_unspecified()) {
+        return Some(text.to_owned());
+    }
+    reader.bad(node, key, "this is neither a name nor an address of a server", NAME);
+    None
+}
+
 /// Whether the text can name a machine and its Node.
 pub fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {

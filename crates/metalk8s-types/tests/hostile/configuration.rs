@@ -49,6 +49,7 @@ fn check_promises(configuration: &BootstrapConfiguration) {
         certificates,
         ca_minion,
         archives,
+        api_server_names,
         feature_gates,
     } = configuration;
     // A certificate must end before its authority.
@@ -74,7 +75,7 @@ fn check_promises(configuration: &BootstrapConfiguration) {
     }
     let texts =
         proxies.http.iter().chain(&proxies.https).chain(&proxies.no_proxy).chain(feature_gates.keys());
-    for text in texts {
+    for text in texts.chain(api_server_names) {
         assert!(
             !text.is_empty() && !text.contains(|c: char| c.is_control() || c.is_whitespace()),
             "{text:?}"
@@ -92,6 +93,7 @@ fn render(configuration: &BootstrapConfiguration) -> String {
         certificates,
         ca_minion,
         archives,
+        api_server_names,
         feature_gates,
     } = configuration;
     let version = match version {
@@ -111,7 +113,7 @@ fn render(configuration: &BootstrapConfiguration) -> String {
         "certificates": { "lifetime": format!("{}m", certificates.lifetime_seconds / 60) },
         "ca": { "minion": ca_minion },
         "archives": archives,
-        "kubernetes": { "apiServer": { "featureGates": feature_gates } },
+        "kubernetes": { "apiServer": { "certSANs": api_server_names, "featureGates": feature_gates } },
     })
     .to_string()
 }

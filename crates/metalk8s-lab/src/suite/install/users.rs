@@ -21,7 +21,7 @@ const PODS: [(&str, &str, &str); 8] = [
 ];
 
 /// Owner, group and mode of every key and configuration that a node has for Kubernetes.
-const FILES: [(&str, &str); 33] = [
+const FILES: [(&str, &str); 37] = [
     ("/etc/kubernetes/admin.conf", "root root 600"),
     ("/etc/kubernetes/audit-policy.conf", "root root 644"),
     ("/etc/kubernetes/authentication.conf", "root root 644"),
@@ -31,14 +31,17 @@ const FILES: [(&str, &str); 33] = [
     ("/etc/kubernetes/pki/apiserver-etcd-client.key", "kube-apiserver root 600"),
     ("/etc/kubernetes/pki/apiserver-kubelet-client.key", "kube-apiserver root 600"),
     ("/etc/kubernetes/pki/apiserver.key", "kube-apiserver root 600"),
-    ("/etc/kubernetes/pki/ca.key", "kube-controller-manager root 600"),
+    ("/etc/kubernetes/pki/ca.key", "root root 600"),
     ("/etc/kubernetes/pki/controller-manager.key", "kube-controller-manager root 600"),
     ("/etc/kubernetes/pki/etcd/ca.key", "root root 600"),
     ("/etc/kubernetes/pki/etcd/healthcheck-client.key", "etcd root 600"),
+    ("/etc/kubernetes/pki/etcd/issuing-ca.key", "root root 600"),
     ("/etc/kubernetes/pki/etcd/peer.key", "etcd root 600"),
     ("/etc/kubernetes/pki/etcd/server.key", "etcd root 600"),
     ("/etc/kubernetes/pki/front-proxy-ca.key", "root root 600"),
     ("/etc/kubernetes/pki/front-proxy-client.key", "kube-apiserver root 600"),
+    ("/etc/kubernetes/pki/front-proxy-issuing-ca.key", "root root 600"),
+    ("/etc/kubernetes/pki/issuing-ca.key", "kube-controller-manager root 600"),
     ("/etc/kubernetes/pki/kubelet.key", "root root 600"),
     ("/etc/kubernetes/pki/sa.key", "kube-apiserver kube-controller-manager 640"),
     ("/etc/kubernetes/pki/scheduler.key", "kube-scheduler root 600"),
@@ -47,6 +50,7 @@ const FILES: [(&str, &str); 33] = [
     ("/etc/metalk8s/crypt/apiserver.key", "root root 600"),
     (paths::PLAN_KEY, "root root 600"),
     ("/etc/metalk8s/pki/repositories/ca.key", "root root 600"),
+    ("/etc/metalk8s/pki/repositories/issuing-ca.key", "root root 600"),
     ("/etc/metalk8s/pki/repositories/server.key", "metalk8s root 600"),
     (paths::CONDUCTOR_KUBECONFIG, "root root 600"),
     (paths::SALT_API_KUBECONFIG, "metalk8s root 600"),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::{SignedDuration, Timestamp};
 use metalk8s_diagnostics::explain::{
     ADDRESS_DIFFERS, AGENT_SILENT, AUTHORITY_ENDS, CERTIFICATE_LATE, CHECK_IMPOSSIBLE, CLOCK_APART,
-    DISK_NEARLY_FULL, UNIT_STOPPED,
+    DISK_NEARLY_FULL, ISSUING_AUTHORITY_DUE, UNIT_STOPPED,
 };
 
 use super::{
@@ -146,10 +146,17 @@ pub(crate) fn certificates(machines: &Machines, now: Timestamp) -> Verdict {
 fn judged(node: &str, certificate: &CertificateSeen, now: Timestamp) -> Option<Finding> {
     let subject = format!("{node}: {}", certificate.file.display());
     let end = certificate.validity.map(|validity| validity.end.to_string()).unwrap_or_default();
-    let renews = certificate.validity.is_none_or(|validity| validity.renewal.is_some());
+    let is_root = certificate.validity.is_some_and(|validity| validity.renewal.is_none());
+    let waits = format!("it waits for the key of its root, and ends at {end}");
     Some(match certificate.standing(now) {
         Standing::Good => return None,
-        Standing::Due if renews => return None,
+        Standing::Due if certificate.by_hand && !is_root => {
+            Finding::warning(ISSUING_AUTHORITY_DUE, subject, waits)
+        }
+        Standing::Late if certificate.by_hand && !is_root => {
+            Finding::error(ISSUING_AUTHORITY_DUE, subject, waits)
+        }
+        Standing::Due if !is_root => return None,
         Standing::Due => Finding::warning(AUTHORITY_ENDS, subject, format!("this authority ends at {end}")),
         Standing::Late => {
             Finding::error(CERTIFICATE_LATE, subject, format!("it was not renewed, and expires at {end}"))
@@ -291,11 +298,14 @@ mod tests {
             issuer: "CN=y".into(),
             validity: Some(Validity { begin: at(0), end: at(end), renewal: renewal.map(at) }),
             restarts: false,
+            by_hand: renewal.is_none(),
         };
         let seen = Ok(vec![
             certificate(Some(2000), 3000),
             certificate(None, 300_000),
             certificate(Some(9000), 12_000),
+            CertificateSeen { by_hand: true, ..certificate(Some(2400), 3600) },
+            CertificateSeen { by_hand: true, ..certificate(Some(2000), 3000) },
         ]);
         let machines = Machines {
             certificates: BTreeMap::from([
@@ -309,9 +319,11 @@ mod tests {
         let expected = [
             (CERTIFICATE_LATE, Severity::Error),
             (AUTHORITY_ENDS, Severity::Warning),
+            (ISSUING_AUTHORITY_DUE, Severity::Warning),
+            (ISSUING_AUTHORITY_DUE, Severity::Error),
             (CHECK_IMPOSSIBLE, Severity::Warning),
         ];
         assert_eq!(codes, expected);
-        assert_eq!(verdict.looked_at, "3 certificates");
+        assert_eq!(verdict.looked_at, "5 certificates");
     }
 }
