@@ -6,7 +6,7 @@ use metalk8s_engine::{
     Graph, State,
     state::{File, StaticPod},
 };
-use metalk8s_types::{Pillar, paths};
+use metalk8s_types::{Pillar, header, paths};
 
 use crate::{
     accounts::SERVER,
@@ -18,14 +18,14 @@ use crate::{
 /// The directory with the list of API servers; the directory is mounted, so that a replaced file is seen.
 const DIRECTORY: &str = "/var/lib/metalk8s/apiserver-proxy";
 
-/// The list of API servers of a node, `address:port` in each line.
+/// The list of API servers of a node, `address:port` in each line that is no comment.
 pub const LIST: &str = "/var/lib/metalk8s/apiserver-proxy/backends";
 
 /// The balancer as a static pod, and its list of API servers, which it reads again when it changes.
 pub fn static_pod(pillar: &Pillar) -> Result<Graph, FormulaError> {
     let mut graph = Graph::default();
     let backends: String = pillar.masters.iter().map(|address| endpoint(*address, 6443) + "\n").collect();
-    let list = graph.add("list of API servers", State::File(File::text(LIST, backends)));
+    let list = graph.add("list of API servers", State::File(File::text(LIST, header() + &backends)));
     let pod = Pod::new("apiserver-proxy", image(pillar, "metalk8s")?, SERVER)
         .command(["metalk8s", "apiserver-proxy", "--listen", APISERVER_PROXY])
         .command(["--health", "127.0.0.1:7080", "--backends-file", LIST])

@@ -6,12 +6,12 @@ use metalk8s_engine::{
     Graph, State,
     state::{Condition, Directory, File, Service, Wait},
 };
-use metalk8s_types::{Grains, Pillar, paths};
+use metalk8s_types::{Grains, Pillar, header, paths};
 use serde_json::json;
 
 use crate::{
     bootstrap::{FormulaError, image},
-    layout::{header, toml, yaml},
+    layout::{toml, yaml},
     repositories,
 };
 

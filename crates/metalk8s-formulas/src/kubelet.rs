@@ -4,13 +4,13 @@ use metalk8s_engine::{
     Graph, State,
     state::{Directory, File, Removed, Service, Taint},
 };
-use metalk8s_types::{Grains, Pillar, grains::Cgroup, paths};
+use metalk8s_types::{Grains, Pillar, grains::Cgroup, header, paths};
 use serde_json::{Value, json};
 
 use crate::{
     bootstrap::FormulaError,
     hostname::node_name,
-    layout::{CLUSTER_DOMAIN, dns_service, header, yaml},
+    layout::{CLUSTER_DOMAIN, dns_service, yaml},
 };
 
 /// The kubelet is configured and runs. A new Node registers with `taints`, so that nothing is scheduled on

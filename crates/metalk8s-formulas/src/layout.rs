@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
-use metalk8s_types::{Pillar, VERSION};
+use metalk8s_types::{Pillar, header};
 use serde_json::Value;
 
 /// The DNS domain of the cluster (constants.md, section 2).
@@ -12,11 +12,6 @@ pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
 pub(crate) const APISERVER_PROXY: &str = "127.0.0.1:7443";
 /// Seconds that an authority is valid for: ten years. Its life is not settable, because nothing renews it.
 pub(crate) const AUTHORITY_LIFETIME: u64 = 3650 * 86_400;
-
-/// The first line of every generated file (CFG-28).
-pub(crate) fn header() -> String {
-    format!("# Made by MetalK8s {VERSION}; changes are overwritten.\n")
-}
 
 /// A YAML file with our header.
 pub(crate) fn yaml(value: &Value) -> String {

@@ -15,7 +15,7 @@ use metalk8s_engine::{
 use metalk8s_types::{
     Grains, Pillar, environment,
     grains::OsFamily,
-    paths,
+    header, paths,
     pillar::{ArchiveMount, ArchiveSource, Authorities},
 };
 use serde_json::json;
@@ -23,7 +23,7 @@ use serde_json::json;
 use crate::{
     accounts::SERVER,
     bootstrap::{FormulaError, image},
-    layout::{endpoint, header},
+    layout::endpoint,
     pki::{REPOSITORIES_CA, REPOSITORIES_PKI},
     pod::{HostPath, Pod},
 };

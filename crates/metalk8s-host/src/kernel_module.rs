@@ -40,7 +40,7 @@ pub(crate) async fn apply(host: &Host, wish: &KernelModule) -> Result<(), StateE
     if find(host, &wish.name)? == Found::BuiltIn {
         return Ok(());
     }
-    lines::edit(host, &wish.file, |text| {
+    lines::edit_own(host, &wish.file, |text| {
         lines::with_line(text, &wish.name, |line| names_module(line, &wish.name))
     })?;
     Ok(())
@@ -130,7 +130,8 @@ mod tests {
         lab.settles(&wish("overlay", false)).await;
         lab.settles(&wish("ip_vs", true)).await;
         lab.settles(&wish("xt_set", false)).await;
-        assert_eq!(lab.text("/etc/modules-load.d/metalk8s.conf"), "overlay\nip_vs\nxt_set\n");
+        let expected = format!("{}overlay\nip_vs\nxt_set\n", metalk8s_types::header());
+        assert_eq!(lab.text("/etc/modules-load.d/metalk8s.conf"), expected);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use metalk8s_engine::StateError;
+use metalk8s_types::header;
 
 use crate::{Host, doing::Doing, files::draft::replace_keeping};
 
@@ -23,6 +24,15 @@ pub(crate) fn edit(
     replace_keeping(&host.real(path)?, new.as_bytes(), 0o644)
         .doing(|| format!("could not write `{}`", path.display()))?;
     Ok(true)
+}
+
+/// Changes a file of ours as [`edit`] does; a new one begins with our header (CFG-28).
+pub(crate) fn edit_own(
+    host: &Host,
+    path: &Path,
+    change: impl FnOnce(&str) -> String,
+) -> Result<bool, StateError> {
+    edit(host, path, |text| if text.is_empty() { change(&header()) } else { change(text) })
 }
 
 /// The text in which the lines that `is_ours` accepts are replaced by one, at the place of the first of

@@ -7,6 +7,8 @@ use metalk8s_engine::{
     state::{Repository, RepositorySource},
 };
 
+use metalk8s_types::header;
+
 use crate::{
     Host,
     doing::Doing,
@@ -83,7 +85,8 @@ fn text(host: &Host, wish: &Repository) -> Result<Option<String>, StateError> {
             // The key stands in the file itself (apt 2.3.10 and later): so it is trusted for this repository
             // alone, and a key on an archive that is not mounted does not break the host's own updates.
             Ok(Some(format!(
-                "Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: {}\nSigned-By:\n{}",
+                "{}Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: {}\nSigned-By:\n{}",
+                header(),
                 components.join(" "),
                 folded(&key)
             )))
@@ -96,8 +99,9 @@ fn text(host: &Host, wish: &Repository) -> Result<Option<String>, StateError> {
             // The repositories are on the control plane, where no proxy leads.
             let ca = if ca.is_empty() { ca } else { format!("{ca}\nproxy=_none_\n") };
             Ok(Some(format!(
-                "[{name}]\nname={name}\nbaseurl={base_url}\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\n\
+                "{header}[{name}]\nname={name}\nbaseurl={base_url}\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\n\
                  gpgkey=file://{key}\nskip_if_unavailable=1\nmodule_hotfixes=1\n{ca}",
+                header = header(),
                 name = wish.name
             )))
         }
@@ -156,8 +160,9 @@ mod tests {
         lab.settles(&State::Repository(apt("file:///srv/b"))).await;
         assert_eq!(
             lab.text("/etc/apt/sources.list.d/metalk8s-0.1.0.sources"),
-            "Types: deb\nURIs: file:///srv/b\nSuites: bookworm\nComponents: main\nSigned-By:\n \
-             -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc=\n -----END PGP PUBLIC KEY BLOCK-----\n"
+            header()
+                + "Types: deb\nURIs: file:///srv/b\nSuites: bookworm\nComponents: main\nSigned-By:\n \
+                   -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc=\n -----END PGP PUBLIC KEY BLOCK-----\n"
         );
     }
 

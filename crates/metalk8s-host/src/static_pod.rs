@@ -5,7 +5,7 @@ pub(crate) mod former;
 use std::{fmt::Write, path::PathBuf};
 
 use metalk8s_engine::{Change, ChangeKind, StateError, state::StaticPod};
-use metalk8s_types::labels::CONFIG_DIGEST;
+use metalk8s_types::{header, labels::CONFIG_DIGEST};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -84,7 +84,7 @@ fn manifest(host: &Host, wish: &StaticPod) -> Result<Result<Value, PathBuf>, Sta
 }
 
 fn rendered(manifest: &Value) -> Result<String, StateError> {
-    let mut text = String::new();
+    let mut text = header();
     serde_saphyr::to_fmt_writer(&mut text, manifest).doing(|| "could not write a pod as YAML".to_owned())?;
     if !text.ends_with('\n') {
         text.write_char('\n').doing(|| "could not write a pod as YAML".to_owned())?;

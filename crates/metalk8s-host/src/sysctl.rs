@@ -54,7 +54,7 @@ pub(crate) fn apply(host: &Host, wish: &Sysctl) -> Result<(), StateError> {
         let mut file = OpenOptions::new().write(true).truncate(true).open(path).doing(doing)?;
         file.write_all(wish.value.as_bytes()).doing(doing)?;
     }
-    lines::edit(host, &wish.file, |text| {
+    lines::edit_own(host, &wish.file, |text| {
         lines::with_line(text, &format!("{} = {}", wish.key, wish.value), |line| names_key(line, &wish.key))
     })?;
     Ok(())
@@ -147,7 +147,8 @@ mod tests {
         lab.settles(&State::Sysctl(wish("net.ipv4.ip_local_port_range", "32768 60999"))).await;
         assert_eq!(
             lab.text("/etc/sysctl.d/60-metalk8s.conf"),
-            "net.ipv4.ip_forward = 1\nnet.ipv4.ip_local_port_range = 32768 60999\n"
+            metalk8s_types::header()
+                + "net.ipv4.ip_forward = 1\nnet.ipv4.ip_local_port_range = 32768 60999\n"
         );
     }
 

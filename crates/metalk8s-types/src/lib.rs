@@ -24,6 +24,12 @@ pub const PRODUCT: &str = "MetalK8s";
 /// Version of this program and of the archive it belongs to.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The first line of every generated file whose format has comments (CFG-28). No moment stands in it: the same
+/// settings make the same bytes.
+pub fn header() -> String {
+    format!("# Made by {PRODUCT} {VERSION}; changes are overwritten.\n")
+}
+
 /// Logical name of the registry in all image references (PKG-15); containerd maps it to ours.
 pub const REGISTRY: &str = "metalk8s-registry-from-config.invalid";
 

@@ -21,11 +21,12 @@ fn every_configuration_on_the_page_about_it_is_accepted() {
         .collect();
     let (whole, parts): (Vec<&str>, Vec<&str>) =
         blocks.iter().partition(|block| block.starts_with("apiVersion:"));
-    assert_eq!((whole.len(), parts.len()), (2, 1));
+    assert_eq!((whole.len(), parts.len()), (2, 2));
     for text in &whole {
         accepted(text);
     }
-    // A part stands beside the keys that are needed.
-    let configuration = accepted(&format!("{}{}", whole[0], parts[0]));
+    // Parts stand beside the keys that are needed.
+    let configuration = accepted(&format!("{}{}", whole[0], parts.concat()));
+    assert_eq!(configuration.api_server_names.len(), 2);
     assert_eq!(configuration.proxies.no_proxy.len(), 2);
 }

@@ -5,6 +5,7 @@ use metalk8s_engine::{
     state::{Kubeconfig, Usage},
 };
 use metalk8s_pki::{Reason, Request, check_kubeconfig, kubeconfig};
+use metalk8s_types::header;
 
 use super::{made, now, other_readers, own, pem, private, request, write};
 use crate::Host;
@@ -37,7 +38,7 @@ pub(crate) async fn apply(host: &Host, wish: &Kubeconfig) -> Result<(), StateErr
         &issued.certificate_pem,
         &issued.key_pem,
     );
-    write(host, &wish.path, &text, numbers)
+    write(host, &wish.path, &(header() + &text), numbers)
 }
 
 fn renewal(host: &Host, wish: &Kubeconfig) -> Result<Option<Reason>, StateError> {
