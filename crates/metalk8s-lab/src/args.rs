@@ -161,4 +161,7 @@ pub(crate) struct Suite {
     /// The archive, for suites with machines of their own [default: _build/metalk8s.iso of the checkout]
     #[arg(long, value_name = "PATH")]
     pub(crate) iso: Option<PathBuf>,
+    /// The folder for suite-NAME.status and suite-NAME.xml, a JUnit file [default: _build/results of the checkout]
+    #[arg(long, value_name = "PATH", env = "METALK8S_RESULTS")]
+    pub(crate) results: Option<PathBuf>,
 }

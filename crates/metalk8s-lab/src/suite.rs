@@ -3,7 +3,7 @@
 use std::{
     cell::{OnceCell, RefCell},
     path::PathBuf,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
@@ -24,6 +24,7 @@ mod listening;
 pub mod machines;
 pub mod manual;
 pub mod renewal;
+pub mod results;
 pub mod shrink;
 pub mod survival;
 
@@ -95,12 +96,42 @@ pub const SUITES: &[Suite] = &[
 ];
 
 /// What a suite found.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// Checks that held.
-    pub passed: usize,
-    /// Checks that did not.
-    pub failed: usize,
+    /// Of each check, in the order in which they were made.
+    pub findings: Vec<Finding>,
+}
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The claim.
+    pub name: String,
+    /// How long the check took.
+    pub took: Duration,
+    /// Why the claim does not hold, where it does not.
+    pub failure: Option<String>,
+    /// What was measured or chosen.
+    pub notes: Vec<String>,
+}
+
+impl Tally {
+    /// How many checks held.
+    pub fn passed(&self) -> usize {
+        self.findings.len() - self.failed()
+    }
+
+    /// How many did not.
+    pub fn failed(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.failure.is_some()).count()
+    }
+}
+
+impl Finding {
+    /// Of a check that could not be made, or that is not over yet.
+    pub fn failed(name: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { name: name.into(), took: Duration::ZERO, failure: Some(why.into()), notes: Vec::new() }
+    }
 }
 
 impl Stage {
@@ -140,22 +171,19 @@ pub fn run_checks(checks: &[Check], stage: &Stage, printer: &mut Printer) -> Tal
     for check in checks {
         let started = Instant::now();
         let result = (check.run)(stage);
-        let seconds = started.elapsed().as_secs_f64();
+        let took = started.elapsed();
         let notes = stage.notes.take();
-        let notes = if notes.is_empty() { String::new() } else { format!(" [{}]", notes.join("; ")) };
-        match result {
-            Ok(()) => {
-                tally.passed += 1;
-                printer.data(&format!("ok      {seconds:6.1} s  {}{notes}", check.name));
-            }
-            Err(error) => {
-                tally.failed += 1;
-                printer.data(&format!("FAILED  {seconds:6.1} s  {}{notes}", check.name));
-                printer.error(error.as_ref());
-            }
+        let word = if result.is_ok() { "ok    " } else { "FAILED" };
+        let seconds = took.as_secs_f64();
+        let shown = if notes.is_empty() { String::new() } else { format!(" [{}]", notes.join("; ")) };
+        printer.data(&format!("{word}  {seconds:6.1} s  {}{shown}", check.name));
+        if let Err(error) = &result {
+            printer.error(error.as_ref());
         }
+        let failure = result.err().map(|error| format!("{error:#}"));
+        tally.findings.push(Finding { name: check.name.to_owned(), took, failure, notes });
     }
-    printer.data(&format!("{} passed, {} failed", tally.passed, tally.failed));
+    printer.data(&format!("{} passed, {} failed", tally.passed(), tally.failed()));
     tally
 }
 

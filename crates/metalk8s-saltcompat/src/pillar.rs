@@ -1,7 +1,9 @@
 //! Settings of the product as a tree that `pillar.get` shows.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use metalk8s_types::{
-    BootstrapConfiguration,
+    BootstrapConfiguration, Role,
     bootstrap_config::Version,
     pillar::{Networks, Proxies},
 };
@@ -41,6 +43,51 @@ pub fn pillar_tree(configuration: &BootstrapConfiguration) -> Value {
     })
 }
 
+/// What is known of a node of the fleet, as people look it up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PillarNode {
+    /// Its name.
+    pub name: String,
+    /// The version that it shall have.
+    pub version: String,
+    /// Its roles.
+    pub roles: BTreeSet<Role>,
+    /// Its address in the control plane.
+    pub address: IpAddr,
+}
+
+/// Below `metalk8s`: what the fleet knows besides the configuration.
+const OF_FLEET: [&str; 4] = ["nodes", "endpoints", "etcd", "cluster_version"];
+
+/// Takes what the fleet knows over from a tree that has it.
+pub fn take_fleet(tree: &mut Value, known: &Value) {
+    for key in OF_FLEET {
+        if let Some(value) = known["metalk8s"].get(key) {
+            tree["metalk8s"][key] = value.clone();
+        }
+    }
+}
+
+/// Adds what the fleet knows to the settings (constants.md, section 18): `metalk8s:nodes`, `metalk8s:endpoints`,
+/// `metalk8s:etcd` and `metalk8s:cluster_version`, which is the version of the node that holds the authorities.
+pub fn add_fleet(tree: &mut Value, nodes: &[PillarNode], ca_node: &str) {
+    let with = |role: Role| nodes.iter().filter(move |node| node.roles.contains(&role));
+    let serving = |ports: Value| -> Value {
+        let served =
+            |node: &PillarNode| (node.name.clone(), json!({"ip": node.address, "ports": ports.clone()}));
+        with(Role::Bootstrap).map(served).collect::<Map<_, _>>().into()
+    };
+    let known = nodes.iter().map(|node| {
+        (node.name.clone(), json!({"version": node.version, "roles": node.roles, "ip": node.address}))
+    });
+    let members = with(Role::Etcd).map(|node| (node.name.clone(), json!(node.address)));
+    let version = nodes.iter().find(|node| node.name == ca_node).map(|node| node.version.as_str());
+    tree["metalk8s"]["nodes"] = known.collect::<Map<_, _>>().into();
+    tree["metalk8s"]["endpoints"] = json!({"repositories": serving(json!({"https": 8080})), "salt-master": serving(json!({"api": 4507}))});
+    tree["metalk8s"]["etcd"] = json!({"members": members.collect::<Map<_, _>>()});
+    tree["metalk8s"]["cluster_version"] = json!(version);
+}
+
 /// Only what was given.
 fn proxies(proxies: &Proxies) -> Value {
     let Proxies { http, https, no_proxy } = proxies;
@@ -51,4 +98,40 @@ fn proxies(proxies: &Proxies) -> Value {
     ];
     let given = given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
     given.collect::<Map<_, _>>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fleet_is_looked_up_by_node_and_by_what_nodes_serve() {
+        let node = |name: &str, roles: &[Role], last| PillarNode {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            roles: roles.iter().copied().collect(),
+            address: [10, 0, 0, last].into(),
+        };
+        let nodes = [node("boot", &[Role::Bootstrap, Role::Etcd], 1), node("node-1", &[Role::Node], 2)];
+        let mut tree = json!({"metalk8s": {"archives": ["/a.iso"]}});
+        add_fleet(&mut tree, &nodes, "boot");
+        let expected = json!({"metalk8s": {
+            "archives": ["/a.iso"],
+            "nodes": {
+                "boot": {"version": "0.1.0", "roles": ["bootstrap", "etcd"], "ip": "10.0.0.1"},
+                "node-1": {"version": "0.1.0", "roles": ["node"], "ip": "10.0.0.2"},
+            },
+            "endpoints": {
+                "repositories": {"boot": {"ip": "10.0.0.1", "ports": {"https": 8080}}},
+                "salt-master": {"boot": {"ip": "10.0.0.1", "ports": {"api": 4507}}},
+            },
+            "etcd": {"members": {"boot": "10.0.0.1"}},
+            "cluster_version": "0.1.0",
+        }});
+        assert_eq!(tree, expected);
+        let mut other = json!({"metalk8s": {"archives": []}});
+        take_fleet(&mut other, &tree);
+        assert_eq!(other["metalk8s"]["archives"], json!([]));
+        assert_eq!(other["metalk8s"]["nodes"], expected["metalk8s"]["nodes"]);
+    }
 }

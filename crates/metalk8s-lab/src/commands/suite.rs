@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use metalk8s_diagnostics::{Exit, Printer};
-use metalk8s_lab::suite::{self, Options};
+use metalk8s_lab::suite::{self, Options, results};
 
 use crate::{
     args::{Common, Suite},
@@ -23,6 +23,7 @@ pub(super) fn run(common: &Common, args: &Suite, printer: &mut Printer) -> Resul
         format!("there is no suite `{name}`; there are: {}", names.join(", "))
     })?;
     let checkout = checkout::root()?;
+    let folder = args.results.clone().unwrap_or_else(|| checkout.join("_build/results"));
     let options = Options {
         lab: commands::name(common)?,
         archive: args.iso.clone().unwrap_or_else(|| checkout.join("_build/metalk8s.iso")),
@@ -31,8 +32,8 @@ pub(super) fn run(common: &Common, args: &Suite, printer: &mut Printer) -> Resul
         seed: args.seed.unwrap_or_else(seconds_now),
         full: args.full,
     };
-    let tally = (suite.run)(&options, printer)?;
-    Ok(if tally.failed == 0 { Exit::Done } else { Exit::Failed })
+    let tally = results::run(suite, &options, &folder, printer)?;
+    Ok(if tally.failed() == 0 { Exit::Done } else { Exit::Failed })
 }
 
 fn seconds_now() -> u64 {

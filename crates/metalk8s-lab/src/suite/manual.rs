@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use metalk8s_diagnostics::{Diagnosed, Printer};
 
-use super::{Options, Suite, Tally, cluster::wait_for_static_pods};
+use super::{Finding, Options, Suite, Tally, cluster::wait_for_static_pods};
 use crate::{
     Lab, LabConfig, TemporaryLab, archive, install,
     procedures::{Book, Facts, Form, Need, Outcome, Procedure, Report, Runner},
@@ -46,7 +46,9 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     let ground = Ground { lab: &lab, operator_host: OPERATOR_HOST, clone: &clone };
     let runner = Runner { book: &book, facts: &facts, place: &ground };
     let mut report = Report::new(&book, NAME);
-    let mut phase = |needs: &[Need], report: &mut Report| run_phase(&runner, needs, report, printer);
+    let mut tally = Tally::default();
+    let mut phase =
+        |needs: &[Need], report: &mut Report| run_phase(&runner, needs, report, &mut tally, printer);
 
     // What a phase leaves is what the next one begins with, as for a person who reads on.
     phase(&[Need::BareMachine, Need::Archive, Need::NewNode, Need::OperatorHost], &mut report);
@@ -60,53 +62,62 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     if options.full {
         phase(&[Need::Git, Need::Checkout], &mut report);
     }
-    let failed = tell(&book, &report, options, printer);
-    let Some(error) = settled.err() else { return Ok(failed) };
-    printer.error(error.as_ref());
-    Ok(Tally { failed: failed.failed + 1, ..failed })
+    tally.findings.extend(tell(&book, &report, options, printer));
+    if let Err(error) = settled {
+        printer.error(error.as_ref());
+        tally.findings.push(Finding::failed("the cluster that was installed settles", format!("{error:#}")));
+    }
+    Ok(tally)
 }
 
-fn run_phase(runner: &Runner<'_>, needs: &[Need], report: &mut Report, printer: &mut Printer) {
+fn run_phase(
+    runner: &Runner<'_>,
+    needs: &[Need],
+    report: &mut Report,
+    tally: &mut Tally,
+    printer: &mut Printer,
+) {
     let available: BTreeSet<_> = needs.iter().copied().collect();
     let mut started = Instant::now();
     runner.run(&available, report, &mut |procedure, outcome| {
-        printer.data(&line(procedure, outcome, started.elapsed()));
-        if let Outcome::Failed { problems } = outcome {
-            printer.data(&format!("        {}", problems.join("\n").replace('\n', "\n        ")));
+        let took = started.elapsed();
+        let failure = match outcome {
+            Outcome::Failed { problems } => Some(problems.join("\n")),
+            _ => None,
+        };
+        printer.data(&line(procedure, outcome, took));
+        if let Some(problems) = &failure {
+            printer.data(&format!("        {}", problems.replace('\n', "\n        ")));
         }
+        tally.findings.push(Finding { name: named(procedure), took, failure, notes: Vec::new() });
         started = Instant::now();
     });
 }
 
 fn line(procedure: &Procedure, outcome: &Outcome, took: Duration) -> String {
     let word = if matches!(outcome, Outcome::Passed) { "ok    " } else { "FAILED" };
+    format!("{word}  {:6.1} s  {}", took.as_secs_f64(), named(procedure))
+}
+
+/// Its identity, and how the manual introduces it.
+fn named(procedure: &Procedure) -> String {
     let adapted = procedure.run.as_ref().is_some_and(|run| run.form == Form::Adapted);
     let text =
         procedure.text.as_deref().and_then(|text| text.trim().lines().next()).unwrap_or(&procedure.heading);
-    format!(
-        "{word}  {:6.1} s  {}  {}{text}",
-        took.as_secs_f64(),
-        procedure.id,
-        if adapted { "adapted: " } else { "" }
-    )
+    format!("{}  {}{text}", procedure.id, if adapted { "adapted: " } else { "" })
 }
 
-/// The table, what was not run though it could be, and the last line.
-fn tell(book: &Book, report: &Report, options: &Options, printer: &mut Printer) -> Tally {
-    let mut tally = Tally::default();
+/// Prints the table, what was not run though it could be, and the last line. Gives what failed by that.
+fn tell(book: &Book, report: &Report, options: &Options, printer: &mut Printer) -> Vec<Finding> {
+    let mut failed = Vec::new();
     let mut left = Vec::new();
     for procedure in book.procedures() {
-        match report.outcome(&procedure.id) {
-            Some(Outcome::Passed) => tally.passed += 1,
-            Some(Outcome::Failed { .. }) => tally.failed += 1,
-            Some(Outcome::Waiting { needs }) => {
-                let is_long = needs.contains(&Need::Checkout) && !options.full;
-                if !is_long {
-                    tally.failed += 1;
-                }
-                left.push((procedure.id.as_str(), is_long));
+        if let Some(Outcome::Waiting { needs }) = report.outcome(&procedure.id) {
+            let is_long = needs.contains(&Need::Checkout) && !options.full;
+            if !is_long {
+                failed.push(Finding::failed(named(procedure), "what it needs was not there"));
             }
-            _ => {}
+            left.push((procedure.id.as_str(), is_long));
         }
     }
     printer.data("");
@@ -121,7 +132,7 @@ fn tell(book: &Book, report: &Report, options: &Options, printer: &mut Printer) 
         printer.data(&format!("FAILED, since what they need was not there: {}", ids(false)));
     }
     printer.data(&report.summary());
-    tally
+    failed
 }
 
 fn facts(lab: &Lab, other_iso: String, other_version: String) -> Result<Facts> {

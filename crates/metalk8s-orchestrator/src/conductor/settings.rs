@@ -15,7 +15,7 @@ use metalk8s_artifacts::{
 use metalk8s_diagnostics::{Code, Diagnose, explain, sentence};
 use metalk8s_formulas::public_authorities;
 use metalk8s_kube::Fleet;
-use metalk8s_saltcompat::pillar_tree;
+use metalk8s_saltcompat::{PillarNode, add_fleet, pillar_tree};
 use metalk8s_types::{
     Role,
     fleet::Agent,
@@ -145,7 +145,9 @@ pub fn cluster_pillar(
     agents: &[Agent],
 ) -> Result<ClusterPillar, SettingsError> {
     let configuration = ConfigurationFile::read(configuration)?.configuration;
-    let tree = pillar_tree(&configuration);
+    let mut tree = pillar_tree(&configuration);
+    let nodes: Vec<PillarNode> = agents.iter().filter_map(pillar_node).collect();
+    add_fleet(&mut tree, &nodes, &configuration.ca_minion);
     let mut versions = BTreeMap::new();
     for environment in installed(archives) {
         let (version, facts) = version(&archives.join(environment))?;
@@ -174,6 +176,15 @@ pub fn cluster_pillar(
         repositories: with(Role::Bootstrap),
         authorities: certificates.collect::<Result<_, _>>()?,
         tree,
+    })
+}
+
+fn pillar_node(agent: &Agent) -> Option<PillarNode> {
+    Some(PillarNode {
+        name: agent.metadata.name.clone()?,
+        version: agent.spec.version.clone(),
+        roles: agent.spec.roles.clone(),
+        address: agent.spec.addresses.control_plane,
     })
 }
 

@@ -22,7 +22,9 @@ use metalk8s_orchestrator::{
     bootstrap::{self, BootstrapOptions},
     certificates, doctor, lock_within,
 };
-use metalk8s_saltcompat::{About, FileRoots, Formula, Minion, RunningJob, grains_tree, pillar_tree};
+use metalk8s_saltcompat::{
+    About, FileRoots, Formula, Minion, RunningJob, grains_tree, pillar_tree, take_fleet,
+};
 use metalk8s_types::{
     BootstrapConfiguration, Grains, Pillar, VERSION, environment,
     fleet::Job,
@@ -299,7 +301,14 @@ impl Minion for Here {
             return Ok(member.settings.tree.clone());
         }
         match self.configuration()? {
-            Some(configuration) => Ok(pillar_tree(&configuration)),
+            Some(configuration) => {
+                let mut tree = pillar_tree(&configuration);
+                // The configuration is read from its file: what others know of it may be older.
+                if let Some(known) = self.told().settings_of_cluster() {
+                    take_fleet(&mut tree, &known.tree);
+                }
+                Ok(tree)
+            }
             None => self.told().others().map(|_| json!({})),
         }
     }

@@ -71,7 +71,8 @@ impl Clone {
         let mut shell = Command::new("bash");
         shell.args(["-c", command]).current_dir(self.folder.path().join("metalk8s"));
         // The clone is another repository than the one this program was called from.
-        shell.env_remove("METALK8S_CHECKOUT").env("METALK8S_LAB", self.lab.as_str());
+        shell.env_remove("METALK8S_CHECKOUT").env_remove("METALK8S_RESULTS");
+        shell.env("METALK8S_LAB", self.lab.as_str());
         Ok(process::capture(&mut shell, None, deadline)?)
     }
 }
