@@ -300,6 +300,7 @@ mod tests {
             is_ready: false,
             is_cordoned: false,
             kubelet_version: String::new(),
+            overlay_address: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Nodes as their objects describe them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use k8s_openapi::api::core::v1::Node;
 use kube::{
@@ -33,6 +33,8 @@ pub struct NodeFacts {
     pub is_cordoned: bool,
     /// The version of its kubelet; empty where none has registered.
     pub kubelet_version: String,
+    /// Where the overlay reaches it: Calico's annotation `projectcalico.org/IPv4Address`.
+    pub overlay_address: Option<IpAddr>,
 }
 
 /// How the machine of a node is reached (constants.md, section 4). Each is as it was written, or missing.
@@ -151,5 +153,7 @@ fn facts(node: &Node) -> NodeFacts {
         is_ready: conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
         is_cordoned: node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false),
         kubelet_version: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
+        overlay_address: annotation("projectcalico.org/IPv4Address")
+            .and_then(|address| address.split('/').next()?.parse().ok()),
     }
 }

@@ -16,6 +16,7 @@ use crate::{Lab, Machine, install::version_of_archive, machine::quoted, process:
 mod api;
 mod deploy;
 pub(super) mod jobs;
+mod moved;
 mod refusals;
 mod rights;
 
@@ -75,6 +76,10 @@ const CHECKS: &[Check] = &[
     },
     Check { name: "an agent reads and writes its own object, and no other", run: rights::of_an_agent },
     Check { name: "a certificate that a node's roles do not give is denied", run: rights::of_a_request },
+    Check {
+        name: "a worker whose machine has other addresses is deployed again, and works",
+        run: moved::is_deployed_again,
+    },
     Check { name: "after a reboot the node comes back by itself", run: deploy::reboot },
     Check { name: "nothing has tried to leave the lab", run: super::install::nothing_leaves },
 ];

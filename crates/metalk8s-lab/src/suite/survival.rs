@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{Lab, Machine, wait_until};
 
+mod authorities;
 mod conductors;
 mod etcd;
 mod leaving;
@@ -40,6 +41,7 @@ const LOSSES: &[Check] = &[
     Check { name: "two machines become masters with etcd, one after the other", run: joined },
     Check { name: "exactly the documented processes listen on each machine, where they should", run: listen },
     Check { name: "a client writes by the balancer of a node, and is answered", run: load::begins },
+    authorities::CHECK,
     Check { name: "the leader of etcd is killed", run: losses::leader },
     Check { name: "an API server is killed on each machine", run: losses::api_servers },
     Check {

@@ -3,6 +3,7 @@
 mod contact;
 mod foreseen;
 mod member;
+mod moved;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -246,7 +247,9 @@ impl DeployNode {
     }
 
     async fn apply(&mut self) -> Result<Done, Failure> {
-        self.hands.apply(&self.name, &self.version, "state.highstate", &[]).await
+        let mut done = self.hands.apply(&self.name, &self.version, "state.highstate", &[]).await?;
+        done.changes.extend(self.overlay_follows().await?);
+        Ok(done)
     }
 
     /// Every node balances over all API servers.

@@ -186,7 +186,9 @@ impl DeployNode {
         if self.is_joined().await? {
             let agent = self.hands.agent(&self.name).await?;
             let agent = agent.ok_or_else(|| self.has_left())?;
-            let wish = NodeWish { version: self.version.clone(), roles: node.roles, ..agent.spec.wish() };
+            let addresses = self.addresses_now(&agent).await?;
+            let wish =
+                NodeWish { version: self.version.clone(), roles: node.roles, addresses, ..agent.spec.wish() };
             let changes = self.hands.shall_be(&self.name, &wish).await?;
             return Ok(Done { comment: "its key was accepted before".into(), changes });
         }

@@ -83,6 +83,12 @@ impl DeployNode {
         if agent.spec.version != self.version {
             changes.push(format!("version {} instead of {}", self.version, agent.spec.version));
         }
+        if self.is_joined().await? {
+            let (known, now) = (agent.spec.addresses, self.addresses_now(&agent).await?);
+            if now != known {
+                changes.push(format!("address {} instead of {}", now.control_plane, known.control_plane));
+            }
+        }
         Ok(Done { comment: "its key was accepted before".into(), changes })
     }
 
