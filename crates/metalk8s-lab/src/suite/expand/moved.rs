@@ -34,10 +34,12 @@ pub(super) fn is_deployed_again(stage: &Stage) -> Result<()> {
 fn follows(stage: &Stage, machine: &Machine, moves: [(Ipv4Addr, Ipv4Addr); 2]) -> Result<()> {
     let bootstrap = stage.lab.bootstrap()?;
     for (old, new) in moves {
-        // Its only address: what is taken away last would take a second one with it.
+        // With its only address the kernel takes the routes by it, which whoever configures a network sets again.
         machine.run_checked(&format!(
             "set -- $(ip -oneline -4 address show to {old} | awk '{{print $2, $4}}'); \
-             ip address delete \"$2\" dev \"$1\" && ip address add {new}/\"${{2#*/}}\" dev \"$1\""
+             routes=$(ip route show default | sed 's/{old}/{new}/'); \
+             ip address delete \"$2\" dev \"$1\" && ip address add {new}/\"${{2#*/}}\" dev \"$1\" && \
+             if [ -n \"$routes\" ] && [ -z \"$(ip route show default)\" ]; then ip route add $routes; fi"
         ))?;
     }
     let [(_, control), (_, workload)] = moves;

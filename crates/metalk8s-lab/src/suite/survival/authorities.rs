@@ -27,7 +27,7 @@ fn masters_learn(stage: &Stage) -> Result<()> {
     for machine in machines(stage)? {
         wait_until(&format!("`{}` to know both", machine.name), PATIENCE, || {
             let text = |error: crate::machine::MachineError| error.to_string();
-            if machine.run("cat /etc/kubernetes/pki/client-ca.crt").map_err(text)?.stdout != authorities {
+            if machine.run_checked("cat /etc/kubernetes/pki/client-ca.crt").map_err(text)? != authorities {
                 return Err("it does not know the new authority".to_owned());
             }
             let asked = machine
