@@ -1,4 +1,4 @@
-// Calico's CNI plugins and their installer in one program: it runs the part whose name it was called by.
+// Calico's CNI plugins in one program: it runs the part whose name it was called by.
 package main
 
 import (
@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/projectcalico/calico/cni-plugin/pkg/install"
 	"github.com/projectcalico/calico/cni-plugin/pkg/ipamplugin"
 	"github.com/projectcalico/calico/cni-plugin/pkg/plugin"
 )
@@ -20,13 +19,8 @@ func main() {
 		plugin.Main(VERSION)
 	case "calico-ipam":
 		ipamplugin.Main(VERSION)
-	case "install":
-		if err := install.Install(VERSION); err != nil {
-			fmt.Fprintf(os.Stderr, "error: could not install the CNI plugins: %v\n", err)
-			os.Exit(1)
-		}
 	default:
-		fmt.Fprintf(os.Stderr, "error: `%s` is none of calico, calico-ipam, install: call this file by one of them\n", name)
+		fmt.Fprintf(os.Stderr, "error: `%s` is neither calico nor calico-ipam: call this file by one of them\n", name)
 		os.Exit(2)
 	}
 }

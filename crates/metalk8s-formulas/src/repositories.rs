@@ -35,8 +35,16 @@ const PORT: u16 = 8080;
 const APT_AUTHORITY: &str = "/etc/apt/metalk8s-repositories.crt";
 
 /// What a node installs, in one transaction (BOOT-15, BOOT-16).
-pub(crate) const PACKAGES: [&str; 7] =
-    ["containerd", "runc", "cri-tools", "kubernetes-cni", "kubelet", "kubectl", "metalk8s-agent"];
+pub(crate) const PACKAGES: [&str; 8] = [
+    "containerd",
+    "runc",
+    "cri-tools",
+    "kubernetes-cni",
+    "calico-cni-plugin",
+    "kubelet",
+    "kubectl",
+    "metalk8s-agent",
+];
 
 /// The configuration names these archives. `text` is the whole file, and `mode` its permissions.
 pub fn archives_declared(configuration: &Path, mode: u32, text: String, added: &[PathBuf]) -> Graph {
@@ -189,7 +197,7 @@ pub fn server_endpoint(address: std::net::IpAddr) -> String {
 
 /// The repositories' server as a static pod. Its own image and that of the pause container come straight
 /// from the archive: nobody could serve them yet.
-pub(crate) fn server(pillar: &Pillar) -> Result<Graph, FormulaError> {
+pub fn server(pillar: &Pillar) -> Result<Graph, FormulaError> {
     let mut graph = Graph::default();
     let mut images = Vec::new();
     for name in ["pause", "metalk8s"] {

@@ -12,7 +12,9 @@ use metalk8s_engine::{
     State,
     state::{Readers, StaticPod},
 };
-use metalk8s_formulas::{CERTIFICATE_FILES, FormulaError, Taken, UpstreamManifests, bootstrap, renewed};
+use metalk8s_formulas::{
+    CERTIFICATE_FILES, FormulaError, Taken, UpstreamManifests, as_one, bootstrap, of_role, renewed,
+};
 use metalk8s_types::{
     Grains, Leftovers, Pillar, Role, fake,
     grains::{Cgroup, OsFamily},
@@ -41,8 +43,16 @@ fn pillar() -> Pillar {
         "calico-node",
         "calico-kube-controllers",
     ];
-    let packages =
-        ["containerd", "runc", "cri-tools", "kubernetes-cni", "kubelet", "kubectl", "metalk8s-agent"];
+    let packages = [
+        "containerd",
+        "runc",
+        "cri-tools",
+        "kubernetes-cni",
+        "calico-cni-plugin",
+        "kubelet",
+        "kubectl",
+        "metalk8s-agent",
+    ];
     let image = |name: &&str| {
         ((*name).to_owned(), ImageFacts { tag: "1.2.3".into(), digest: format!("sha256:{}", "0".repeat(64)) })
     };
@@ -181,6 +191,36 @@ fn static_pods(states: &[State]) -> Vec<&StaticPod> {
             _ => None,
         })
         .collect()
+}
+
+/// The states of a role by name, and whether each is as the highstate has it.
+fn of_one_role(role: Role) -> BTreeSet<String> {
+    let highstate = bootstrap(&grains(), &pillar(), &upstream()).unwrap();
+    let all = as_one(highstate.clone());
+    let chosen = as_one(of_role(role, highstate, &grains(), &pillar()).unwrap());
+    chosen.validate().unwrap();
+    for step in chosen.steps() {
+        assert_eq!(step.state, all.get(step.id.as_str()).unwrap().state, "{role}: {}", step.id);
+    }
+    chosen.steps().iter().map(|step| step.id.to_string()).collect()
+}
+
+#[test]
+fn the_states_of_all_roles_together_are_the_highstate_and_each_brings_its_own() {
+    let roles = [Role::Bootstrap, Role::Etcd, Role::Infra, Role::Master];
+    let together: BTreeSet<String> = roles.into_iter().flat_map(of_one_role).collect();
+    let highstate = as_one(bootstrap(&grains(), &pillar(), &upstream()).unwrap());
+    let all: BTreeSet<String> = highstate.steps().iter().map(|step| step.id.to_string()).collect();
+    assert_eq!(together, all);
+    for (role, own) in [
+        (Role::Bootstrap, "static pod salt-master"),
+        (Role::Etcd, "static pod etcd"),
+        (Role::Master, "static pod kube-apiserver"),
+    ] {
+        for other in roles {
+            assert_eq!(of_one_role(other).contains(own), other == role, "{other}: {own}");
+        }
+    }
 }
 
 #[test]

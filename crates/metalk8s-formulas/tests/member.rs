@@ -9,13 +9,16 @@ use std::{
 };
 
 use metalk8s_engine::{State, state::Signer};
-use metalk8s_formulas::{as_one, certificates, node};
+use metalk8s_formulas::{as_one, certificates, node, of_role};
 use metalk8s_types::{
-    Grains, Pillar, Role, fake, paths,
+    Grains, Pillar, Role,
+    bootstrap_config::GivenSettings,
+    fake, paths,
     pillar::{
         Certificates, ClusterPillar, ImageFacts, Networks, NodeAddresses, NodeWish, Proxies, VersionFacts,
     },
 };
+use serde_json::json;
 
 fn grains() -> Grains {
     fake::grains("node-1", &["10.200.1.3/28"])
@@ -23,8 +26,16 @@ fn grains() -> Grains {
 
 fn pillar(roles: &[Role]) -> Pillar {
     let images = ["pause", "metalk8s", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-    let packages =
-        ["containerd", "runc", "cri-tools", "kubernetes-cni", "kubelet", "kubectl", "metalk8s-agent"];
+    let packages = [
+        "containerd",
+        "runc",
+        "cri-tools",
+        "kubernetes-cni",
+        "calico-cni-plugin",
+        "kubelet",
+        "kubectl",
+        "metalk8s-agent",
+    ];
     let image = |name: &&str| {
         ((*name).to_owned(), ImageFacts { tag: "1.2.3".into(), digest: format!("sha256:{}", "0".repeat(64)) })
     };
@@ -107,6 +118,54 @@ fn every_combination_of_roles_is_one_sound_graph() {
         assert!(pods.contains("apiserver-proxy"), "{chosen:?}");
         assert!(!pods.contains("repositories") && !pods.contains("salt-master"), "{chosen:?}");
     }
+}
+
+#[test]
+fn one_role_has_what_all_need_and_what_only_it_brings() {
+    let pillar = pillar(&[Role::Etcd, Role::Infra, Role::Master]);
+    let highstate = node(&grains(), &pillar).unwrap();
+    let stages = |role: Role| -> Vec<&str> {
+        let chosen = of_role(role, highstate.clone(), &grains(), &pillar).unwrap();
+        assert!(chosen.iter().all(|stage| highstate.contains(stage)), "{role}");
+        chosen.iter().map(|stage| stage.name).collect()
+    };
+    let base = ["system", "packages", "pki", "containerd", "kubelet"];
+    assert_eq!(stages(Role::Infra), base);
+    assert_eq!(stages(Role::Etcd), ["system", "packages", "pki", "containerd", "etcd", "kubelet"]);
+    assert_eq!(stages(Role::Master), [&base[..], &["control-plane"]].concat());
+}
+
+#[test]
+fn settings_given_for_one_run_stand_in_the_states_of_that_run() {
+    let given = json!({
+        "metalk8s": {"nodes": {
+            "bootstrap": {"roles": ["master"], "ip": "10.200.1.2"},
+            "other": {"roles": ["master"], "ip": "10.200.1.9"},
+        }},
+        "networks": {
+            "control_plane": "10.200.1.0/28",
+            "workload_plane": "10.200.1.0/28",
+            "pod": "10.234.0.0/16",
+            "service": "10.97.0.0/16",
+        },
+    });
+    let given = GivenSettings::read(&given, given.as_object().unwrap()).unwrap();
+    let text = |pillar: &Pillar, stage: &str| -> String {
+        let stages = node(&grains(), pillar).unwrap();
+        serde_json::to_string(&stages.into_iter().find(|found| found.name == stage).unwrap().graph).unwrap()
+    };
+    let own = pillar(&[Role::Master]);
+    let mut changed = own.clone();
+    given.change_pillar(&mut changed);
+    for (stage, was, is) in [
+        ("kubelet", "10.200.1.2:6443\\n", "10.200.1.9:6443\\n"),
+        ("control-plane", "10.96.0.0/12", "10.97.0.0/16"),
+        ("system", "10.233.0.0/16", "10.234.0.0/16"),
+    ] {
+        assert!(text(&own, stage).contains(was) && !text(&own, stage).contains(is), "{stage}: {was}");
+        assert!(text(&changed, stage).contains(is), "{stage}: {is}");
+    }
+    assert!(!text(&changed, "control-plane").contains("10.96.0.0/12"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use metalk8s_engine::{
     state::{Condition, Wait},
 };
 use metalk8s_types::Pillar;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::manifests::{Addon, AddonError, UpstreamManifests, object_state, rolled_out, title, variable};
 use crate::{bootstrap::FormulaError, layout::APISERVER_PROXY};
@@ -71,9 +71,5 @@ fn environment(pillar: &Pillar) -> Vec<Value> {
     if let Some(mtu) = pillar.networks.workload_plane_mtu {
         list.push(variable("FELIX_VXLANMTU", (mtu - 50).to_string()));
     }
-    list.push(json!({
-        "name": "CNI_NETWORK_CONFIG",
-        "valueFrom": {"configMapKeyRef": {"name": "calico-config", "key": "cni_network_config"}},
-    }));
     list
 }
