@@ -10,13 +10,13 @@ use super::connect::connect;
 /// Memory of one direction of one connection.
 const BUFFER: usize = 16 * 1024;
 /// A peer that is silent for this long is asked whether it is still there ...
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 /// ... again after this long ...
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// ... and is given up after this many questions.
 const KEEPALIVE_COUNT: u32 = 3;
 /// Bytes that are not acknowledged for this long (milliseconds) end the connection, like a silent peer.
-const UNACKNOWLEDGED_MS: u32 = 30_000;
+const UNACKNOWLEDGED_MS: u32 = 11_000;
 
 /// Carries one connection to its end. When no backend accepts, the client's is closed.
 pub(super) async fn forward(mut client: TcpStream, pool: &Pool) {

@@ -16,7 +16,7 @@ use crate::{Lab, Machine, install::version_of_archive, machine::quoted, process:
 mod api;
 mod deploy;
 pub(super) mod jobs;
-mod moved;
+pub(super) mod moved;
 mod refusals;
 mod rights;
 

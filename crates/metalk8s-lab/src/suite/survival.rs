@@ -21,6 +21,7 @@ mod etcd;
 mod leaving;
 mod load;
 mod losses;
+mod moved;
 mod renamed;
 
 /// Run by `metalk8s-lab suite survival`.
@@ -65,6 +66,10 @@ const LOSSES: &[Check] = &[
 const MORE_LOSSES: &[Check] = &[
     Check { name: "a master is cut off from the others, and comes back", run: losses::partition },
     Check { name: "a whole master loses its power, and comes back", run: losses::master },
+    Check {
+        name: "a master is given other addresses, and keeps its member of etcd at the new one",
+        run: moved::master,
+    },
     Check {
         name: "a master is called otherwise, and keeps its member of etcd under the new name",
         run: renamed::master,

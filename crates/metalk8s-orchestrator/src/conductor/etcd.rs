@@ -155,6 +155,15 @@ impl Etcd {
         self.call("cluster/member/add", &body).await.map(drop)
     }
 
+    /// Has the others reach a member at another address. It keeps its id and what it holds.
+    ///
+    /// # Errors
+    /// When the others have no majority, or no member answers.
+    pub(crate) async fn relocate(&self, id: &str, peer_url: &str) -> Result<(), EtcdError> {
+        let body = json!({"ID": id, "peerURLs": [peer_url]});
+        self.call("cluster/member/update", &body).await.map(drop)
+    }
+
     /// Gives a learner its vote.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use super::{
         runs::{Done, Procedure},
     },
     DeployNode,
+    member::{Registration, registration},
 };
 
 impl DeployNode {
@@ -107,29 +108,43 @@ impl DeployNode {
     }
 
     /// The members of etcd on other nodes, and where they would reach the one of this node.
-    async fn members(&self) -> Result<(Vec<Member>, String), Failure> {
+    async fn members(&mut self) -> Result<(Vec<Member>, String), Failure> {
         let settings = self.hands.settings().await?;
-        let agent = self.hands.agent(&self.name).await?;
-        let addresses = agent.map(|agent| agent.spec.addresses).or(self.addresses);
+        let addresses = match self.hands.agent(&self.name).await? {
+            Some(agent) if self.is_joined().await? => Some(self.addresses_now(&agent).await?),
+            Some(agent) => Some(agent.spec.addresses),
+            None => self.addresses,
+        };
         let address = addresses.ok_or_else(|| self.has_no_address())?.control_plane;
         let etcd = FleetHands::etcd_but_of(&self.name, &settings)?;
         Ok((etcd.members().await.map_err(|error| told(&error))?, peer_url(address)))
     }
 
-    async fn would_register(&self) -> Result<Done, Failure> {
+    async fn would_register(&mut self) -> Result<Done, Failure> {
         let (members, own) = self.members().await?;
+        let with_data = self.is_joined().await?;
+        let way = registration(&members, &self.name, &own, with_data);
         let count = members.len();
-        Ok(match members.iter().any(|member| member.peer_urls.contains(&own)) {
-            true => Done::nothing(format!("etcd has {count} members")),
-            false => {
-                Done::change(format!("etcd would have {} members", count + 1), format!("member at {own}"))
-            }
-        })
+        let comment = match way {
+            Registration::Known => format!("etcd has {count} members"),
+            Registration::Moved { .. } => "the others would reach it elsewhere".to_owned(),
+            Registration::New => format!("etcd would have {} members", count + 1),
+        };
+        Ok(Done { comment, changes: way.change(&own).into_iter().collect() })
     }
 
-    async fn would_vote(&self) -> Result<Done, Failure> {
+    async fn would_vote(&mut self) -> Result<Done, Failure> {
         let (members, own) = self.members().await?;
-        let votes = members.iter().any(|member| member.peer_urls.contains(&own) && !member.is_learner);
+        let with_data = self.is_joined().await?;
+        let votes = match registration(&members, &self.name, &own, with_data) {
+            Registration::Known => {
+                members.iter().any(|member| member.peer_urls.contains(&own) && !member.is_learner)
+            }
+            Registration::Moved { id, .. } => {
+                members.iter().any(|member| member.id == id && !member.is_learner)
+            }
+            Registration::New => false,
+        };
         Ok(match votes {
             true => Done::nothing("it has a vote"),
             false => Done::change(

@@ -19,6 +19,50 @@ use super::{
 /// How long a member of etcd may learn before it can vote.
 const LEARN: Duration = Duration::from_secs(180);
 
+/// What becomes of the member of a node in the list that the others have.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Registration {
+    /// It is there, at its address.
+    Known,
+    /// It is there at the address that its machine had; with what it holds it goes on at the new one.
+    Moved {
+        /// Its id, a number in text.
+        id: String,
+        /// Where the others would reach it.
+        former: String,
+    },
+    /// It is not there.
+    New,
+}
+
+impl Registration {
+    /// What is changed, for people.
+    pub(super) fn change(&self, own: &str) -> Option<String> {
+        match self {
+            Self::Known => None,
+            Self::Moved { former, .. } => Some(format!("member at {own} instead of {former}")),
+            Self::New => Some(format!("member at {own}")),
+        }
+    }
+}
+
+/// What to do with the member of a node that shall be reached at `own`. Pure.
+///
+/// Only a machine `with_data` of a node that was one goes on with a member of its name: an empty one that took its
+/// place would have forgotten what it has agreed to.
+pub(super) fn registration(members: &[Member], node: &str, own: &str, with_data: bool) -> Registration {
+    if members.iter().any(|member| member.peer_urls.iter().any(|url| url == own)) {
+        return Registration::Known;
+    }
+    match members.iter().find(|member| member.name == node) {
+        Some(member) if with_data => Registration::Moved {
+            id: member.id.clone(),
+            former: member.peer_urls.first().cloned().unwrap_or_default(),
+        },
+        _ => Registration::New,
+    }
+}
+
 impl DeployNode {
     /// Whether it has a member of etcd that had to join one.
     pub(super) async fn joins_etcd(&mut self) -> Result<bool, Failure> {
@@ -45,12 +89,17 @@ impl DeployNode {
         }
         let (etcd, own) = self.other_members().await?;
         let mut members = etcd.members().await.map_err(|error| told(&error))?;
-        let is_known = |members: &[Member]| members.iter().any(|member| member.peer_urls.contains(&own));
         let mut changes = Vec::new();
-        if !is_known(&members) {
-            etcd.add_learner(&own).await.map_err(|error| told(&error))?;
+        let with_data = self.is_joined().await?;
+        let way = registration(&members, &self.name, &own, with_data);
+        match &way {
+            Registration::Known => {}
+            Registration::Moved { id, .. } => etcd.relocate(id, &own).await.map_err(|error| told(&error))?,
+            Registration::New => etcd.add_learner(&own).await.map_err(|error| told(&error))?,
+        }
+        if let Some(change) = way.change(&own) {
             members = etcd.members().await.map_err(|error| told(&error))?;
-            changes.push(format!("member at {own}"));
+            changes.push(change);
         }
         let agent = self.hands.agent(&self.name).await?;
         let agent = agent.ok_or_else(|| self.has_left())?;
@@ -92,5 +141,28 @@ impl DeployNode {
                 Err(_) => sleep(Duration::from_millis(250)).await,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str, id: &str, url: &str) -> Member {
+        Member { id: id.into(), name: name.into(), peer_urls: vec![url.into()], is_learner: false }
+    }
+
+    #[test]
+    fn a_member_moves_with_its_machine_and_an_empty_machine_is_a_new_one() {
+        let members = [member("a", "1", "https://10.0.0.1:2380"), member("b", "2", "https://10.0.0.2:2380")];
+        let of = |own: &str, with_data| registration(&members, "b", own, with_data);
+        assert_eq!(of("https://10.0.0.2:2380", true), Registration::Known);
+        let moved = of("https://10.0.0.9:2380", true);
+        let former = "https://10.0.0.2:2380".to_owned();
+        assert_eq!(moved, Registration::Moved { id: "2".into(), former });
+        let told = moved.change("https://10.0.0.9:2380").unwrap();
+        assert!(told.contains("10.0.0.9:2380 instead of https://10.0.0.2:2380"), "{told}");
+        assert_eq!(of("https://10.0.0.9:2380", false), Registration::New);
+        assert_eq!(registration(&members, "c", "https://10.0.0.3:2380", true), Registration::New);
     }
 }

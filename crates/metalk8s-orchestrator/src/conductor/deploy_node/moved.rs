@@ -83,23 +83,17 @@ fn addresses(grain: &Value) -> Option<NodeAddresses> {
 
 /// The addresses that the node shall have. Pure.
 ///
-/// A member of etcd is known to the others by its address, and so is an API server to all nodes.
+/// That of the Bootstrap node in the control plane is where all nodes find the repositories.
 fn decide(name: &str, agent: &Agent, seen: Option<NodeAddresses>) -> Result<NodeAddresses, Failure> {
     let known = agent.spec.addresses;
     let Some(seen) = seen.filter(|seen| *seen != known) else { return Ok(known) };
-    let moved = format!("`{name}` had the address {} and has {}", known.control_plane, seen.control_plane);
-    let held: Vec<&str> = [Role::Bootstrap, Role::Etcd, Role::Master]
-        .into_iter()
-        .filter(|role| agent.spec.roles.contains(role))
-        .map(Role::name)
-        .collect();
-    if held.is_empty() || seen.control_plane == known.control_plane {
+    if seen.control_plane == known.control_plane || !agent.spec.roles.contains(&Role::Bootstrap) {
         return Ok(seen);
     }
     let line = format!(
-        "{moved}, by which others know what its roles bring ({}): give the machine its address back, or remove the \
-         node and deploy it again",
-        held.join(", ")
+        "`{name}` had the address {} and has {}, and all nodes look for the repositories at the former one: give the \
+         machine its address back",
+        known.control_plane, seen.control_plane
     );
     Err(Failure::new(explain::ADDRESS_DIFFERS, line))
 }
@@ -133,21 +127,22 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_has_the_addresses_of_its_machine_and_a_master_is_refused_another_one() {
+    fn a_node_has_the_addresses_of_its_machine_and_the_bootstrap_node_is_refused_another_one() {
         let known = at("10.0.0.2", "10.0.1.2");
         let moved = at("10.0.0.9", "10.0.1.9");
-        assert_eq!(decided(&[Role::Node], Some(moved)).unwrap(), moved);
+        for role in [Role::Node, Role::Master, Role::Etcd] {
+            assert_eq!(decided(&[role], Some(moved)).unwrap(), moved);
+        }
         assert_eq!(
             decided(&[Role::Node], None).unwrap(),
             known,
             "a machine without an address keeps its own"
         );
-        for role in [Role::Master, Role::Etcd, Role::Bootstrap] {
-            assert_eq!(decided(&[role], Some(known)).unwrap(), known);
-            let workload = at("10.0.0.2", "10.0.1.9");
-            assert_eq!(decided(&[role], Some(workload)).unwrap(), workload);
-            decided(&[role], Some(moved)).unwrap_err();
+        let workload = at("10.0.0.2", "10.0.1.9");
+        for seen in [known, workload] {
+            assert_eq!(decided(&[Role::Bootstrap], Some(seen)).unwrap(), seen);
         }
+        decided(&[Role::Bootstrap], Some(moved)).unwrap_err();
     }
 
     #[test]
