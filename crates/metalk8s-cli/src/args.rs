@@ -39,6 +39,7 @@ pub use run::{Journals, Run, RunCommand};
 pub use salt::Salt;
 pub use salt_call::{LogLevel, SaltCall};
 pub use salt_key::SaltKey;
+pub use salt_output::SaltOutput;
 pub use salt_run::SaltRun;
 pub use salt_ssh::SaltSsh;
 
@@ -180,8 +181,31 @@ mod tests {
             let Command::SaltCall(call) = args.command else { panic!("{words:?}") };
             assert_eq!(call.function.as_deref(), Some("pillar.get"));
             assert_eq!(call.arguments, ["metalk8s"]);
-            assert_eq!(call.out, metalk8s_saltcompat::output::Out::Json);
+            assert_eq!(call.output.out, metalk8s_saltcompat::output::Out::Json);
             assert!(call.local);
+        }
+    }
+
+    #[test]
+    fn options_of_salt_call_that_scripts_use_are_read() {
+        let read = |words: &[&str]| {
+            let args = Args::try_parse_from([&["metalk8s", "salt-call"], words].concat());
+            args.map(|args| match args.command {
+                Command::SaltCall(call) => call,
+                _ => panic!("{words:?}"),
+            })
+        };
+        let call = read(&["-t", "5", "test.ping", "--out=json", "--out-indent=-1", "--refresh-grains-cache"]);
+        let call = call.unwrap();
+        assert_eq!((call.timeout, call.output.out_indent), (5, Some(-1)));
+        assert_eq!(read(&["test.ping"]).unwrap().timeout, 60);
+        assert!(read(&["-g"]).unwrap().grains && read(&["--grains", "--out", "json"]).unwrap().grains);
+        assert!(read(&["-g", "test.ping"]).is_err());
+        for (option, why) in
+            [("--return=redis", "jobs.lookup_jid"), ("--pillar-root=/srv/pillar", "`pillar=`")]
+        {
+            let refused = read(&["test.ping", option]).unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
         }
     }
 

@@ -179,6 +179,33 @@ fn options_that_mean_nothing_here_are_refused() {
 }
 
 #[test]
+fn results_are_indented_as_wished_and_go_into_a_file_where_one_is_named() {
+    let place = Place::new("");
+    let line = place.call(&["test.kwarg", "a=1", "--out=json", "--out-indent=-1"]);
+    assert_eq!(line.stdout, "{\"local\": {\"a\": 1}}\n");
+    let yaml = place.call(&["test.kwarg", "a=1", "--out=yaml", "--out-indent=4"]);
+    assert_eq!(yaml.stdout, "local:\n    a: 1\n");
+    let file = place.path("out/result");
+    let named = file.to_str().unwrap();
+    for words in [&["--out-file", named][..], &["--out-file", named, "--out-file-append"]] {
+        let said = place.call(&[&["test.ping", "--out=txt", "--force-color"], words].concat());
+        assert_eq!((said.status, said.stdout.as_str()), (0, ""), "{}", said.stderr);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "local: True\nlocal: True\n");
+    let said = place.call(&["test.ping", "--out-file=/nonesuch/result"]);
+    assert_eq!(said.status, 1);
+    assert!(said.stderr.contains("could not write `/nonesuch/result`"), "{}", said.stderr);
+}
+
+#[test]
+fn facts_are_shown_by_an_option_too() {
+    let place = Place::new("");
+    let said = place.call(&["-g", "--out=json"]);
+    let whole: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(whole["local"]["kernel"], "Linux");
+}
+
+#[test]
 fn a_formula_of_the_program_tells_what_is_wrong_with_the_archives() {
     let place = Place::new("");
     let call = |words: &[&str]| place.call(&[&["state.sls", "metalk8s.archives.mounted"], words].concat());
@@ -191,6 +218,16 @@ fn a_formula_of_the_program_tells_what_is_wrong_with_the_archives() {
     fs::write(place.path("config/bootstrap.yaml"), configuration).unwrap();
     let said = call(&["test=True"]);
     assert!(said.stderr.contains("`/nonesuch/metalk8s.iso` does not exist (MK1301)"), "{}", said.stderr);
+    let said = call(&["test=True", "pillar={metalk8s: {archives: [/other.iso]}}"]);
+    assert!(said.stderr.contains("`/other.iso` does not exist (MK1301)"), "{}", said.stderr);
+    let said = call(&["test=True", "pillar={metalk8s: {archives: [other.iso]}}"]);
+    assert_eq!(said.status, 1);
+    assert!(
+        said.stderr.contains("`metalk8s.archives[0]`: this path is not absolute (MK1108)"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(call(&["test=True", "pillar=other.iso"]).status, 2);
     let said = call(&["saltenv=metalk8s-9.9.9"]);
     assert_eq!((said.status, said.stdout.as_str()), (1, ""));
     assert!(said.stderr.contains("not of `metalk8s-9.9.9`; installed: "), "{}", said.stderr);

@@ -32,7 +32,7 @@ impl Code {
 }
 
 /// Whether a text ends as one that [`Code::at_end_of`] made.
-pub fn ends_with_code(text: &str) -> bool {
+fn ends_with_code(text: &str) -> bool {
     let digits = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (MK")).map(|(_, digits)| digits);
     digits.is_some_and(|digits| digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_digit()))
 }

@@ -20,7 +20,7 @@ mod secret;
 mod sentence;
 mod table;
 
-pub use codes::{Code, ends_with_code};
+pub use codes::Code;
 pub use colour::{Paint, colours_wanted};
 pub use diagnose::{Diagnose, DiagnoseExt, Diagnosed, Hint, code_of, code_of_io};
 pub use exit::Exit;

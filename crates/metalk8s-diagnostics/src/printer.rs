@@ -84,6 +84,12 @@ impl Printer {
         }
     }
 
+    /// Writes data to another place from here on, without colours.
+    pub fn data_into(&mut self, out: impl Write + Send + 'static) {
+        self.out = Box::new(out);
+        self.out_paint = Paint::default();
+    }
+
     /// Keeps words for people and errors in a log, too, from here on and without colours.
     pub fn keep_in(&mut self, log: LogFile) {
         self.log = Some(log);

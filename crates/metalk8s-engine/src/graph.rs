@@ -197,6 +197,23 @@ impl Graph {
         }
     }
 
+    /// Takes the steps of another graph that this one does not have. A state of both stays what it is here, and
+    /// depends on what either graph says.
+    pub fn unite(&mut self, other: Self) {
+        for step in other.steps {
+            let Some(position) = self.index.get(&step.id).copied() else {
+                self.push(step);
+                continue;
+            };
+            let requisites = &mut self.steps[position].requisites;
+            for requisite in step.requisites {
+                if !requisites.contains(&requisite) {
+                    requisites.push(requisite);
+                }
+            }
+        }
+    }
+
     /// Takes all steps of another graph, which come after all steps of this one. Their names must be new.
     pub fn then(&mut self, later: Self) {
         let inside: BTreeSet<&StateId> = later.steps.iter().map(|step| &step.id).collect();

@@ -4,7 +4,7 @@ use metalk8s_engine::{
     Graph, State,
     state::{Image, ImageSource},
 };
-use metalk8s_types::{Grains, Pillar};
+use metalk8s_types::{Grains, Pillar, Role};
 
 use crate::{
     addons::{self, AddonError, UpstreamManifests},
@@ -17,6 +17,12 @@ use crate::{
 pub const CONTROL_PLANE: &str = "control-plane";
 /// The name of the stage that starts the container runtime.
 pub const CONTAINERD: &str = "containerd";
+/// The name of the stage that installs packages.
+pub const PACKAGES: &str = "packages";
+pub(crate) const NETWORK: &str = "network";
+pub(crate) const DNS: &str = "dns";
+/// The names of the stages with what runs in the cluster and is of no node.
+pub const DEPLOYED: [&str; 2] = [NETWORK, DNS];
 
 /// One part of a procedure: its states are applied before the next part begins.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,13 +94,7 @@ pub fn bootstrap(
         Stage {
             title: "Starting etcd and the control plane",
             name: CONTROL_PLANE,
-            graph: {
-                let mut graph = Graph::default();
-                let answer = graph.add("repositories answer", repositories::ready(pillar));
-                etcd::static_pod(&mut graph, &answer, grains, pillar)?;
-                control_plane::static_pods(&mut graph, &answer, pillar)?;
-                graph
-            },
+            graph: started(&[Role::Etcd, Role::Master], grains, pillar)?,
         },
         Stage { title: "Registering the node", name: "node", graph: node::bootstrap(grains, pillar) },
         Stage {
@@ -107,8 +107,8 @@ pub fn bootstrap(
                 graph
             },
         },
-        Stage { title: "Deploying the network", name: "network", graph: network },
-        Stage { title: "Deploying DNS", name: "dns", graph: addons::coredns(grains, pillar)? },
+        Stage { title: "Deploying the network", name: NETWORK, graph: network },
+        Stage { title: "Deploying DNS", name: DNS, graph: addons::coredns(grains, pillar)? },
         Stage {
             title: "Waiting until the node is ready",
             name: "ready",
@@ -130,6 +130,19 @@ pub fn as_one(stages: Vec<Stage>) -> Graph {
     all
 }
 
+/// The static pods that these roles bring, once repositories answer.
+pub(crate) fn started(roles: &[Role], grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError> {
+    let mut graph = Graph::default();
+    let answer = graph.add("repositories answer", repositories::ready(pillar));
+    if roles.contains(&Role::Etcd) {
+        etcd::static_pod(&mut graph, &answer, grains, pillar)?;
+    }
+    if roles.contains(&Role::Master) {
+        control_plane::static_pods(&mut graph, &answer, pillar)?;
+    }
+    Ok(graph)
+}
+
 /// The stage in which the host becomes what packages of ours expect.
 pub(crate) fn prepared(grains: &Grains, pillar: &Pillar) -> Stage {
     let mut graph = system::prepared(grains, pillar);
@@ -140,7 +153,7 @@ pub(crate) fn prepared(grains: &Grains, pillar: &Pillar) -> Stage {
 /// The stage that installs the packages of a node.
 pub(crate) fn packages(grains: &Grains, pillar: &Pillar) -> Result<Stage, FormulaError> {
     let graph = repositories::packages(grains, pillar)?;
-    Ok(Stage { title: "Installing packages", name: "packages", graph })
+    Ok(Stage { title: "Installing packages", name: PACKAGES, graph })
 }
 
 /// An image of the archive that was pulled from the repositories, and stays.

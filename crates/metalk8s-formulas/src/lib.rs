@@ -26,6 +26,7 @@ mod pod;
 mod renewal;
 mod repositories;
 mod reset;
+mod roles;
 mod salt_master;
 mod system;
 
@@ -33,7 +34,7 @@ pub use accounts::ACCOUNTS;
 pub use addons::{AddonError, UpstreamManifests};
 pub use agent::{UNIT as AGENT_UNIT, running as agent_running};
 pub use apiserver_proxy::{LIST as API_SERVERS_LIST, static_pod as apiserver_proxy};
-pub use bootstrap::{CONTAINERD, CONTROL_PLANE, FormulaError, Stage, as_one, bootstrap};
+pub use bootstrap::{CONTAINERD, CONTROL_PLANE, DEPLOYED, FormulaError, PACKAGES, Stage, as_one, bootstrap};
 pub use fleet::agent as agent_states;
 pub use former::REMOVABLE;
 pub use layout::known_name;
@@ -42,7 +43,8 @@ pub use pki::{AuthorityFiles, authorities, issuing, public_authorities};
 pub use renewal::{CERTIFICATE_FILES, CertificateFile, CertificateForm, Taken, renewed};
 pub use repositories::{
     archives_declared, archives_mounted, authority as repositories_authority, packages as packages_of_node,
-    repository, server_endpoint as repositories_endpoint,
+    repository, server as repositories_server, server_endpoint as repositories_endpoint,
 };
 pub use reset::reset;
+pub use roles::of_role;
 pub use system::prepared as system;

@@ -16,6 +16,9 @@ use crate::{
     kubelet, pki, repositories,
 };
 
+/// The name of the stage that starts the member of etcd.
+pub(crate) const ETCD: &str = "etcd";
+
 /// All stages of a node that holds neither archives nor authorities, in their order. What roles have brought that it
 /// has no more goes at the end.
 pub fn node(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError> {
@@ -46,7 +49,7 @@ fn of_roles(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError
         let mut graph = Graph::default();
         let answer = graph.add("repositories answer for etcd", repositories::ready(pillar));
         etcd::static_pod(&mut graph, &answer, grains, pillar)?;
-        stages.push(Stage { title: "Starting etcd", name: "etcd", graph });
+        stages.push(Stage { title: "Starting etcd", name: ETCD, graph });
     }
     stages.push(Stage {
         title: "Starting kubelet and agent",

@@ -16,7 +16,9 @@ use metalk8s_artifacts::archive::read_product;
 use metalk8s_diagnostics::{Progress, ProgressMode};
 use metalk8s_engine::Graph;
 use metalk8s_formulas::{Stage, archives_declared, archives_mounted};
-use metalk8s_types::{BootstrapConfiguration, environment, pillar::ArchiveMount};
+use metalk8s_types::{
+    BootstrapConfiguration, bootstrap_config::GivenSettings, environment, pillar::ArchiveMount,
+};
 
 pub use error::ArchivesError;
 
@@ -80,14 +82,16 @@ pub fn prepare(options: &ArchivesOptions, progress: &Progress) -> Result<Archive
     Ok(Archives { mounts, stages })
 }
 
-/// The states that mount every archive of the configuration, once it was examined.
+/// The states that mount every archive of the configuration, or those that were `given` in their place, once it was
+/// examined.
 ///
 /// # Errors
 /// When the configuration cannot be used, or an archive is not what it must be.
-pub fn mounted(options: &ArchivesOptions) -> Result<Graph, ArchivesError> {
-    let archives = ConfigurationFile::read(&options.config)?.configuration.archives;
+pub fn mounted(options: &ArchivesOptions, given: &GivenSettings) -> Result<Graph, ArchivesError> {
+    let mut configuration = ConfigurationFile::read(&options.config)?.configuration;
+    given.change_configuration(&mut configuration);
     let silent = Progress::to(ProgressMode::Quiet, io::sink());
-    Ok(archives_mounted(&examine(&archives, &options.note, !options.dry_run, &silent)?))
+    Ok(archives_mounted(&examine(&configuration.archives, &options.note, !options.dry_run, &silent)?))
 }
 
 /// The environments of all versions that are mounted below `root`, such as `metalk8s-0.1.0`.

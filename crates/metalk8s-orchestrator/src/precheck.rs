@@ -14,7 +14,7 @@ mod software;
 
 use metalk8s_types::{BootstrapConfiguration, Grains};
 
-pub use configuration::configuration_problems;
+pub use configuration::{configuration_problems, given_problems};
 pub use finding::{Finding, Severity, refuse};
 pub use observed::{ArchiveSeen, Listener, Observed, Route, Unit, UnseenArchive};
 

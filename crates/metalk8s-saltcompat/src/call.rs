@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Compiled, FileRoots, Formula, Words, compile, formulas, get, nearest::functions_like, parse_words,
-    single, state_return,
+    pillar::merge, single, state_return,
 };
 
 pub use error::CallError;
@@ -29,7 +29,7 @@ pub use returned::Returned;
 pub use table::{CERTIFICATES, FUNCTIONS, Function, HEALTH};
 use table::{Does, REFUSED, Show, Verb};
 
-/// Named words that state functions understand besides `test`; none of them changes what plain files mean.
+/// Named words that state functions understand; but for `test`, none of them changes what plain files mean.
 const OF_STATES: [&str; 5] = ["test", "saltenv", "pillarenv", "pillar", "queue"];
 /// The only environment whose file roots can be named.
 const BASE: &str = "base";
@@ -55,11 +55,17 @@ pub trait Minion: Sync {
     /// When they cannot be read.
     fn pillar(&self) -> Result<Value, Box<dyn Error + Send + Sync>>;
 
-    /// The states of a formula with its settings; `test` says that they will only be looked at.
+    /// The states of a formula with its settings, over which what was `given` is laid for this call alone; `test`
+    /// says that they will only be looked at.
     ///
     /// # Errors
     /// When its settings cannot be read or do not fit the machine.
-    fn formula(&self, formula: Formula, test: bool) -> Result<Graph, Box<dyn Error + Send + Sync>>;
+    fn formula(
+        &self,
+        formula: Formula,
+        test: bool,
+        given: &Map<String, Value>,
+    ) -> Result<Graph, Box<dyn Error + Send + Sync>>;
 
     /// Lets no other run change the machine until this call is over. While there is one, it `waits`, or fails.
     ///
@@ -140,6 +146,7 @@ pub async fn call(
         Does::Command(told) => return call.command(told, minion.hands()).await,
         Does::ShowSls => call.compile(minion, true).await?.high,
         Does::Grains(show) => call.show(show, "grains", || minion.grains())?,
+        Does::Pillar(Show::All) => call.pillar(minion)?,
         Does::Pillar(show) => call.show(show, "pillar", || minion.pillar())?,
         Does::Config => call.show(Show::Path, "grains", || both(minion))?,
         Does::Service(verb) => call.service(verb, minion.hands()).await?,
@@ -265,6 +272,27 @@ impl Call<'_> {
         }
     }
 
+    /// The settings of `pillar=`. What is none is not repeated in the message: it may hold a password.
+    fn given(&self) -> Result<Map<String, Value>, CallError> {
+        match self.words.named.get("pillar") {
+            None | Some(Value::Null) => Ok(Map::new()),
+            Some(Value::Object(given)) => Ok(given.clone()),
+            Some(_) => Err(self.usage(
+                "`pillar=` must be a mapping in braces, such as `pillar='{\"networks\": {\"pod\": \
+                 \"10.234.0.0/16\"}}'`",
+            )),
+        }
+    }
+
+    /// All settings, with those of `pillar=` over them.
+    fn pillar(&self, minion: &dyn Minion) -> Result<Value, CallError> {
+        self.takes(0, &["pillar"])?;
+        let given = self.given()?;
+        let mut tree = minion.pillar().map_err(|source| CallError::Machine { what: "pillar", source })?;
+        merge(&mut tree, &given);
+        Ok(tree)
+    }
+
     /// Files of other environments than `base` cannot be named, and those of `base` are not theirs.
     fn refuse_environments(&self) -> Result<(), CallError> {
         match self.words.text("saltenv") {
@@ -281,9 +309,10 @@ impl Call<'_> {
     async fn compile(&self, minion: &dyn Minion, test: bool) -> Result<Compiled, CallError> {
         self.takes(1, &[&OF_STATES[..], &["mods"]].concat())?;
         let waits = self.is_true("queue")?;
+        let given = self.given()?;
         let names = self.sls_names();
         if names.iter().any(|name| formulas::is_built_in(name)) {
-            return self.built_in(&names, minion, test, waits).await;
+            return self.built_in(&names, minion, test, waits, &given).await;
         }
         self.refuse_environments()?;
         compile(&names, minion.roots()).map_err(|problems| self.mistakes(problems))
@@ -305,6 +334,7 @@ impl Call<'_> {
         minion: &dyn Minion,
         test: bool,
         waits: bool,
+        given: &Map<String, Value>,
     ) -> Result<Compiled, CallError> {
         let named = formulas::named(names).map_err(|problems| self.mistakes(problems))?;
         formulas::check_environment(self.words.text("saltenv"), &minion.environments())
@@ -313,7 +343,7 @@ impl Call<'_> {
             let name = named[0].0;
             minion.claim(waits).await.map_err(|source| CallError::Formula { name, source })?;
         }
-        let graphs = named.into_iter().map(|(name, formula)| match minion.formula(formula, test) {
+        let graphs = named.into_iter().map(|(name, formula)| match minion.formula(formula, test, given) {
             Ok(graph) => Ok((name, graph)),
             Err(source) => Err(CallError::Formula { name, source }),
         });
@@ -322,6 +352,7 @@ impl Call<'_> {
 
     fn single(&self, roots: &dyn FileRoots) -> Result<Compiled, CallError> {
         self.refuse_environments()?;
+        self.given()?;
         if self.words.positional.is_empty() {
             return Err(self.usage("`state.single` needs a state function"));
         }

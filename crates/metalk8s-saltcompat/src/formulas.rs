@@ -7,7 +7,7 @@ use metalk8s_engine::{
     Graph, State, StateId,
     state::{Edit, Removed},
 };
-use metalk8s_types::{VERSION, environment};
+use metalk8s_types::{Role, VERSION, environment};
 use serde_json::{Map, Value, json};
 
 use crate::{ChunkInfo, Compiled, nearest::accepted};
@@ -19,8 +19,18 @@ pub enum Formula {
     ArchivesMounted,
     /// Everything that the roles of the machine ask for.
     Highstate,
+    /// What one role of the machine asks for.
+    Role(Role),
+    /// The agent of the machine, with its package.
+    Minion,
+    /// Facts of the machine, which nobody has to set.
+    NodeGrains,
+    /// What runs in the cluster and is of no node.
+    Deployed,
     /// The package repository of this version is known to the machine.
     Repository,
+    /// The server of the repositories, where the machine is to have it.
+    RepositoryServer,
     /// Everything of the machine's roles up to its member of etcd.
     Etcd,
     /// The container runtime, with where it pulls from.
@@ -34,13 +44,22 @@ pub enum Formula {
 }
 
 /// Every formula with its name.
-pub const FORMULAS: [(&str, Formula); 9] = [
+pub const FORMULAS: [(&str, Formula); 18] = [
     ("metalk8s.archives", Formula::ArchivesMounted),
     ("metalk8s.archives.mounted", Formula::ArchivesMounted),
     ("metalk8s.certificates.renewed", Formula::CertificatesRenewed),
     (HIGHSTATE, Formula::Highstate),
+    ("metalk8s.roles.bootstrap", Formula::Role(Role::Bootstrap)),
+    ("metalk8s.roles.etcd", Formula::Role(Role::Etcd)),
+    ("metalk8s.roles.infra", Formula::Role(Role::Infra)),
+    ("metalk8s.roles.master", Formula::Role(Role::Master)),
+    ("metalk8s.roles.minion", Formula::Minion),
+    ("metalk8s.roles.node", Formula::Role(Role::Node)),
     ("metalk8s.container-engine", Formula::ContainerEngine),
+    ("metalk8s.deployed", Formula::Deployed),
+    ("metalk8s.node.grains", Formula::NodeGrains),
     ("metalk8s.repo", Formula::Repository),
+    ("metalk8s.repo.installed", Formula::RepositoryServer),
     ("metalk8s.kubernetes.apiserver", Formula::ControlPlane),
     ("metalk8s.kubernetes.etcd", Formula::Etcd),
     ("metalk8s.kubernetes.apiserver-proxy", Formula::ApiserverProxy),
@@ -103,12 +122,15 @@ pub(crate) fn check_environment(saltenv: Option<&str>, installed: &[String]) -> 
     })
 }
 
-/// The states of formulas, as Salt would have read them from files.
+/// The states of formulas, as Salt would have read them from files. A state of several is of the first.
 pub(crate) fn compiled(formulas: Vec<(&'static str, Graph)>) -> Compiled {
     let mut compiled = Compiled { graph: Graph::default(), chunks: BTreeMap::new(), high: json!({}) };
     let mut high = Map::new();
     for (sls, graph) in formulas {
         for step in graph.steps() {
+            if compiled.chunks.contains_key(&step.id) {
+                continue;
+            }
             let (module, function) = salt_name(&step.state);
             high.insert(
                 step.id.to_string(),
@@ -116,7 +138,7 @@ pub(crate) fn compiled(formulas: Vec<(&'static str, Graph)>) -> Compiled {
             );
             compiled.chunks.insert(step.id.clone(), info(&step.id, sls, module, function));
         }
-        compiled.graph.append(graph);
+        compiled.graph.unite(graph);
     }
     compiled.high = Value::Object(high);
     compiled

@@ -41,7 +41,7 @@ pub use call::{
 pub use formulas::{FORMULAS, Formula};
 pub use glob::Glob;
 pub use grains::grains_tree;
-pub use pillar::{PillarNode, add_fleet, pillar_tree, take_fleet};
+pub use pillar::{PillarNode, add_fleet, given_settings, pillar_tree, take_fleet};
 pub use returns::{is_success, state_return};
 pub use roots::{FileRoots, Found};
 pub use roster::Roster;

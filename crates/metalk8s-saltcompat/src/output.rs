@@ -13,7 +13,7 @@ use std::str::FromStr;
 use metalk8s_diagnostics::Paint;
 use serde_json::{Map, Value};
 
-use indent::json;
+use indent::{json, yaml};
 
 pub use answers::{Answer, Form, answer, together};
 pub use highstate::StateOutput;
@@ -29,7 +29,7 @@ pub enum Out {
     Nested,
     /// The list of states with a summary, whatever the result is.
     Highstate,
-    /// JSON, indented by 4.
+    /// JSON.
     Json,
     /// YAML.
     Yaml,
@@ -108,7 +108,7 @@ pub fn states(
 fn document(value: &Value, out: Out, indent: Indent) -> Result<String, OutputError> {
     Ok(match out {
         Out::Json => json(value, indent),
-        Out::Yaml => serde_saphyr::to_string(value).map_err(OutputError)?,
+        Out::Yaml => yaml(value, indent).map_err(OutputError)?,
         Out::Raw => format!("{}\n", python::repr(value)),
         Out::Nested | Out::Highstate | Out::Txt | Out::NewlineValuesOnly | Out::Quiet => String::new(),
     })
@@ -152,7 +152,7 @@ mod tests {
     use metalk8s_diagnostics::Paint;
     use serde_json::{Value, json};
 
-    use super::{Form, Out, bare, value};
+    use super::{Form, Indent, Out, bare, value};
 
     fn check(result: &Value, out: &str, expect: &str) {
         assert_eq!(value("local", result, out.parse().unwrap(), Paint::default()).unwrap(), expect, "{out}");
@@ -223,6 +223,20 @@ mod tests {
         check(&json!(false), "nested", "False\n");
         check(&json!({}), "nested", "");
         check(&status, "quiet", "");
+    }
+
+    #[test]
+    fn yaml_is_indented_as_wished_and_json_where_nobody_says_how() {
+        let tree = json!({"local": {"a": {"b": 1}}});
+        let printed = |out: &str, indent: Indent| {
+            bare(&tree, &Form { out: out.parse().unwrap(), indent, ..Form::default() }).unwrap()
+        };
+        let by_two = "local:\n  a:\n    b: 1\n";
+        assert_eq!(printed("yaml", Indent::Usual), by_two);
+        assert_eq!(printed("yaml", Indent::from(0)), by_two);
+        assert_eq!(printed("yaml", Indent::from(4)), "local:\n    a:\n        b: 1\n");
+        assert_eq!(printed("yaml", Indent::from(-1)), "{\"local\": {\"a\": {\"b\": 1}}}\n");
+        assert!(printed("json", Indent::Usual).starts_with("{\n    \"local\": {\n        \"a\""));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use metalk8s_types::{
     BootstrapConfiguration, Role,
-    bootstrap_config::Version,
+    bootstrap_config::{GivenSettings, Mistake, Version},
     pillar::{Networks, Proxies},
 };
 use serde_json::{Map, Value, json};
@@ -88,6 +88,31 @@ pub fn add_fleet(tree: &mut Value, nodes: &[PillarNode], ca_node: &str) {
     tree["metalk8s"]["cluster_version"] = json!(version);
 }
 
+/// Lays what was given for one call over the settings, as Salt does: maps are merged, and all else is replaced.
+pub(crate) fn merge(tree: &mut Value, given: &Map<String, Value>) {
+    if !tree.is_object() {
+        *tree = json!({});
+    }
+    let Some(tree) = tree.as_object_mut() else { return };
+    for (key, value) in given {
+        match (tree.get_mut(key), value) {
+            (Some(known @ Value::Object(_)), Value::Object(value)) => merge(known, value),
+            _ => {
+                tree.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// What formulas read of the settings where something was given for one call.
+///
+/// # Errors
+/// All mistakes, each with its key; never an empty list.
+pub fn given_settings(mut tree: Value, given: &Map<String, Value>) -> Result<GivenSettings, Vec<Mistake>> {
+    merge(&mut tree, given);
+    GivenSettings::read(&tree, given)
+}
+
 /// Only what was given.
 fn proxies(proxies: &Proxies) -> Value {
     let Proxies { http, https, no_proxy } = proxies;
@@ -103,6 +128,36 @@ fn proxies(proxies: &Proxies) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn maps_are_merged_and_all_else_is_replaced() {
+        let mut tree = json!({"a": {"b": {"c": 1, "d": 2}, "e": [1, 2]}, "f": "x", "g": {"h": 1}});
+        let given = json!({"a": {"b": {"c": 3}, "e": [4]}, "f": {"i": 1}, "g": null, "j": true});
+        merge(&mut tree, given.as_object().unwrap());
+        assert_eq!(
+            tree,
+            json!({"a": {"b": {"c": 3, "d": 2}, "e": [4]}, "f": {"i": 1}, "g": null, "j": true})
+        );
+        let mut nothing = Value::Null;
+        merge(&mut nothing, given.as_object().unwrap());
+        assert_eq!(nothing, given);
+    }
+
+    #[test]
+    fn one_key_of_a_plane_leaves_the_others_and_a_bad_value_is_told_by_its_key() {
+        let configuration = "apiVersion: metalk8s.scality.com/v1alpha3\nkind: BootstrapConfiguration\n\
+                             networks: {controlPlane: {cidr: 10.0.0.0/28}, workloadPlane: {cidr: 10.0.1.0/28}}\n\
+                             ca: {minion: boot}\narchives: [/a.iso]\n";
+        let mut configuration = BootstrapConfiguration::parse(configuration.as_bytes()).unwrap();
+        let tree = pillar_tree(&configuration);
+        let read = |given: Value| given_settings(tree.clone(), given.as_object().unwrap());
+        let given = read(json!({"networks": {"workload_plane": {"mtu": 1300}}})).unwrap();
+        given.change_configuration(&mut configuration);
+        assert_eq!(configuration.networks.workload_plane_mtu, Some(1300));
+        assert_eq!(pillar_tree(&configuration)["networks"]["workload_plane"]["cidr"], json!(["10.0.1.0/28"]));
+        let mistakes = read(json!({"networks": {"workload_plane": {"mtu": "large"}}})).unwrap_err();
+        assert_eq!((mistakes.len(), mistakes[0].key.as_str()), (1, "networks.workload_plane.mtu"));
+    }
 
     #[test]
     fn the_fleet_is_looked_up_by_node_and_by_what_nodes_serve() {

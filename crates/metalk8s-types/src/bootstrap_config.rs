@@ -4,6 +4,7 @@
 //! be anything, and tells all mistakes at once, each with its place.
 
 mod edit;
+mod given;
 mod mistake;
 mod overlap;
 mod read;
@@ -14,6 +15,7 @@ mod yaml;
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 pub use edit::Uneditable;
+pub use given::GivenSettings;
 pub use mistake::{Mistake, MistakeCode};
 pub use values::is_host_name;
 

@@ -120,7 +120,8 @@ impl SaltTarget {
     }
 }
 
-fn no_returner(returner: &str) -> Result<String, String> {
+/// Why results are sent nowhere.
+pub(super) fn no_returner(returner: &str) -> Result<String, String> {
     Err(format!(
         "results are not sent to `{returner}`: they are kept in the cluster, and `salt-run jobs.lookup_jid` shows them"
     ))

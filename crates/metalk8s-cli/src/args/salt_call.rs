@@ -2,9 +2,10 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use clap::{ArgAction, Args};
-use metalk8s_saltcompat::output::{Out, StateOutput};
+use clap::Args;
 use metalk8s_types::paths;
+
+use super::{salt::no_returner, salt_output::SaltOutput};
 
 const EXAMPLES: &str = "\
 Functions:
@@ -37,25 +38,30 @@ Examples:
   salt-call grains.get metalk8s:control_plane_ip
   salt-call pillar.get networks --out json
   salt-call state.sls metalk8s.archives.mounted
+  salt-call state.highstate test=True pillar='{\"networks\": {\"pod\": \"10.234.0.0/16\"}}'
   salt-call --local --file-root ./states state.apply web test=True
   salt-call --local state.single file.managed /etc/motd contents='hello' mode=0644
   salt-call --local state.single pkg.installed nginx --state-output=changes
 
-`test=True` shows what would change, and changes nothing. The status is 1 when a state failed; with
---retcode-passthrough it is 2. SLS files are plain YAML; `metalk8s explain MK1803` says what to do about templates.";
+`test=True` shows what would change, and changes nothing. `pillar=` is merged over the settings, for this call
+alone. The status is 1 when a state failed; with --retcode-passthrough it is 2. SLS files are plain YAML;
+`metalk8s explain MK1803` says what to do about templates.";
 
 /// Call a function of the configuration engine on this machine
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = "salt-call [OPTIONS] <FUNCTION> [ARGUMENTS]...")]
 pub struct SaltCall {
     /// Such as `state.apply` or `grains.get`
-    #[arg(required_unless_present = "doc")]
+    #[arg(required_unless_present_any = ["doc", "grains"])]
     pub function: Option<String>,
     /// What the function takes: words, and `name=value` in YAML
     pub arguments: Vec<String>,
     /// Say what functions do: those that are named, or all
     #[arg(short, long, alias = "documentation")]
     pub doc: bool,
+    /// Show all facts of this machine, as grains.items does
+    #[arg(short, long, conflicts_with_all = ["doc", "function"])]
+    pub grains: bool,
     /// Work without a master; every function does so today
     #[arg(long)]
     pub local: bool,
@@ -66,12 +72,9 @@ pub struct SaltCall {
     /// Where bootstrap.yaml is, which holds the settings of this machine
     #[arg(short, long, value_name = "DIRECTORY", default_value = paths::CONFIG_DIR)]
     pub config_dir: PathBuf,
-    /// Form of the result: nested, highstate, json, yaml, txt, raw, newline_values_only, quiet
-    #[arg(long, alias = "output", value_name = "FORM", default_value = "nested")]
-    pub out: Out,
-    /// How much is printed of each state: full, terse, mixed, changes
-    #[arg(long, alias = "state_output", value_name = "DETAIL", default_value = "full")]
-    pub state_output: StateOutput,
+    /// Seconds until the API is given up, which has the settings of a node that joined
+    #[arg(short, long, value_name = "SECONDS", default_value = "60")]
+    pub timeout: u32,
     /// End with 2, as the function itself does, when a state failed
     #[arg(long)]
     pub retcode_passthrough: bool,
@@ -81,12 +84,25 @@ pub struct SaltCall {
     /// Say where the function is carried out
     #[arg(short, long)]
     pub verbose: bool,
-    /// Without colours, which are only for a terminal anyway; NO_COLOR means the same
-    #[arg(long, alias = "no-colour", action = ArgAction::SetTrue)]
-    pub no_color: bool,
-    /// With colours, also where the output is no terminal
-    #[arg(long, alias = "force-colour", action = ArgAction::SetTrue, conflicts_with = "no_color")]
-    pub force_color: bool,
+    /// Facts are collected anew for each call
+    #[arg(long, hide = true)]
+    pub refresh_grains_cache: bool,
+    /// Not offered: results are printed
+    #[arg(long = "return", value_name = "RETURNER", hide = true, value_parser = no_returner)]
+    pub returner: Option<String>,
+    /// Not offered: there are no files of a pillar
+    #[arg(long, value_name = "DIRECTORY", hide = true, value_parser = no_pillar_root)]
+    pub pillar_root: Option<String>,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: SaltOutput,
+}
+
+/// Why the pillar has no folder.
+fn no_pillar_root(_: &str) -> Result<String, String> {
+    Err("settings come from bootstrap.yaml or from the cluster; `--config-dir` names the folder of the file, and \
+         `pillar=` gives others for one call"
+        .to_owned())
 }
 
 /// Salt's levels, as far as we have as many.

@@ -1,18 +1,19 @@
 //! `metalk8s job`.
 
-use std::{env, os::unix::process::CommandExt, path::Path, process::Command};
+use std::{env, error::Error, os::unix::process::CommandExt, path::Path, process::Command};
 
 use jiff::tz::TimeZone;
 use metalk8s_agent::{Outcome, Spool, carry_out};
-use metalk8s_diagnostics::{DiagnoseExt, Exit, coded_sentence, logging};
+use metalk8s_diagnostics::{DiagnoseExt, Exit, Problems, coded_sentence, logging, sentence};
 use metalk8s_engine::ApplyOptions;
 use metalk8s_formulas::{repositories_authority, repositories_endpoint};
 use metalk8s_orchestrator::{
     plans::{self, Reply},
     programs,
 };
-use metalk8s_saltcompat::{Formula, Minion, call};
+use metalk8s_saltcompat::{CallError, Formula, Minion, call};
 use metalk8s_types::{VERSION, paths};
+use serde_json::Map;
 
 use super::{
     look::{coded, record},
@@ -35,13 +36,25 @@ pub(crate) async fn run(args: args::Job) -> anyhow::Result<Exit> {
         }
         let options = ApplyOptions::default();
         let returned = call(&job.function, &job.arguments, &here, &options, &TimeZone::system()).await;
-        let returned = returned.map_err(|error| coded_sentence(&error))?;
+        let returned = returned.map_err(|error| told(&error))?;
         let outputter = returned.outputter().map(str::to_owned);
         Ok(Outcome { retcode: returned.retcode(), result: returned.value().to_string(), outputter })
     })
     .await
     .diagnose()?;
     Ok(Exit::Done)
+}
+
+/// Why a function returned nothing, in a line: with all that is wrong in what somebody wrote.
+fn told(error: &CallError) -> String {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(problems) = cause.downcast_ref::<Problems>() {
+            return format!("{}: {}", sentence(error), problems.brief());
+        }
+        next = cause.source();
+    }
+    coded_sentence(error)
 }
 
 /// Which version's program this one was started as by another.
@@ -70,7 +83,7 @@ async fn become_program_of(version: &str, here: &Here) -> String {
 }
 
 async fn about_plans(request: &plans::Request, here: &Here) -> Result<Outcome, String> {
-    let graph = here.formula(Formula::Highstate, true).map_err(|error| coded(error.as_ref()))?;
+    let graph = here.formula(Formula::Highstate, true, &Map::new()).map_err(|error| coded(error.as_ref()))?;
     let places = (Path::new(paths::RUNS), Path::new(paths::RUN_LOCK));
     let reply =
         request.answer(&graph, here, places.0, places.1).await.map_err(|error| coded_sentence(&error))?;

@@ -8,6 +8,7 @@ use metalk8s_engine::ChangeSet;
 use metalk8s_orchestrator::{holder, plans};
 use metalk8s_saltcompat::{Formula, Minion};
 use metalk8s_types::paths;
+use serde_json::Map;
 
 use super::salt_call::Here;
 use crate::args::Look;
@@ -40,7 +41,7 @@ pub(super) fn coded(error: &(dyn Error + 'static)) -> String {
 async fn look(args: &Look) -> Result<ChangeSet, String> {
     let here = Here::of_agent(&args.kubeconfig, &args.node).await;
     let here = here.map_err(|error| coded(error.as_ref()))?;
-    let graph = here.formula(Formula::Highstate, true).map_err(|error| coded(error.as_ref()))?;
+    let graph = here.formula(Formula::Highstate, true, &Map::new()).map_err(|error| coded(error.as_ref()))?;
     let plan =
         plans::look(&graph, &here, Path::new(paths::RUNS)).await.map_err(|error| coded_sentence(&error))?;
     Ok(plan.changes)

@@ -1,12 +1,13 @@
 //! What the `salt` commands have in common.
 
-use std::path::Path;
+use std::{fs::OpenOptions, path::Path};
 
-use metalk8s_diagnostics::{LogFormat, logging};
+use metalk8s_diagnostics::{Diagnosed, LogFormat, Printer, code_of_io, logging};
 use metalk8s_kube::Fleet;
+use metalk8s_saltcompat::output::Form;
 use metalk8s_types::paths;
 
-use crate::args::LogLevel;
+use crate::args::{LogLevel, SaltOutput};
 
 /// The fleet, as the conductor sees it; on a master outside of its pod, as its administrator does.
 pub(super) fn fleet() -> Fleet {
@@ -20,6 +21,19 @@ pub(super) fn may_reach_fleet() -> bool {
     [paths::CONDUCTOR_KUBECONFIG, paths::ADMIN_KUBECONFIG]
         .iter()
         .any(|path| std::fs::File::open(path).is_ok())
+}
+
+/// How results are printed, from here on into the file that is asked for.
+pub(super) fn form(output: &SaltOutput, printer: &mut Printer) -> anyhow::Result<Form> {
+    if let Some(path) = &output.out_file {
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).append(output.out_file_append).truncate(!output.out_file_append);
+        let file = options.open(path).map_err(|error| {
+            Diagnosed::with_code(code_of_io(&error), format!("could not write `{}`: {error}", path.display()))
+        })?;
+        printer.data_into(file);
+    }
+    Ok(output.form(printer.paint()))
 }
 
 /// Shows log lines on stderr as `-l` asks.

@@ -18,7 +18,7 @@ use metalk8s_saltcompat::{
     subset,
 };
 
-use super::master::{begin_log, fleet};
+use super::master::{begin_log, fleet, form};
 use crate::args::Salt;
 
 /// The longest that a function may take.
@@ -29,7 +29,7 @@ const NOBODY: u8 = 2;
 /// Has many minions call a function, and prints what they return as they return it.
 pub(crate) async fn run(args: Salt, printer: &mut Printer) -> anyhow::Result<Exit> {
     begin_log(args.log_level)?;
-    let form = args.output.form(printer.paint());
+    let form = form(&args.output, printer)?;
     let target = args.kind.target(args.target.as_deref().unwrap_or("*"))?;
     let fleet = fleet();
     let agents = fleet.agents().await.diagnose()?;

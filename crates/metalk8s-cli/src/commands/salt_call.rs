@@ -3,12 +3,19 @@
 mod here;
 mod roots;
 
-use jiff::tz::TimeZone;
-use metalk8s_diagnostics::{Diagnose, Diagnosed, Exit, LogFormat, Paint, Printer, explain, logging};
-use metalk8s_engine::ApplyOptions;
-use metalk8s_saltcompat::{call, output, reads_settings};
+use std::time::Duration;
 
-use crate::args::{LogLevel, SaltCall};
+use jiff::tz::TimeZone;
+use metalk8s_diagnostics::{Diagnose, Diagnosed, Exit, Printer, explain};
+use metalk8s_engine::ApplyOptions;
+use metalk8s_saltcompat::{
+    call,
+    output::{self, Answer},
+    reads_settings,
+};
+
+use super::master::{begin_log, form};
+use crate::args::SaltCall;
 pub(crate) use here::Here;
 pub(crate) use roots::Folders;
 
@@ -17,24 +24,19 @@ const LOCAL: &str = "local";
 
 /// Calls the function and prints what it returned.
 pub(crate) async fn run(args: SaltCall, printer: &mut Printer) -> anyhow::Result<Exit> {
-    if let LogLevel::Verbosity(verbosity) = args.log_level {
-        logging::command(None, LogFormat::Text, verbosity)?;
-    }
+    begin_log(args.log_level)?;
     if args.verbose && !args.local {
         printer.say("No master is asked: the function is carried out on this machine, as with --local.");
     }
-    let paint = match (args.force_color, args.no_color) {
-        (true, _) => Paint::new(true),
-        (false, true) => Paint::new(false),
-        (false, false) => printer.paint(),
-    };
+    let form = form(&args.output, printer)?;
     let roots = Folders::new(args.file_root)?;
-    let (function, arguments) = match args.doc {
-        true => ("sys.doc".to_owned(), args.function.into_iter().chain(args.arguments).collect()),
-        false => (args.function.unwrap_or_default(), args.arguments),
+    let (function, arguments) = match (args.doc, args.grains) {
+        (true, _) => ("sys.doc".to_owned(), args.function.into_iter().chain(args.arguments).collect()),
+        (false, true) => ("grains.items".to_owned(), Vec::new()),
+        (false, false) => (args.function.unwrap_or_default(), args.arguments),
     };
     let here = if reads_settings(&function, &arguments) {
-        Here::of_machine(roots, args.config_dir).await
+        Here::of_machine(roots, args.config_dir, Duration::from_secs(args.timeout.into())).await
     } else {
         Here::new(roots, args.config_dir)
     };
@@ -45,8 +47,9 @@ pub(crate) async fn run(args: SaltCall, printer: &mut Printer) -> anyhow::Result
             Ok(Exit::Done)
         }
         Ok(returned) => {
-            printer.data(&returned.print(LOCAL, args.out, args.state_output, paint)?);
-            Ok(match returned.retcode() {
+            let retcode = returned.retcode();
+            printer.data(&output::answer(LOCAL, &Answer::Returned(returned), &form)?);
+            Ok(match retcode {
                 0 => Exit::Done,
                 code if args.retcode_passthrough => Exit::Status(code),
                 _ => Exit::Failed,

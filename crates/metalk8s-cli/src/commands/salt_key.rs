@@ -8,7 +8,7 @@ use metalk8s_orchestrator::master::name;
 use metalk8s_saltcompat::keys::{self, KeyAction, KeyChange, Keys};
 
 use super::{
-    master::{begin_log, fleet},
+    master::{begin_log, fleet, form},
     salt::print,
 };
 use crate::args::SaltKey;
@@ -16,7 +16,7 @@ use crate::args::SaltKey;
 /// Lists the keys of agents, or deletes some.
 pub(crate) async fn run(args: SaltKey, printer: &mut Printer) -> anyhow::Result<Exit> {
     begin_log(args.log_level)?;
-    let form = args.output.form(printer.paint());
+    let form = form(&args.output, printer)?;
     let fleet = fleet();
     let accepted = fleet.agents().await.diagnose()?.iter().map(|agent| name(agent).to_owned()).collect();
     let known = Keys { accepted, ..Keys::default() };

@@ -12,7 +12,7 @@ use metalk8s_saltcompat::{
 use metalk8s_types::fleet::RunPhase;
 
 use super::{
-    master::{begin_log, fleet},
+    master::{begin_log, fleet, form},
     salt::print,
     told_to_stop,
 };
@@ -21,7 +21,7 @@ use crate::args::SaltRun;
 /// Calls a function of the master and prints what it returned.
 pub(crate) async fn run(args: SaltRun, printer: &mut Printer) -> anyhow::Result<Exit> {
     begin_log(args.log_level)?;
-    let form = args.output.form(printer.paint());
+    let form = form(&args.output, printer)?;
     if args.doc {
         let names: Vec<String> = args.function.into_iter().chain(args.arguments).collect();
         print(printer, &output::docs_of([&runner::docs(&names)]));

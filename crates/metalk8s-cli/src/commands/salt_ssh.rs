@@ -12,7 +12,7 @@ use metalk8s_types::paths;
 use serde_json::Value;
 
 use super::{
-    master::{begin_log, fleet},
+    master::{begin_log, fleet, form},
     salt::print,
 };
 use crate::args::SaltSsh;
@@ -23,7 +23,7 @@ const NOBODY: u8 = 2;
 /// Calls a function on machines of Node objects, without their agents.
 pub(crate) async fn run(args: SaltSsh, printer: &mut Printer) -> anyhow::Result<Exit> {
     begin_log(args.log_level)?;
-    let form = args.output.form(printer.paint());
+    let form = form(&args.output, printer)?;
     let fleet = fleet();
     let target = Target::parse(args.kind(), &args.target)?;
     let nodes = fleet.nodes().await.diagnose()?;

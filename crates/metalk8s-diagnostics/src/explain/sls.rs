@@ -40,4 +40,7 @@ super::explanations! { SLS:
     SLS_TOO_LARGE = "MK1813", "an SLS file or its sources are too large",
         "Files are read up to a bound, far above what real ones need.",
         "Split the file, or check that the path names what you mean.";
+    FORMULA_NOT_HERE = "MK1814", "a formula is not for this machine",
+        "It makes what a role brings that this machine does not have, or what only the Bootstrap node has. Nothing was changed.",
+        "Apply it on a node with that role; `metalk8s node list` shows roles. To give this machine the role, label its Node and deploy it: `metalk8s node deploy NODE`.";
 }

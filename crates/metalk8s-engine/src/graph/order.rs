@@ -142,6 +142,15 @@ mod tests {
     }
 
     #[test]
+    fn what_two_graphs_have_in_common_is_once_in_both_together() {
+        use RequisiteKind::Require;
+        let mut both = graph(&["a", "b"], &[("b", Require, "a")]);
+        both.unite(graph(&["a", "c", "b"], &[("c", Require, "a"), ("b", Require, "c"), ("b", Require, "a")]));
+        assert_eq!(order(&both), ["a", "c", "b"]);
+        assert_eq!(both.get("b").unwrap().requisites.len(), 2);
+    }
+
+    #[test]
     fn a_cycle_is_named_from_state_to_state() {
         use RequisiteKind::{Require, Watch};
         let edges = [("start", Require, "a"), ("a", Require, "b"), ("b", Watch, "c"), ("c", Require, "a")];

@@ -11,7 +11,9 @@ use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, Progress, explain, se
 use metalk8s_formulas::{FormulaError, UpstreamManifests, bootstrap};
 use metalk8s_kube::Fleet;
 use metalk8s_types::{
-    BootstrapConfiguration, Grains, VERSION, paths,
+    BootstrapConfiguration, Grains, VERSION,
+    bootstrap_config::GivenSettings,
+    paths,
     pillar::{ClusterPillar, Pillar},
 };
 
@@ -138,7 +140,7 @@ pub async fn prepare(
 }
 
 /// Decides every stage again on a machine that is a Bootstrap node: neither it nor the archive is checked.
-/// `known` is what the API tells of the other nodes.
+/// `known` is what the API tells of the other nodes, and what was `given` stands in the place of what would be read.
 ///
 /// # Errors
 /// When something cannot be read or does not fit together.
@@ -146,9 +148,12 @@ pub fn decide(
     options: &BootstrapOptions,
     grains: &Grains,
     known: Option<&ClusterPillar>,
+    given: &GivenSettings,
 ) -> Result<Bootstrap, PrepareError> {
-    let configuration = ConfigurationFile::read(&options.config)?.configuration;
-    let (archive, pillar) = describe(options, &configuration, grains, known)?;
+    let mut configuration = ConfigurationFile::read(&options.config)?.configuration;
+    given.change_configuration(&mut configuration);
+    let (archive, mut pillar) = describe(options, &configuration, grains, known)?;
+    given.change_pillar(&mut pillar);
     decide_from(&archive, pillar, grains)
 }
 

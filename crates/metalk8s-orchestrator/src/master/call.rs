@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use metalk8s_diagnostics::{Code, Diagnose, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
 use metalk8s_kube::fleet::FleetError;
 use metalk8s_saltcompat::{
     Target, matching,
@@ -54,6 +54,13 @@ impl Diagnose for CallMasterError {
             Self::Bus(error) => error.code(),
             Self::Orchestration(error) => error.code(),
             Self::Away { .. } => Some(explain::AGENT_SILENT),
+        }
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        match self {
+            Self::Orchestration(error) => error.hints(),
+            Self::Bus(_) | Self::Away { .. } => Vec::new(),
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use jiff::{Timestamp, tz::TimeZone};
-use metalk8s_diagnostics::{Code, Diagnose, Problems, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, explain};
 use metalk8s_engine::journal::RunId;
 use metalk8s_kube::fleet::{FleetError, Follow, Seen};
 use metalk8s_saltcompat::{
+    FORMULAS,
     output::{Form, Orchestrated, StepEnded},
     runner::{DEPLOY_NODE, NodeSettings, Orchestrate, REMOVE_NODE, STEP},
 };
@@ -76,6 +77,20 @@ impl Diagnose for OrchestrationError {
             Self::Bus(error) => error.code(),
             Self::Deleted(_) => Some(explain::RUN_UNKNOWN),
             Self::Lost(_) => Some(explain::API_UNREACHABLE),
+        }
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        match self {
+            Self::Unknown(name) if FORMULAS.iter().any(|(known, _)| known == name) => {
+                vec![format!("it is a formula of nodes: `salt NODE state.sls {name}` applies it").into()]
+            }
+            Self::Unknown(_)
+            | Self::Environment(_)
+            | Self::Settings { .. }
+            | Self::Bus(_)
+            | Self::Deleted(_)
+            | Self::Lost(_) => Vec::new(),
         }
     }
 }

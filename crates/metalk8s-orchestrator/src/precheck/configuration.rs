@@ -11,8 +11,18 @@ pub fn configuration_problems(file: &Path, mistakes: Vec<Mistake>) -> Problems {
     Problems::new(format!("the configuration `{}` is not valid", file.display()), problems)
 }
 
+/// The mistakes in settings that somebody gave with a call (`pillar=`), which stand in no file.
+pub fn given_problems(mistakes: Vec<Mistake>) -> Problems {
+    Problems::new("the given `pillar` is not accepted", mistakes.into_iter().map(placeless).collect())
+}
+
 fn problem(file: &Path, mistake: Mistake) -> Problem {
-    let Mistake { code, line, column, key, message, found, accepted } = mistake;
+    let (line, column) = (mistake.line, mistake.column);
+    placeless(mistake).at(file, line, column)
+}
+
+fn placeless(mistake: Mistake) -> Problem {
+    let Mistake { code, line: _, column: _, key, message, found, accepted } = mistake;
     let code = match code {
         MistakeCode::NotYaml => explain::CONFIG_NOT_YAML,
         MistakeCode::MissingKey => explain::CONFIG_MISSING_KEY,
@@ -23,7 +33,7 @@ fn problem(file: &Path, mistake: Mistake) -> Problem {
         MistakeCode::RelativePath => explain::CONFIG_RELATIVE_PATH,
         MistakeCode::TooLarge => explain::CONFIG_TOO_LARGE,
     };
-    let mut problem = Problem::new(code, message).at(file, line, column);
+    let mut problem = Problem::new(code, message);
     problem.key = (!key.is_empty()).then_some(key);
     problem.found = found;
     problem.accepted = accepted;

@@ -120,7 +120,8 @@ pub(super) enum Ask {
     Doc,
 }
 
-const FILES: &str = "NAME[,NAME...] [test=True]";
+const FILES: &str = "NAME[,NAME...] [test=True] [pillar={KEY: VALUE}]";
+const SHOWN: &str = "NAME[,NAME...] [pillar={KEY: VALUE}]";
 const COMMAND: &str = "COMMAND [cwd=PATH] [env={NAME: VALUE}] [runas=USER] [shell=PATH] [timeout=SECONDS]";
 
 const SYNC: &str = "[saltenv=ENVIRONMENT]";
@@ -133,22 +134,27 @@ const fn function(name: &'static str, words: &'static str, about: &'static str, 
 pub const FUNCTIONS: &[Function] = &[
     function("state.apply", FILES, "applies SLS files", Does::Apply),
     function("state.sls", FILES, "the same as state.apply", Does::Apply),
-    function("state.highstate", "[test=True]", "makes the machine what its roles ask for", Does::Apply),
-    function("state.test", "NAME[,NAME...]", "shows what SLS files would change", Does::Test),
+    function(
+        "state.highstate",
+        "[test=True] [pillar={KEY: VALUE}]",
+        "makes the machine what its roles ask for",
+        Does::Apply,
+    ),
+    function("state.test", SHOWN, "shows what SLS files would change", Does::Test),
     function(
         "state.single",
         "FUNCTION NAME [ARGUMENT=VALUE...] [test=True]",
         "applies one state",
         Does::Single,
     ),
-    function("state.show_sls", "NAME[,NAME...]", "shows what SLS files say", Does::ShowSls),
+    function("state.show_sls", SHOWN, "shows what SLS files say", Does::ShowSls),
     function("grains.get", "PATH [DEFAULT]", "shows one fact of the machine", Does::Grains(Show::Path)),
     function("grains.item", "PATH...", "shows some facts of the machine", Does::Grains(Show::Some)),
     function("grains.items", "", "shows all facts of the machine", Does::Grains(Show::All)),
     function("grains.ls", "", "names the facts of the machine", Does::Grains(Show::Names)),
     function("pillar.get", "PATH [DEFAULT]", "shows one setting", Does::Pillar(Show::Path)),
     function("pillar.item", "PATH...", "shows some settings", Does::Pillar(Show::Some)),
-    function("pillar.items", "", "shows all settings", Does::Pillar(Show::All)),
+    function("pillar.items", "[pillar={KEY: VALUE}]", "shows all settings", Does::Pillar(Show::All)),
     function("pillar.ls", "", "names the settings", Does::Pillar(Show::Names)),
     function("config.get", "PATH [DEFAULT]", "shows a fact or else a setting", Does::Config),
     function("cmd.run", COMMAND, "runs a command and shows all it wrote", Does::Command(Told::Both)),

@@ -29,7 +29,7 @@ pub struct Form {
     pub out: Out,
     /// How much is printed of each state.
     pub detail: StateOutput,
-    /// Indentation of JSON.
+    /// Indentation of JSON and YAML.
     pub indent: Indent,
     /// Colours.
     pub paint: Paint,

@@ -1,4 +1,4 @@
-//! Indentation of JSON, with the blanks that Python writes.
+//! Indentation of JSON, with the blanks that Python writes, and of YAML.
 
 use std::io;
 
@@ -7,10 +7,14 @@ use serde_json::{
     Serializer, Value,
     ser::{Formatter, PrettyFormatter},
 };
+use serde_saphyr::ser;
 
-/// Indentation of JSON (`--out-indent`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Indentation of JSON and YAML (`--out-indent`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Indent {
+    /// JSON by 4 blanks and YAML by 2.
+    #[default]
+    Usual,
     /// Everything on a line.
     Line,
     /// A line for each value, indented by so many blanks.
@@ -19,12 +23,6 @@ pub enum Indent {
 
 /// More blanks than this serve nobody.
 const WIDEST: usize = 64;
-
-impl Default for Indent {
-    fn default() -> Self {
-        Self::Blanks(4)
-    }
-}
 
 impl From<i64> for Indent {
     /// What is negative means a single line, as with Salt.
@@ -36,17 +34,30 @@ impl From<i64> for Indent {
 /// A value as JSON, ended by a line break.
 pub(super) fn json(value: &Value, indent: Indent) -> String {
     let mut bytes = Vec::new();
+    let mut indented = |blanks: usize| {
+        let indent = vec![b' '; blanks];
+        value.serialize(&mut Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(&indent)))
+    };
     match indent {
+        Indent::Usual => indented(4),
+        Indent::Blanks(blanks) => indented(blanks),
         Indent::Line => value.serialize(&mut Serializer::with_formatter(&mut bytes, OneLine)),
-        Indent::Blanks(blanks) => {
-            let indent = vec![b' '; blanks];
-            value
-                .serialize(&mut Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(&indent)))
-        }
     }
     .expect("a JSON value is written to memory");
     bytes.push(b'\n');
     String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+/// A value as YAML, ended by a line break.
+pub(super) fn yaml(value: &Value, indent: Indent) -> Result<String, ser::Error> {
+    let blanks = match indent {
+        // JSON is YAML.
+        Indent::Line => return Ok(json(value, indent)),
+        Indent::Blanks(blanks @ 2..=9) => blanks,
+        // Others mean 2, as with Salt.
+        Indent::Usual | Indent::Blanks(_) => 2,
+    };
+    serde_saphyr::to_string_with_options(value, serde_saphyr::ser_options! { indent_step: blanks })
 }
 
 /// One line with a blank after each comma and colon.

@@ -15,7 +15,7 @@ use metalk8s_engine::{
     state::Mount,
 };
 use metalk8s_saltcompat::{
-    About, CallError, FileRoots, Formula, Minion, Returned, RunningJob, call, grains_tree,
+    About, CallError, FileRoots, Formula, Minion, Returned, RunningJob, call, given_settings, grains_tree,
     output::{Out, StateOutput},
     pillar_tree,
 };
@@ -23,7 +23,7 @@ use metalk8s_types::{
     BootstrapConfiguration, Grains, VERSION, environment,
     fake::{address, grains},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub(crate) const CONFIGURATION: &str = "\
 apiVersion: metalk8s.scality.com/v1alpha2
@@ -72,15 +72,24 @@ impl Minion for Fake {
         Ok(self.configuration.as_ref().map_or(json!({}), pillar_tree))
     }
 
-    fn formula(&self, formula: Formula, _test: bool) -> Result<Graph, Box<dyn Error + Send + Sync>> {
-        if formula == Formula::Highstate {
+    fn formula(
+        &self,
+        formula: Formula,
+        _test: bool,
+        given: &Map<String, Value>,
+    ) -> Result<Graph, Box<dyn Error + Send + Sync>> {
+        let mut configuration = self.configuration.clone().ok_or("there is no configuration")?;
+        let given = given_settings(self.pillar()?, given)
+            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+        given.change_configuration(&mut configuration);
+        if matches!(formula, Formula::Highstate | Formula::Role(_)) {
             let mut graph = Graph::default();
-            let file = metalk8s_engine::state::File::text("/etc/role", "node\n");
-            graph.add("what the roles ask for", State::File(file));
+            let pods = configuration.networks.pods;
+            let file = metalk8s_engine::state::File::text("/etc/pods", format!("{pods}\n"));
+            graph.add(format!("pods are in {pods}"), State::File(file));
             return Ok(graph);
         }
         assert_eq!(formula, Formula::ArchivesMounted);
-        let configuration = self.configuration.as_ref().ok_or("there is no configuration")?;
         let mut graph = Graph::default();
         for archive in &configuration.archives {
             let mount = Mount {

@@ -148,6 +148,77 @@ fn without_a_name_the_roles_of_the_machine_are_applied() {
 }
 
 #[test]
+fn a_given_pillar_counts_for_its_call_and_for_no_other() {
+    let fake = fake();
+    let given = r#"pillar={"networks": {"pod": "10.234.0.0/16"}}"#;
+    let shown = |words: &[&str]| -> Vec<String> {
+        let shown = fake.value(&[&["state.show_sls", "metalk8s.roles"], words].concat());
+        shown.as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(shown(&[given]), ["pods are in 10.234.0.0/16"]);
+    assert_eq!(shown(&[]), ["pods are in 10.233.0.0/16"]);
+    let before = fake.host.world();
+    assert!(fake.prints(&["state.highstate", "test=True", given]).contains("pods are in 10.234.0.0/16"));
+    assert_eq!(fake.host.world(), before);
+    fake.call(&["state.sls", "metalk8s.roles", given]).unwrap();
+    assert_eq!(fake.host.world().text("/etc/pods"), Some("10.234.0.0/16\n"));
+    fake.call(&["state.highstate"]).unwrap();
+    assert_eq!(fake.host.world().text("/etc/pods"), Some("10.233.0.0/16\n"));
+}
+
+#[test]
+fn a_given_pillar_is_shown_with_all_others() {
+    let fake = fake();
+    let tree = fake.value(&["pillar.items", "pillar={proxies: {https: 'http://b:1'}, extra: [1]}"]);
+    assert_eq!(tree["proxies"], json!({"http": "http://proxy.example:3128", "https": "http://b:1"}));
+    assert_eq!((&tree["extra"], &tree["networks"]["pod"]), (&json!([1]), &json!("10.233.0.0/16")));
+    assert_eq!(fake.value(&["pillar.get", "extra"]), json!(""));
+}
+
+#[test]
+fn a_pillar_that_is_no_mapping_is_refused_without_being_repeated() {
+    let fake = fake();
+    for line in [
+        &["state.apply", "web"][..],
+        &["state.sls", ARCHIVES],
+        &["state.highstate", "test=True"],
+        &["state.show_sls", "web"],
+        &["state.test", "web"],
+        &["state.single", "file.absent", "/x"],
+        &["pillar.items"],
+    ] {
+        for given in ["pillar=secret", "pillar=[secret]", "pillar={secret: ", "pillar=5"] {
+            let told = fake.refuses(&[line, &[given]].concat());
+            assert!(told.contains("must be a mapping") && !told.contains("secret"), "{line:?}: {told}");
+        }
+        fake.call(&[line, &["pillar={}"]].concat()).unwrap();
+        fake.call(&[line, &["pillar=None"]].concat()).unwrap();
+    }
+}
+
+#[test]
+fn a_bad_value_of_a_given_pillar_is_told_with_its_key_and_changes_nothing() {
+    let fake = fake();
+    let before = fake.host.world();
+    let err = fake.call(&["state.highstate", "pillar={networks: {pod: 10.234.0.1/16}, proxies: {ftp: x}}"]);
+    let told = err.unwrap_err().source().unwrap().to_string();
+    assert!(told.contains("`networks.pod`: ") && told.contains("`proxies.ftp`: "), "{told}");
+    assert_eq!(fake.host.world(), before);
+}
+
+#[test]
+fn what_several_formulas_have_in_common_is_applied_once() {
+    let fake = fake();
+    let Returned::States(states) =
+        fake.call(&["state.apply", "metalk8s.roles.master,metalk8s.roles.etcd"]).unwrap()
+    else {
+        panic!("no states")
+    };
+    let sls: Vec<&serde_json::Value> = states.values().map(|state| &state["__sls__"]).collect();
+    assert_eq!(sls, [&json!("metalk8s.roles.master")]);
+}
+
+#[test]
 fn a_formula_without_settings_says_why() {
     let bare = Fake { configuration: None, ..fake() };
     let err = bare.call(&["state.sls", ARCHIVES]).unwrap_err();

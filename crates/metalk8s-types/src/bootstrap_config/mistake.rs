@@ -10,7 +10,7 @@ const LONGEST_QUOTE: usize = 60;
 pub struct Mistake {
     /// What kind of mistake.
     pub code: MistakeCode,
-    /// The line, from 1.
+    /// The line, from 1; 0 where it stands in no file, and so is the column.
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,

@@ -10,7 +10,7 @@ use super::{mistake::MistakeCode, read::Range, reader::Reader, yaml::Node};
 pub(super) fn check(reader: &mut Reader, ranges: &[&Range<'_>], networks: &Node) {
     for (index, one) in ranges.iter().enumerate() {
         for other in &ranges[index + 1..] {
-            if (is_plane(one) && is_plane(other)) || !overlap(&one.net, &other.net) {
+            if (one.is_plane && other.is_plane) || !overlap(&one.net, &other.net) {
                 continue;
             }
             // The mistake is told where somebody wrote something.
@@ -23,10 +23,6 @@ pub(super) fn check(reader: &mut Reader, ranges: &[&Range<'_>], networks: &Node)
             reader.add(MistakeCode::Overlap, place, &blamed.key, message, found, Some(accepted));
         }
     }
-}
-
-fn is_plane(range: &Range<'_>) -> bool {
-    range.key.starts_with("networks.controlPlane") || range.key.starts_with("networks.workloadPlane")
 }
 
 fn overlap(one: &IpNet, other: &IpNet) -> bool {

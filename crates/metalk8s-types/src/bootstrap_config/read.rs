@@ -22,7 +22,33 @@ pub(super) struct Range<'a> {
     pub(super) net: IpNet,
     pub(super) key: String,
     pub(super) node: Option<&'a Node>,
+    /// Whether machines have addresses in it.
+    pub(super) is_plane: bool,
 }
+
+/// What the parts of `networks` are called.
+pub(super) struct NetworkKeys {
+    control_plane: &'static str,
+    workload_plane: &'static str,
+    pods: &'static str,
+    services: &'static str,
+}
+
+/// In the file.
+const OF_FILE: NetworkKeys = NetworkKeys {
+    control_plane: "controlPlane",
+    workload_plane: "workloadPlane",
+    pods: "pods",
+    services: "services",
+};
+
+/// In the tree of settings that people see.
+pub(super) const OF_TREE: NetworkKeys = NetworkKeys {
+    control_plane: "control_plane",
+    workload_plane: "workload_plane",
+    pods: "pod",
+    services: "service",
+};
 
 /// What was read of `networks`.
 struct Plane<'a> {
@@ -49,14 +75,15 @@ fn read(reader: &mut Reader, document: &Node) -> Option<BootstrapConfiguration> 
     kind(reader, &fields);
     let networks = reader
         .required(&fields, "networks", "a mapping with `controlPlane` and `workloadPlane`")
-        .and_then(|node| networks(reader, node));
+        .and_then(|node| networks(reader, node, &OF_FILE));
     let proxies = fields.get("proxies").map(|node| proxies(reader, node)).unwrap_or_default();
     let certificates = fields.get("certificates").map(|node| certificates(reader, node)).unwrap_or_default();
-    let ca_minion =
-        reader.required(&fields, "ca", "a mapping with `minion`").and_then(|node| ca_minion(reader, node));
+    let ca_minion = reader
+        .required(&fields, "ca", "a mapping with `minion`")
+        .and_then(|node| ca_minion(reader, node, "ca"));
     let archives = reader
         .required(&fields, "archives", "a list of absolute paths of ISO files")
-        .map(|node| archives(reader, node));
+        .map(|node| archives(reader, node, "archives"));
     let (api_server_names, feature_gates) =
         fields.get("kubernetes").map(|node| api_server(reader, node)).unwrap_or_default();
     let (networks, ingress_ip) = networks?;
@@ -98,14 +125,19 @@ fn wrong_kind(reader: &mut Reader, node: &Node, key: &str, accepted: &str) {
     reader.add(MistakeCode::WrongKind, node.place, key, message, found, Some(accepted));
 }
 
-fn networks(reader: &mut Reader, node: &Node) -> Option<(Networks, Option<IpAddr>)> {
-    let known = ["controlPlane", "workloadPlane", "pods", "services"];
+/// The networks, and the address of the GUIs.
+pub(super) fn networks(
+    reader: &mut Reader,
+    node: &Node,
+    keys: &NetworkKeys,
+) -> Option<(Networks, Option<IpAddr>)> {
+    let known = [keys.control_plane, keys.workload_plane, keys.pods, keys.services];
     let fields = reader.fields(node, "networks", &known)?;
-    let control_plane = plane(reader, &fields, "controlPlane", &["cidr", "ingress", "metalLB"]);
-    let workload_plane = plane(reader, &fields, "workloadPlane", &["cidr", "mtu"]);
-    let pods = cluster_range(reader, &fields, "pods", DEFAULT_PODS, 8..=24);
+    let control_plane = plane(reader, &fields, keys.control_plane, &["cidr", "ingress", "metalLB"]);
+    let workload_plane = plane(reader, &fields, keys.workload_plane, &["cidr", "mtu"]);
+    let pods = cluster_range(reader, &fields, keys.pods, DEFAULT_PODS, 8..=24);
     // The API server takes at most 2^20 addresses, and the tenth is the address of DNS.
-    let services = cluster_range(reader, &fields, "services", DEFAULT_SERVICES, 12..=27);
+    let services = cluster_range(reader, &fields, keys.services, DEFAULT_SERVICES, 12..=27);
 
     let mut ranges: Vec<&Range<'_>> = pods.iter().chain(&services).collect();
     ranges.extend(control_plane.iter().chain(&workload_plane).flat_map(|plane| &plane.ranges));
@@ -148,7 +180,7 @@ fn plane_ranges<'a>(reader: &mut Reader, node: &'a Node, path: &str) -> Vec<Rang
     for (item, key) in reader.items(node, path, CIDRS) {
         // The smallest range in which two machines can have an address.
         if let Some(net) = values::range(reader, item, &key, 8..=30) {
-            ranges.push(Range { net, key, node: Some(item) });
+            ranges.push(Range { net, key, node: Some(item), is_plane: true });
         }
     }
     ranges
@@ -179,16 +211,17 @@ fn cluster_range<'a>(
     let path = networks.path(key);
     match networks.get(key) {
         Some(node) => {
-            values::range(reader, node, &path, prefixes).map(|net| Range { net, key: path, node: Some(node) })
+            let net = values::range(reader, node, &path, prefixes)?;
+            Some(Range { net, key: path, node: Some(node), is_plane: false })
         }
         None => {
             let net = default.parse().expect("the default ranges are well formed");
-            Some(Range { net, key: path, node: None })
+            Some(Range { net, key: path, node: None, is_plane: false })
         }
     }
 }
 
-fn proxies(reader: &mut Reader, node: &Node) -> Proxies {
+pub(super) fn proxies(reader: &mut Reader, node: &Node) -> Proxies {
     let Some(fields) = reader.fields(node, "proxies", &["http", "https", "no_proxy"]) else {
         return Proxies::default();
     };
@@ -214,23 +247,26 @@ fn certificates(reader: &mut Reader, node: &Node) -> Certificates {
     lifetime.map_or_else(Certificates::default, |lifetime_seconds| Certificates { lifetime_seconds })
 }
 
-fn ca_minion(reader: &mut Reader, node: &Node) -> Option<String> {
-    let fields = reader.fields(node, "ca", &["minion"])?;
+pub(super) fn ca_minion(reader: &mut Reader, node: &Node, path: &str) -> Option<String> {
+    let fields = reader.fields(node, path, &["minion"])?;
     let minion = reader.required(&fields, "minion", values::HOST_NAME)?;
     values::host_name(reader, minion, &fields.path("minion"))
 }
 
-fn archives(reader: &mut Reader, node: &Node) -> Vec<PathBuf> {
+pub(super) fn archives(reader: &mut Reader, node: &Node, path: &str) -> Vec<PathBuf> {
     const ARCHIVES: &str = "a list of absolute paths of ISO files";
     if matches!(&node.value, Value::List(items) if items.is_empty()) {
-        reader.bad(node, "archives", "at least one archive is needed", ARCHIVES);
+        reader.bad(node, path, "at least one archive is needed", ARCHIVES);
     }
     let mut archives: Vec<(PathBuf, usize)> = Vec::new();
-    for (item, key) in reader.items(node, "archives", ARCHIVES) {
+    for (item, key) in reader.items(node, path, ARCHIVES) {
         let Some(path) = values::absolute_path(reader, item, &key) else { continue };
         match archives.iter().find(|(known, _)| *known == path) {
             Some((_, line)) => {
-                let message = format!("this archive stands already in line {line}");
+                let message = match line {
+                    0 => "this archive is named twice".to_owned(),
+                    line => format!("this archive stands already in line {line}"),
+                };
                 reader.bad(item, &key, message, "each archive once");
             }
             None => archives.push((path, item.place.line)),

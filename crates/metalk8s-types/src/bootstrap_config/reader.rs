@@ -54,14 +54,20 @@ impl Reader {
         self.add(MistakeCode::BadValue, node.place, key, message, found, Some(accepted));
     }
 
-    /// The node as a mapping; keys that are not known are mistakes.
-    pub(super) fn fields<'a>(&mut self, node: &'a Node, path: &str, known: &[&str]) -> Option<Fields<'a>> {
+    /// The node as a mapping, whatever its keys are.
+    pub(super) fn mapping<'a>(&mut self, node: &'a Node, path: &str, known: &[&str]) -> Option<Fields<'a>> {
         let Value::Map(entries) = &node.value else {
             let accepted = format!("a mapping with {}", list(known));
             self.bad(node, path, "this must be a mapping", &accepted);
             return None;
         };
-        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+        Some(Fields { entries, path: path.to_owned(), place: node.place })
+    }
+
+    /// The node as a mapping; keys that are not known are mistakes.
+    pub(super) fn fields<'a>(&mut self, node: &'a Node, path: &str, known: &[&str]) -> Option<Fields<'a>> {
+        let fields = self.mapping(node, path, known)?;
+        for entry in fields.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let message = match nearest(&entry.key, known) {
                 Some(nearest) => format!("this key is not known; did you mean `{nearest}`?"),
                 None => "this key is not known".to_owned(),
@@ -69,7 +75,22 @@ impl Reader {
             let key = join(path, &entry.key);
             self.add(MistakeCode::UnknownKey, entry.place, &key, message, None, Some(&list(known)));
         }
-        Some(Fields { entries, path: path.to_owned(), place: node.place })
+        Some(fields)
+    }
+
+    /// The node as a mapping whose keys are names, each with its path; one that holds nothing is left out.
+    pub(super) fn named<'a>(
+        &mut self,
+        node: &'a Node,
+        path: &str,
+        accepted: &str,
+    ) -> Vec<(&'a str, &'a Node, String)> {
+        let Value::Map(entries) = &node.value else {
+            self.bad(node, path, "this must be a mapping", accepted);
+            return Vec::new();
+        };
+        let held = entries.iter().filter(|entry| entry.node.value != Value::Nothing);
+        held.map(|entry| (entry.key.as_str(), &entry.node, join(path, &entry.key))).collect()
     }
 
     /// The value of a key that must be there and hold something.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
+use serde_json::Value as Json;
 
 use super::{
     MAX_BYTES,
@@ -14,7 +15,7 @@ const MAX_DEPTH: usize = 16;
 /// More than any configuration has. Some values are compared each with each.
 const MAX_VALUES: usize = 10_000;
 
-/// A place in the text, both from 1.
+/// A place in the text, both from 1; 0 is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) line: usize,
@@ -48,6 +49,8 @@ pub(super) struct Entry {
 
 impl Place {
     const START: Self = Self { line: 1, column: 1 };
+    /// Of what stands in no text.
+    const NOWHERE: Self = Self { line: 0, column: 0 };
 
     fn of(marker: Marker) -> Self {
         Self { line: marker.line(), column: marker.col() + 1 }
@@ -64,6 +67,48 @@ impl Place {
             found: None,
             accepted: None,
         }
+    }
+}
+
+impl Node {
+    /// A value that stands in no text.
+    pub(super) fn from_json(json: &Json) -> Result<Self, Mistake> {
+        let mut left = MAX_VALUES;
+        Self::within(json, 0, &mut left)
+    }
+
+    /// The same, nested so deep, with at most so many values.
+    fn within(json: &Json, depth: usize, left: &mut usize) -> Result<Self, Mistake> {
+        let place = Place::NOWHERE;
+        if depth > MAX_DEPTH || *left == 0 {
+            return Err(Mistake {
+                code: MistakeCode::TooLarge,
+                accepted: Some(format!("at most {MAX_VALUES} values, nested at most {MAX_DEPTH} times")),
+                ..place.mistake("these are too many values to be settings")
+            });
+        }
+        *left -= 1;
+        let value = match json {
+            Json::Null => Value::Nothing,
+            Json::Bool(_) | Json::Number(_) => Value::Text(json.to_string()),
+            Json::String(text) => Value::Text(text.clone()),
+            Json::Array(items) => {
+                let mut list = Vec::with_capacity(items.len());
+                for item in items {
+                    list.push(Self::within(item, depth + 1, left)?);
+                }
+                Value::List(list)
+            }
+            Json::Object(map) => {
+                let mut entries = Vec::with_capacity(map.len());
+                for (key, value) in map {
+                    let node = Self::within(value, depth + 1, left)?;
+                    entries.push(Entry { key: key.clone(), place, node });
+                }
+                Value::Map(entries)
+            }
+        };
+        Ok(Self { place, value })
     }
 }
 

@@ -13,26 +13,29 @@ use async_trait::async_trait;
 use metalk8s_agent::Spool;
 use metalk8s_diagnostics::{Code, DiagnoseExt, Diagnosed, code_of, explain, sentence};
 use metalk8s_engine::{Chain, Change, Graph, Hands, State, StateError};
-use metalk8s_formulas::{CONTAINERD, CONTROL_PLANE, Stage, as_one};
+use metalk8s_formulas::{CONTAINERD, CONTROL_PLANE, DEPLOYED, PACKAGES, Stage, as_one};
 use metalk8s_host::Host;
 use metalk8s_kube::{Cluster, Fleet, fleet::FleetError};
 use metalk8s_orchestrator::{
     ConfigurationError, ConfigurationFile, LockError, Requests, RunLock,
     archives::{self, ArchivesOptions},
-    bootstrap::{self, BootstrapOptions},
+    bootstrap::{self, Bootstrap, BootstrapOptions},
     certificates, doctor, lock_within,
+    precheck::given_problems,
 };
 use metalk8s_saltcompat::{
-    About, FileRoots, Formula, Minion, RunningJob, grains_tree, pillar_tree, take_fleet,
+    About, FileRoots, Formula, Minion, RunningJob, given_settings, grains_tree, pillar_tree, take_fleet,
 };
 use metalk8s_types::{
-    BootstrapConfiguration, Grains, Pillar, VERSION, environment,
+    BootstrapConfiguration, Grains, Pillar, Role, VERSION,
+    bootstrap_config::GivenSettings,
+    environment,
     fleet::Job,
     paths,
     pillar::{ClusterPillar, NodeWish},
 };
-use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::roots::Folders;
 use crate::commands::procedure::must_be_root;
@@ -41,8 +44,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How long a run is waited for with `queue=True`.
 const FORMER_RUN: Duration = Duration::from_secs(1800);
-/// How long an API server may take to hear of new rights, or be busy, and the time between two questions.
-const HEARSAY: Duration = Duration::from_secs(30);
+/// How long an API server may take to hear of new rights, or be busy, in all; and the time between two questions.
+const HEARSAY: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// This machine, with its file roots and its settings.
@@ -53,6 +56,8 @@ pub(crate) struct Here {
     config: PathBuf,
     /// Who tells what [`Told`] holds; nobody where this machine is asked alone.
     fleet: Option<(Fleet, String)>,
+    /// How long they have for it.
+    patience: Duration,
     told: Mutex<Arc<Told>>,
     /// Held to the end of the program, once a formula is going to be applied.
     lock: Mutex<Option<RunLock>>,
@@ -86,15 +91,21 @@ struct Member {
 }
 
 impl Told {
-    async fn of(fleet: &Fleet, node: &str, has_configuration: bool) -> Result<Self, BoxError> {
+    async fn of(
+        fleet: &Fleet,
+        node: &str,
+        has_configuration: bool,
+        patience: Duration,
+    ) -> Result<Self, BoxError> {
+        let end = Instant::now() + patience;
         if has_configuration {
-            let known = fleet.settings().await.diagnose().map_err(|error| Untold::because(&error));
-            return Ok(Self { member: None, known });
+            let known = until(end, fleet.settings()).await.and_then(|known| Ok(known.diagnose()?));
+            return Ok(Self { member: None, known: known.map_err(|error| Untold::because(&*error)) });
         }
-        let agent = patiently(|| fleet.agent(node)).await.diagnose()?.ok_or_else(|| {
+        let agent = patiently(end, || fleet.agent(node)).await?.ok_or_else(|| {
             Diagnosed::with_code(explain::NODE_UNKNOWN, format!("`{node}` is no node of the fleet"))
         })?;
-        let settings = patiently(|| fleet.settings()).await.diagnose()?.ok_or_else(|| {
+        let settings = patiently(end, || fleet.settings()).await?.ok_or_else(|| {
             let missing = "the conductor has not written any settings yet";
             Diagnosed::with_code(explain::SETTINGS_MISSING, missing)
         })?;
@@ -117,20 +128,32 @@ impl Told {
 }
 
 /// Asks again for a while when an API server is busy, or has not heard yet what a new agent may do.
-async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, FleetError>
+async fn patiently<T, F>(end: Instant, ask: impl Fn() -> F) -> Result<T, BoxError>
 where
     F: Future<Output = Result<T, FleetError>>,
 {
-    let end = Instant::now() + HEARSAY;
     loop {
-        match ask().await {
-            Err(error) if (error.is_forbidden() || error.is_retryable()) && Instant::now() < end => {
+        match until(end, ask()).await? {
+            Err(error) if (error.is_forbidden() || error.is_retryable()) && Instant::now() + AGAIN < end => {
                 tracing::warn!(error = sentence(&error), "trying again");
                 sleep(AGAIN).await;
             }
-            answer => return answer,
+            answer => return Ok(answer.diagnose()?),
         }
     }
+}
+
+/// What comes before this moment.
+async fn until<T>(end: Instant, answer: impl Future<Output = T>) -> Result<T, BoxError> {
+    timeout_at(end, answer).await.map_err(|_| {
+        let late = "the API did not answer within the time that it was given";
+        Diagnosed::with_code(explain::API_UNREACHABLE, late).into()
+    })
+}
+
+/// A formula that another machine has.
+fn not_here(why: String) -> BoxError {
+    Diagnosed::with_code(explain::FORMULA_NOT_HERE, why).into()
 }
 
 impl Here {
@@ -142,6 +165,7 @@ impl Here {
             roots,
             config: config_dir.join(name),
             fleet: None,
+            patience: HEARSAY,
             told: Mutex::new(Arc::new(Told { member: None, known: Ok(None) })),
             lock: Mutex::default(),
         }
@@ -150,7 +174,7 @@ impl Here {
     /// This machine as the node of a fleet, with the settings that the API has for it.
     async fn in_fleet(mut self, kubeconfig: &Path, node: &str) -> Result<Self, (Self, BoxError)> {
         let fleet = Fleet::lazy(kubeconfig);
-        let told = match Told::of(&fleet, node, self.config.exists()).await {
+        let told = match Told::of(&fleet, node, self.config.exists(), self.patience).await {
             Ok(told) => told,
             Err(error) => return Err((self, error)),
         };
@@ -169,9 +193,9 @@ impl Here {
     }
 
     /// This machine as whatever it is: where it has an agent, by that agent's kubeconfig. What cannot be asked is no
-    /// mistake before something needs it.
-    pub(crate) async fn of_machine(roots: Folders, config_dir: PathBuf) -> Self {
-        let here = Self::new(roots, config_dir);
+    /// mistake before something needs it, and neither is who does not answer within the time of `patience`.
+    pub(crate) async fn of_machine(roots: Folders, config_dir: PathBuf, patience: Duration) -> Self {
+        let here = Self { patience, ..Self::new(roots, config_dir) };
         let kubeconfig = Path::new(paths::AGENT_KUBECONFIG);
         let (mut here, why) = match std::fs::File::open(kubeconfig) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return here,
@@ -203,7 +227,7 @@ impl Here {
     /// Asks the API again.
     async fn learn(&self) -> Result<(), BoxError> {
         if let Some((fleet, node)) = &self.fleet {
-            let told = Told::of(fleet, node, self.config.exists()).await?;
+            let told = Told::of(fleet, node, self.config.exists(), self.patience).await?;
             *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(told);
         }
         Ok(())
@@ -213,39 +237,83 @@ impl Here {
         Chain::new(vec![&self.host, &self.cluster])
     }
 
+    /// What was given for one call, as formulas read it.
+    fn given(&self, given: &Map<String, Value>) -> Result<GivenSettings, BoxError> {
+        if given.is_empty() {
+            return Ok(GivenSettings::default());
+        }
+        given_settings(self.pillar()?, given).map_err(|mistakes| given_problems(mistakes).into())
+    }
+
     /// The settings that formulas read.
-    fn settings(&self, grains: &Grains) -> Result<Pillar, BoxError> {
+    fn settings(&self, grains: &Grains, given: &GivenSettings) -> Result<Pillar, BoxError> {
         let told = self.told();
         match &told.member {
-            Some(Member { settings, wish }) => Ok(settings.of_node(wish, &grains.package_repository())?),
-            None => Ok(bootstrap::decide(&self.options(), grains, told.others()?).diagnose()?.pillar),
+            Some(Member { settings, wish }) => {
+                let mut pillar = settings.of_node(wish, &grains.package_repository())?;
+                given.change_pillar(&mut pillar);
+                Ok(pillar)
+            }
+            None => Ok(bootstrap::decide(&self.options(), grains, told.others()?, given).diagnose()?.pillar),
         }
     }
 
-    /// All that the roles of this machine ask for, in stages.
-    fn stages(&self, grains: &Grains) -> Result<Vec<Stage>, BoxError> {
+    /// All that the roles of this machine ask for, in stages, with the settings that they were made from.
+    fn highstate(&self, grains: &Grains, given: &GivenSettings) -> Result<(Pillar, Vec<Stage>), BoxError> {
         let told = self.told();
         Ok(match &told.member {
-            Some(_) => metalk8s_formulas::node(grains, &self.settings(grains)?)?,
-            None => bootstrap::decide(&self.options(), grains, told.others()?).diagnose()?.stages,
+            Some(_) => {
+                let pillar = self.settings(grains, given)?;
+                let stages = metalk8s_formulas::node(grains, &pillar)?;
+                (pillar, stages)
+            }
+            None => {
+                let decided = bootstrap::decide(&self.options(), grains, told.others()?, given);
+                let Bootstrap { pillar, stages } = decided.diagnose()?;
+                (pillar, stages)
+            }
         })
     }
 
-    /// One of these stages; without states where the roles of this machine bring none.
-    fn only(&self, name: &str, grains: &Grains) -> Result<Graph, BoxError> {
-        let stages = self.stages(grains)?.into_iter();
-        Ok(as_one(stages.filter(|stage| stage.name == name).collect()))
+    /// The same without the settings.
+    fn stages(&self, grains: &Grains, given: &GivenSettings) -> Result<Vec<Stage>, BoxError> {
+        self.highstate(grains, given).map(|(_, stages)| stages)
+    }
+
+    /// Some of these stages; without states where the roles of this machine bring none.
+    fn only(&self, names: &[&str], grains: &Grains, given: &GivenSettings) -> Result<Graph, BoxError> {
+        let stages = self.stages(grains, given)?.into_iter();
+        Ok(as_one(stages.filter(|stage| names.contains(&stage.name)).collect()))
+    }
+
+    /// What one of the roles of this machine asks for.
+    fn of_role(&self, role: Role, grains: &Grains, given: &GivenSettings) -> Result<Graph, BoxError> {
+        let (pillar, stages) = self.highstate(grains, given)?;
+        if !pillar.roles.contains(&role) {
+            let has: Vec<&str> = pillar.roles.iter().map(|role| role.name()).collect();
+            let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+            return Err(not_here(format!("this machine does not have the role `{role}`; it has: {has}")));
+        }
+        Ok(as_one(metalk8s_formulas::of_role(role, stages, grains, &pillar)?))
+    }
+
+    /// Refuses what only the Bootstrap node has.
+    fn must_be_bootstrap(&self, what: &'static str) -> Result<(), BoxError> {
+        match self.told().member {
+            Some(_) => Err(not_here(format!("{what}, and this machine is another"))),
+            None => Ok(()),
+        }
     }
 
     /// The settings that certificates are made from. On the Bootstrap node they need no API, which may have gone
     /// because of a certificate.
-    fn settings_of_certificates(&self, grains: &Grains) -> Result<Pillar, BoxError> {
+    fn settings_of_certificates(&self, grains: &Grains, given: &GivenSettings) -> Result<Pillar, BoxError> {
         let told = self.told();
         match &told.member {
-            Some(_) => self.settings(grains),
+            Some(_) => self.settings(grains, given),
             None => {
                 let known = told.settings_of_cluster();
-                Ok(bootstrap::decide(&self.options(), grains, known).diagnose()?.pillar)
+                Ok(bootstrap::decide(&self.options(), grains, known, given).diagnose()?.pillar)
             }
         }
     }
@@ -346,28 +414,48 @@ impl Minion for Here {
         Ok(self.host.packages().await?)
     }
 
-    fn formula(&self, formula: Formula, test: bool) -> Result<Graph, BoxError> {
+    fn formula(&self, formula: Formula, test: bool, given: &Map<String, Value>) -> Result<Graph, BoxError> {
+        let given = &self.given(given)?;
         let grains = || self.host.collect_grains();
         match formula {
             Formula::ArchivesMounted => {
-                Ok(archives::mounted(&ArchivesOptions::new(&self.config, Vec::new(), test)).diagnose()?)
+                let options = ArchivesOptions::new(&self.config, Vec::new(), test);
+                Ok(archives::mounted(&options, given).diagnose()?)
             }
-            Formula::Highstate => Ok(as_one(self.stages(&grains()?)?)),
+            Formula::Highstate => Ok(as_one(self.stages(&grains()?, given)?)),
+            Formula::Role(role) => self.of_role(role, &grains()?, given),
+            Formula::Minion => {
+                let mut graph = self.only(&[PACKAGES], &grains()?, given)?;
+                graph.then(metalk8s_formulas::agent_running());
+                Ok(graph)
+            }
+            // They are collected anew for each call, and nobody can set them.
+            Formula::NodeGrains => Ok(Graph::default()),
+            Formula::Deployed => {
+                self.must_be_bootstrap("what runs in the cluster is deployed by the Bootstrap node")?;
+                self.only(&DEPLOYED, &grains()?, given)
+            }
             Formula::Etcd => {
-                let stages = self.stages(&grains()?)?.into_iter();
+                let stages = self.stages(&grains()?, given)?.into_iter();
                 Ok(as_one(stages.take_while(|stage| stage.name != CONTROL_PLANE).collect()))
             }
-            Formula::ContainerEngine => self.only(CONTAINERD, &grains()?),
-            Formula::ControlPlane => self.only(CONTROL_PLANE, &grains()?),
+            Formula::ContainerEngine => self.only(&[CONTAINERD], &grains()?, given),
+            Formula::ControlPlane => self.only(&[CONTROL_PLANE], &grains()?, given),
             Formula::Repository => {
                 let grains = grains()?;
-                Ok(metalk8s_formulas::repository(&grains, &self.settings(&grains)?))
+                Ok(metalk8s_formulas::repository(&grains, &self.settings(&grains, given)?))
+            }
+            Formula::RepositoryServer => {
+                self.must_be_bootstrap("only the Bootstrap node serves repositories")?;
+                Ok(metalk8s_formulas::repositories_server(&self.settings(&grains()?, given)?)?)
             }
             Formula::CertificatesRenewed => {
                 let grains = grains()?;
-                Ok(metalk8s_formulas::renewed(&grains, &self.settings_of_certificates(&grains)?)?)
+                Ok(metalk8s_formulas::renewed(&grains, &self.settings_of_certificates(&grains, given)?)?)
             }
-            Formula::ApiserverProxy => Ok(metalk8s_formulas::apiserver_proxy(&self.settings(&grains()?)?)?),
+            Formula::ApiserverProxy => {
+                Ok(metalk8s_formulas::apiserver_proxy(&self.settings(&grains()?, given)?)?)
+            }
         }
     }
 
