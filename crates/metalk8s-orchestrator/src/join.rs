@@ -12,7 +12,9 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use metalk8s_diagnostics::{Code, Diagnose, Hint, Progress, ProgressMode, code_of, code_of_io, explain};
+use metalk8s_diagnostics::{
+    Code, Diagnose, Hint, Progress, ProgressMode, code_of, code_of_io, explain, shortened,
+};
 use metalk8s_engine::{Hands, State, StateError, state::Service};
 use metalk8s_formulas::{
     AGENT_UNIT, FormulaError, Stage, agent_running, certificates, packages_of_node, system,
@@ -45,6 +47,9 @@ const NEW_KEY: &str = "/etc/metalk8s/pki/agent.key";
 const NEW_REQUEST: &str = "/etc/metalk8s/pki/agent.csr";
 /// How far clocks may be apart: certificates are valid from 5 minutes before they are made.
 const CLOCKS: SignedDuration = SignedDuration::from_mins(2);
+/// How many findings of a machine are told, and how long each of their texts may be, in characters.
+const FINDINGS: usize = 100;
+const TEXT: usize = 400;
 
 /// What the machine is told.
 #[derive(Clone, Serialize, Deserialize)]
@@ -81,6 +86,22 @@ pub struct Examined {
     pub addresses: Option<NodeAddresses>,
     /// Its host name.
     pub hostname: String,
+}
+
+impl Examined {
+    /// Errors and warnings, a line each. They were written by the machine, which may be anybody's.
+    pub fn told(&self) -> (Vec<String>, Vec<String>) {
+        let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+        for finding in self.findings.as_array().into_iter().flatten().take(FINDINGS) {
+            let text = |key: &str| shortened(finding[key].as_str().unwrap_or_default(), TEXT);
+            let line = format!("{} ({})", text("message"), text("code"));
+            match finding["severity"].as_str() {
+                Some("error") => errors.push(format!("{line}; {}", text("hint"))),
+                _ => warnings.push(line),
+            }
+        }
+        (errors, warnings)
+    }
 }
 
 /// What was done.
@@ -302,4 +323,41 @@ fn read(path: &str) -> Result<Option<String>, JoinError> {
 
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), JoinError> {
     file::write(path, bytes, mode).map_err(|source| JoinError::File { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(findings: serde_json::Value) -> (Vec<String>, Vec<String>) {
+        Examined { findings, addresses: None, hostname: "node-1".to_owned() }.told()
+    }
+
+    #[test]
+    fn errors_come_with_their_hints_and_warnings_apart() {
+        let findings = json!([
+            { "code": "MK1201", "severity": "error", "message": "port 1 is in use", "hint": "stop it" },
+            { "code": "MK1202", "severity": "warning", "message": "2 processors", "hint": "add some" },
+        ]);
+        let lines = |line: &str| vec![line.to_owned()];
+        assert_eq!(
+            told(findings),
+            (lines("port 1 is in use (MK1201); stop it"), lines("2 processors (MK1202)"))
+        );
+    }
+
+    #[test]
+    fn a_machine_that_writes_what_it_likes_is_told_in_short_lines() {
+        let (errors, warnings) = told(json!([
+            { "severity": "error", "message": "\u{1b}[2J\nall is well", "code": 1 },
+            { "message": "x".repeat(100_000) },
+            "nothing",
+        ]));
+        assert_eq!(errors, ["\\u{1b}[2J\\nall is well (); "]);
+        assert_eq!((warnings[0].len(), warnings[1].as_str()), (TEXT + " ... ()".len(), " ()"));
+        let many = json!(vec![json!({ "severity": "error" }); FINDINGS + 1]);
+        assert_eq!(told(many).0.len(), FINDINGS);
+    }
 }

@@ -1,18 +1,22 @@
 //! Machines reached as their Node objects say, before or without an agent.
 
 use std::{
+    error::Error as StdError,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use metalk8s_artifacts::archive::{ReadArchiveError, read_archive};
-use metalk8s_diagnostics::{Code, Diagnose, Hint, explain};
+use metalk8s_diagnostics::{Code, Diagnose, Hint, explain, shortened};
 use metalk8s_kube::{
     Fleet,
     fleet::{FleetError, NodeFacts},
 };
-use metalk8s_ssh::{Command, ConnectError, End, Endpoint, Options, RunError, Session, Upload, UploadError};
+use metalk8s_ssh::{
+    Command, ConnectError, End, Endpoint, Options, Ran, RunError, Session, Upload, UploadError,
+};
 use metalk8s_types::{VERSION, environment, labels, paths};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::reset::LAST_UNIT;
@@ -21,6 +25,8 @@ use crate::reset::LAST_UNIT;
 const PROGRAM: &str = "bin/metalk8s";
 /// The key that the manual lets people make (BOOT-09).
 const USUAL_KEY: &str = "/etc/metalk8s/pki/salt-bootstrap";
+/// How much of what a machine said is told where a command failed there, in characters.
+const SAID: usize = 400;
 
 /// Why a machine was of no use.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +87,7 @@ pub enum SshError {
         command: String,
         /// Why.
         #[source]
-        source: serde_json::Error,
+        source: Box<dyn StdError + Send + Sync>,
     },
 }
 
@@ -222,27 +228,48 @@ pub async fn bring_program(session: &Session, archives: &Path, version: &str) ->
 ///
 /// # Errors
 /// When it cannot be run, fails, or says something else.
-pub async fn answer_of<T: serde::de::DeserializeOwned>(
+pub async fn answer_of<T: DeserializeOwned>(
     session: &Session,
     node: &str,
     command: &Command,
     called: &str,
 ) -> Result<T, SshError> {
-    let ran = session.run(command).await?;
+    answer(&session.run(command).await?, node, called)
+}
+
+/// What a command that has ended answered in JSON.
+///
+/// # Errors
+/// When it failed, or said something else.
+pub fn answer<T: DeserializeOwned>(ran: &Ran, node: &str, called: &str) -> Result<T, SshError> {
     if !ran.is_success() {
-        let said = ran.stderr.text().trim().to_owned();
-        return Err(SshError::Failed {
-            node: node.to_owned(),
-            command: called.to_owned(),
-            end: ran.end,
-            said,
-        });
+        return Err(failed(ran, node, called.to_owned()));
     }
-    serde_json::from_str(&ran.stdout.text()).map_err(|source| SshError::Answer {
+    // The cause of a failure may quote what it read.
+    serde_json::from_str(&ran.stdout.text()).map_err(|error| SshError::Answer {
         node: node.to_owned(),
         command: called.to_owned(),
-        source,
+        source: shortened(&error.to_string(), SAID).into(),
     })
+}
+
+/// The value that `salt-call --out=json` printed, and the status it ended with.
+///
+/// # Errors
+/// When it printed something else.
+pub fn returned(ran: &Ran, node: &str, function: &str) -> Result<(Value, u8), SshError> {
+    let retcode = match ran.end {
+        End::Status(status) => u8::try_from(status).unwrap_or(1),
+        End::Signal(_) => 1,
+    };
+    match serde_json::from_str(&ran.stdout.text()) {
+        Ok(Value::Object(mut answer)) => Ok((answer.remove("local").unwrap_or_default(), retcode)),
+        _ => Err(failed(ran, node, format!("salt-call {function}"))),
+    }
+}
+
+fn failed(ran: &Ran, node: &str, command: String) -> SshError {
+    SshError::Failed { node: node.to_owned(), command, end: ran.end.clone(), said: ran.stderr.shown(SAID) }
 }
 
 /// Has the machine of a node call a function without its agent; returns the value and the status.
@@ -267,20 +294,7 @@ pub async fn call(
     let program = bring_program(&session, archives, VERSION).await?;
     let options = ["salt-call", "--local", "--out=json", "--retcode-passthrough", "--log-level=quiet"];
     let command = Command::new(program, patience).args(options).arg(function).args(words.iter().cloned());
-    let ran = session.run(&command).await?;
-    let retcode = match ran.end {
-        End::Status(status) => u8::try_from(status).unwrap_or(1),
-        End::Signal(_) => 1,
-    };
-    match serde_json::from_str::<Value>(&ran.stdout.text()) {
-        Ok(mut value) => Ok((value["local"].take(), retcode)),
-        Err(_) => Err(SshError::Failed {
-            node: node.name.clone(),
-            command: format!("salt-call {function}"),
-            end: ran.end,
-            said: ran.stderr.text().trim().to_owned(),
-        }),
-    }
+    returned(&session.run(&command).await?, &node.name, function)
 }
 
 #[cfg(test)]
@@ -288,6 +302,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use metalk8s_kube::fleet::NodeAnnotations;
+    use metalk8s_ssh::Output;
 
     use super::*;
 
@@ -320,6 +335,38 @@ mod tests {
         let found = found.unwrap();
         assert_eq!((found.to_string().as_str(), found.sudo), ("admin@node-1:2222", true));
         assert_eq!(found.key, Path::new("/k"));
+    }
+
+    fn ran(status: u32, stdout: &str, stderr: &str) -> Ran {
+        let output = |text: &str| Output { bytes: text.as_bytes().to_vec(), dropped: 0 };
+        Ran { end: End::Status(status), stdout: output(stdout), stderr: output(stderr) }
+    }
+
+    #[test]
+    fn what_salt_call_printed_is_taken_apart() {
+        let taken = returned(&ran(0, r#"{"local": [1]}"#, ""), "node-1", "test.ping").unwrap();
+        assert_eq!(taken, (serde_json::json!([1]), 0));
+        let taken = returned(&ran(256, "{}", ""), "node-1", "test.ping").unwrap();
+        assert_eq!(taken, (Value::Null, 1));
+    }
+
+    /// Such an answer ended the program.
+    #[test]
+    fn an_answer_that_is_no_map_is_a_failure() {
+        for printed in ["[]", "1", "\"local\"", "nothing"] {
+            let failure =
+                returned(&ran(0, printed, "one\n\u{1b}[2Jtwo\n"), "node-1", "test.ping").unwrap_err();
+            let told = failure.to_string();
+            assert_eq!(told, "`salt-call test.ping` on `node-1` ended with status 0: one; [2Jtwo");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_not_quoted_at_length() {
+        let printed = format!("\"{}\"", "x".repeat(5000));
+        let failure = answer::<u8>(&ran(0, &printed, ""), "node-1", "metalk8s join examine").unwrap_err();
+        let cause = failure.source().unwrap().to_string();
+        assert!(cause.contains("xxx") && cause.len() < SAID + 10, "{cause}");
     }
 
     #[test]

@@ -14,7 +14,10 @@ use russh::{
     client::{self, AuthResult, Handle},
     keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg},
 };
-use tokio::net::{TcpStream, lookup_host};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, lookup_host},
+};
 
 pub use self::error::ConnectError;
 use crate::{
@@ -47,9 +50,35 @@ impl Session {
         expected: Option<&str>,
         options: &Options,
     ) -> Result<Self, ConnectError> {
-        let wait = Wait { place: endpoint.place(), start: Instant::now(), longest: options.connect_timeout };
+        let wait = Wait::new(endpoint, options);
         let key = wait.at_most("the private key", key::load(&endpoint.key)).await??;
         let stream = wait.open(endpoint).await?;
+        Self::begin(wait, key, stream, endpoint, expected, options).await
+    }
+
+    /// The same over a connection that is open already: where the endpoint leads is for messages only.
+    ///
+    /// # Errors
+    /// When it is another machine, or when it does not let us in.
+    pub async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        endpoint: &Endpoint,
+        expected: Option<&str>,
+        options: &Options,
+    ) -> Result<Self, ConnectError> {
+        let wait = Wait::new(endpoint, options);
+        let key = wait.at_most("the private key", key::load(&endpoint.key)).await??;
+        Self::begin(wait, key, stream, endpoint, expected, options).await
+    }
+
+    async fn begin(
+        wait: Wait,
+        key: PrivateKey,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        endpoint: &Endpoint,
+        expected: Option<&str>,
+        options: &Options,
+    ) -> Result<Self, ConnectError> {
         let seen = Arc::new(Seen::default());
         let watcher = Watcher::new(expected, Arc::clone(&seen));
         let greeting = client::connect_stream(Arc::new(config(options)), stream, watcher);
@@ -134,6 +163,10 @@ struct Wait {
 }
 
 impl Wait {
+    fn new(endpoint: &Endpoint, options: &Options) -> Self {
+        Self { place: endpoint.place(), start: Instant::now(), longest: options.connect_timeout }
+    }
+
     fn left(&self) -> Duration {
         self.longest.saturating_sub(self.start.elapsed())
     }

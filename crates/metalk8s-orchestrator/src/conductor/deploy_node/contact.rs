@@ -137,7 +137,7 @@ impl DeployNode {
             return Ok(Done::nothing("its agent answers"));
         }
         let examined = self.examined().await?;
-        let (errors, warnings) = findings(&examined.findings);
+        let (errors, warnings) = examined.told();
         if !errors.is_empty() {
             return Err(Failure::of_lines(explain::UNEXPECTED, errors));
         }
@@ -248,20 +248,6 @@ impl DeployNode {
     pub(super) fn has_no_address(&self) -> Failure {
         Failure::new(explain::NO_ADDRESS, format!("`{}` has no single address in each plane", self.name))
     }
-}
-
-/// Errors and warnings of an examination, a line each.
-fn findings(found: &Value) -> (Vec<String>, Vec<String>) {
-    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
-    for finding in found.as_array().into_iter().flatten() {
-        let text = |key: &str| finding[key].as_str().unwrap_or_default();
-        let line = format!("{} ({})", text("message"), text("code"));
-        match text("severity") {
-            "error" => errors.push(format!("{line}; {}", text("hint"))),
-            _ => warnings.push(line),
-        }
-    }
-    (errors, warnings)
 }
 
 /// What all masters have in common: what one has signed or encrypted, all must be able to read.
