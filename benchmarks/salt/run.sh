@@ -4,7 +4,7 @@
 #   benchmarks/salt/run.sh [--states N] [--rounds N]
 #
 # METALK8S  the program to measure; by default the one of this checkout's archive
-# SALT      a `salt-call` to measure beside it; by default one is installed below ~/.cache/metalk8s/bench/salt
+# SALT      a `salt-call` to measure beside it; by default one is installed in the cache, below `bench/salt`
 # RESULT    where the figures go as JSON; by default _build/benchmarks/salt.json
 #
 # Both read the same SLS file and look at the same files. Prints medians; the goal is 50 times as fast.
@@ -27,7 +27,7 @@ result=${RESULT:-$checkout/_build/benchmarks/salt.json}
 metalk8s=${METALK8S:-$checkout/_build/root/bin/metalk8s}
 [[ -x $metalk8s ]] || { echo "error: there is no program; make it with \`./doit.sh iso\`" >&2; exit 1; }
 
-venv=$HOME/.cache/metalk8s/bench/salt
+venv=$("$checkout/scripts/doors/cache")/bench/salt
 salt=${SALT:-$venv/bin/salt-call}
 if [[ -z ${SALT:-} && $("$salt" --version 2>/dev/null) != "salt-call $salt_version "* ]]; then
     echo "Installing Salt $salt_version for comparison ..." >&2

@@ -50,7 +50,7 @@ pub fn tasks(ctx: &Context) -> anyhow::Result<Tasks> {
     all.extend(licence_tasks);
     let addons = populate::addon_tasks(ctx);
     let compiled = [built.as_slice(), &[program::TASK.to_owned()]].concat();
-    all.push(packaging::task(ctx, compiled));
+    all.push(packaging::task(ctx, compiled)?);
     let mut content: Vec<String> = [built, written, assembled].concat();
     content.extend([program::TASK, populate::PACKAGING].map(str::to_owned));
     all.push(sbom::task(ctx, [content.clone(), stated].concat()));

@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    book, chain,
+    book, chain, completion,
     context::Context,
     graph, housekeeping, iso,
     progress::spoken,
@@ -72,7 +72,7 @@ enum Command {
         #[arg(short = 'n', default_value_t = processors())]
         jobs: NonZeroUsize,
     },
-    /// Print a completion script for a shell.
+    /// Print a completion script for a shell: commands, options, and the names of tasks.
     Tabcompletion {
         /// The shell.
         #[arg(short, long, value_enum, default_value_t = Shell::Bash)]
@@ -141,9 +141,6 @@ fn with_run(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
-    if let Command::Tabcompletion { shell } = command {
-        return Ok(completion(shell));
-    }
     let root = repository()?;
     if let Command::Graph { check } = command {
         return picture(&root, check);
@@ -173,7 +170,14 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
             housekeeping::tidy(&ctx, &runner)?;
             return Ok(code);
         }
-        Command::Graph { .. } | Command::Reproduce { .. } | Command::Tabcompletion { .. } => {}
+        Command::Tabcompletion { shell } => {
+            let script = match shell {
+                Shell::Bash => completion::bash(&mut Cli::command(), &tasks),
+                Shell::Zsh => completion::zsh(&mut Cli::command(), &tasks),
+            };
+            out.write_all(script.as_bytes())?;
+        }
+        Command::Graph { .. } | Command::Reproduce { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -272,15 +276,6 @@ fn picture(root: &Path, check: bool) -> anyhow::Result<ExitCode> {
         writeln!(out, "{} is up to date", graph::PAGE)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn completion(shell: Shell) -> ExitCode {
-    let shell = match shell {
-        Shell::Bash => clap_complete::Shell::Bash,
-        Shell::Zsh => clap_complete::Shell::Zsh,
-    };
-    clap_complete::generate(shell, &mut Cli::command(), "doit.sh", &mut stdout().lock());
-    ExitCode::SUCCESS
 }
 
 /// The folder at or above the current one that holds versions.toml.

@@ -17,7 +17,7 @@ pub struct Context {
     pub root: PathBuf,
     /// Where the outputs go, `_build` by default.
     pub build_root: PathBuf,
-    /// The cache shared by all clones, `~/.cache/metalk8s`.
+    /// The cache shared by all clones, `~/.cache/metalk8s` where nothing names another.
     pub cache: PathBuf,
     /// `versions.toml`.
     pub versions: Versions,
@@ -72,12 +72,8 @@ impl Context {
     }
 }
 
-/// `~/.cache/metalk8s`, or below `XDG_CACHE_HOME` when that is set.
+/// The folder that all clones share, as [`metalk8s_types::cache_folder`] finds it.
 pub fn cache_folder() -> anyhow::Result<PathBuf> {
-    let folder = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
-    match cache {
-        Some(cache) => Ok(cache.join("metalk8s")),
-        None => bail!("neither HOME nor XDG_CACHE_HOME is set, so there is no place for the cache"),
-    }
+    metalk8s_types::cache_folder(|name| env::var_os(name))
+        .context("neither METALK8S_CACHE, XDG_CACHE_HOME nor HOME says where the cache is")
 }

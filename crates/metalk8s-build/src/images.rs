@@ -252,3 +252,29 @@ pub fn write_layout(collected: &Collected, folder: &Path) -> anyhow::Result<()> 
     fs::write(folder.join("index.json"), layout::index(&index)).context("could not write the index")?;
     fs::write(folder.join("oci-layout"), layout::OCI_LAYOUT).context("could not write the image layout")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// BUILD-22.
+    #[test]
+    fn every_image_is_labelled_starts_something_and_names_ports_that_are_some() {
+        let ctx = Context::find(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
+        let images = read_all(&ctx).unwrap();
+        assert!(images.len() > 10, "{:?}", images.keys());
+        for (name, spec) in images {
+            let made = process(&ctx, &name, &spec, &tag(&ctx, &spec).unwrap());
+            for label in ["title", "description", "version", "licenses", "vendor"] {
+                let value = made.labels.get(&format!("org.opencontainers.image.{label}"));
+                assert!(value.is_some_and(|value| !value.is_empty()), "{name}: {label}");
+            }
+            assert!(!made.entrypoint.is_empty() || !made.cmd.is_empty(), "{name} starts nothing");
+            for port in made.exposed_ports.keys() {
+                let number = port.strip_suffix("/tcp").or_else(|| port.strip_suffix("/udp"));
+                let number = number.and_then(|number| number.parse::<u16>().ok());
+                assert!(number.is_some_and(|number| number > 0), "{name}: {port}");
+            }
+        }
+    }
+}

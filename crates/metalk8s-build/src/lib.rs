@@ -12,6 +12,7 @@ pub mod chain;
 pub mod cli;
 pub mod codegen;
 pub mod command;
+pub mod completion;
 pub mod components;
 pub mod context;
 pub mod debian;

@@ -33,7 +33,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Serialize;
 
 use self::{definition::Definitions, key::SigningKey};
-use crate::{command::Log, versions::Versions};
+use crate::{command::Log, debian::lock::WhenGone, versions::Versions};
 
 /// The folder of the archive that holds the repositories.
 pub const FOLDER: &str = "packages";
@@ -61,6 +61,8 @@ pub struct PackagesInput<'a> {
     pub keys: &'a Path,
     /// Folder for what is fetched from Debian.
     pub cache: &'a Path,
+    /// What to do where Debian's mirror no longer has what the lock names.
+    pub when_gone: WhenGone,
     /// The time that everything carries, in seconds since 1970; [`EARLIEST_DATE`] at the earliest.
     pub epoch: u64,
     /// What is filled: missing, or empty.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     components,
     context::Context,
+    debian::lock::WhenGone,
     packages::{self, EARLIEST_DATE, PackagesInput},
     populate, program,
     task::{Outcome, Step, Task},
@@ -15,8 +16,10 @@ const RECIPE: &str = include_str!("packaging.rs");
 /// The task. `compiled` are the tasks whose programs are packaged.
 ///
 /// Packages carry a constant date: a commit that changes nothing in them does not build them again.
-pub fn task(ctx: &Context, compiled: Vec<String>) -> Task {
-    let task = Task::stored(populate::PACKAGING, "build the packages and their repositories", build);
+pub fn task(ctx: &Context, compiled: Vec<String>) -> anyhow::Result<Task> {
+    let when_gone = WhenGone::wanted(&ctx.settings)?;
+    let action = move |step: &Step<'_>| build(step, when_gone);
+    let task = Task::stored(populate::PACKAGING, "build the packages and their repositories", action);
     let own = ctx.root.join("crates/metalk8s-build/src");
     let described = ctx.root.join("crates/metalk8s-artifacts/src");
     let files = [
@@ -26,11 +29,12 @@ pub fn task(ctx: &Context, compiled: Vec<String>) -> Task {
         described.join("packages"),
         described.join("packages.rs"),
     ];
-    let facts = vec![RECIPE.to_owned(), format!("{:?}", ctx.versions)];
-    Task { tasks: compiled, files: files.into(), facts, guess: 90, ..task }
+    let mut facts = vec![RECIPE.to_owned(), format!("{:?}", ctx.versions)];
+    facts.extend(when_gone.fact());
+    Ok(Task { tasks: compiled, files: files.into(), facts, guess: 90, ..task })
 }
 
-fn build(step: &Step<'_>) -> anyhow::Result<Outcome> {
+fn build(step: &Step<'_>, when_gone: WhenGone) -> anyhow::Result<Outcome> {
     let ctx = step.ctx;
     let mut programs = BTreeMap::new();
     for (name, component) in ctx.versions.components.iter().filter(|(_, row)| row.shipped) {
@@ -44,6 +48,7 @@ fn build(step: &Step<'_>) -> anyhow::Result<Outcome> {
         programs,
         keys: &ctx.cache.join("keys"),
         cache: &ctx.cache,
+        when_gone,
         epoch: EARLIEST_DATE,
         out: step.out,
         log: step.log,

@@ -28,6 +28,8 @@ use crate::{
 /// Name of the task.
 pub const TASK: &str = "populate_iso";
 const RECIPE: &str = include_str!("populate.rs");
+/// Examples for `kubectl apply`. They lie at the root of the archive, where the manual has them (ISO-01).
+const MANIFESTS: [&str; 3] = ["new-node.yaml", "new-node_vagrant.yaml", "prometheus-sparse.yaml"];
 /// Where packages come from: the task's name, and the folder of the archive.
 pub const PACKAGING: &str = "packaging";
 
@@ -126,10 +128,7 @@ fn place_scripts(ctx: &Context, root: &Path) -> anyhow::Result<()> {
 
 /// Examples, and the book in both forms: as plain text for a terminal, rendered for a browser.
 fn place_documents(step: &Step<'_>, root: &Path) -> anyhow::Result<()> {
-    let examples = step.ctx.root.join("examples");
-    if examples.is_dir() {
-        copy_tree(&examples, &root.join("examples"))?;
-    }
+    place_examples(&step.ctx.root.join("examples"), root)?;
     let (sources, docs) = (step.ctx.root.join(book::SOURCES), root.join("docs"));
     for entry in WalkDir::new(&sources) {
         let entry = entry.context("could not walk the book")?;
@@ -138,6 +137,18 @@ fn place_documents(step: &Step<'_>, root: &Path) -> anyhow::Result<()> {
         }
     }
     copy_tree(step.input(book::TASK)?, &docs.join("html"))
+}
+
+fn place_examples(examples: &Path, root: &Path) -> anyhow::Result<()> {
+    if !examples.is_dir() {
+        return Ok(());
+    }
+    copy_tree(examples, &root.join("examples"))?;
+    for name in MANIFESTS {
+        let from = root.join("examples").join(name);
+        fs::rename(&from, root.join(name)).with_context(|| format!("there is no example `{name}`"))?;
+    }
+    Ok(())
 }
 
 fn copy_program(step: &Step<'_>, root: &Path) -> anyhow::Result<()> {
@@ -245,4 +256,38 @@ fn module_folder(step: &Step<'_>, folder: &Path, module: &str) -> anyhow::Result
         bail!("the module `{module}` is not in the cache");
     }
     Ok(PathBuf::from(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_manifests_lie_at_the_root_and_other_examples_in_their_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+        place_examples(&examples, root.path()).unwrap();
+        let names = |folder: &Path| -> Vec<String> {
+            let mut names: Vec<String> = fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(
+            names(root.path()),
+            ["examples", "new-node.yaml", "new-node_vagrant.yaml", "prometheus-sparse.yaml"]
+        );
+        assert_eq!(names(&root.path().join("examples")), ["bootstrap.yaml"]);
+    }
+
+    #[test]
+    fn an_example_that_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("new-node.yaml"), "").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let error = place_examples(folder.path(), root.path()).unwrap_err();
+        assert_eq!(error.to_string(), "there is no example `new-node_vagrant.yaml`");
+    }
 }

@@ -1,9 +1,10 @@
 //! `.env` at the root of the repository: settings in shell export syntax (constants.md, section 8.9).
 //!
-//! Of the 13 documented keys only those with something to name today have an effect: `PROJECT_NAME`,
-//! `BUILD_ROOT`, `GIT_BIN`, `MKISOFS_BIN`, `GOFMT_BIN` and `VAGRANT_SNAPSHOT_NAME`. The others are accepted, so that an
-//! old file still works: no container engine, skopeo, hardlink, Vagrant or operator-sdk takes part in a build any more.
-//! `LIVEDOC_ADDRESS` is one of ours.
+//! Of the 13 documented keys only those with something to name today have an effect: `BUILD_ROOT`, `GIT_BIN`,
+//! `MKISOFS_BIN`, `GOFMT_BIN` and `VAGRANT_SNAPSHOT_NAME`. The others are accepted, so that an old file still works: no
+//! container engine, skopeo, hardlink, Vagrant or operator-sdk takes part in a build any more, and the product's name,
+//! which `PROJECT_NAME` was, stands in `versions.toml` and in programs. `LIVEDOC_ADDRESS` and `DEBIAN_LOCKED_ONLY` are
+//! ours.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 

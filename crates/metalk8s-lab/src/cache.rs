@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// `$METALK8S_CACHE`, or `~/.cache/metalk8s`.
+/// The folder of the build chain, as [`metalk8s_types::cache_folder`] finds it.
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: PathBuf,
@@ -16,8 +16,8 @@ pub struct Cache {
 /// Why the cache cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// Neither variable is there.
-    #[error("neither METALK8S_CACHE nor HOME says where the cache is")]
+    /// None of the variables is there.
+    #[error("neither METALK8S_CACHE, XDG_CACHE_HOME nor HOME says where the cache is")]
     NoHome,
     /// A folder or file of it could not be made.
     #[error("could not write `{path}`")]
@@ -48,9 +48,8 @@ pub struct Lock {
 impl Cache {
     /// The cache of the user who runs this.
     pub fn of_this_user() -> Result<Self, CacheError> {
-        let given = env::var_os("METALK8S_CACHE").map(PathBuf::from);
-        let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/metalk8s"));
-        Ok(Self { root: given.or_else(home).ok_or(CacheError::NoHome)? })
+        let root = metalk8s_types::cache_folder(|name| env::var_os(name));
+        Ok(Self { root: root.ok_or(CacheError::NoHome)? })
     }
 
     /// A cache at another place.

@@ -9,6 +9,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -226,6 +227,24 @@ pub fn protect_roots(
     Ok(deeds)
 }
 
+/// The keys of roots on this machine that are on the same file system as a folder, which may not be there yet. Moved
+/// there, they would leave their place and not the disk.
+///
+/// # Errors
+/// When this machine has no authority, or the folder cannot be looked for.
+pub fn not_apart(host: &Host, folder: &Path) -> Result<Vec<PathBuf>, AuthorityError> {
+    let target = file_system(&host.real(folder)?)?;
+    let mut keys = Vec::new();
+    for realm in realms(host)? {
+        for path in [protected_path(&realm, None), realm.key] {
+            if !text(host, &path)?.is_empty() && file_system(&host.real(&path)?)? == target {
+                keys.push(path);
+            }
+        }
+    }
+    Ok(keys)
+}
+
 /// Brings the keys of the roots back to this machine without a password.
 ///
 /// # Errors
@@ -353,6 +372,18 @@ fn protected_path(realm: &AuthorityFiles, folder: Option<&Path>) -> PathBuf {
         Some(folder) => folder.join(format!("{}.key", realm.common_name)),
         None => realm.key.with_extension("key.protected"),
     }
+}
+
+/// The number of the file system on which an absolute path is, or will be once its folders are made.
+fn file_system(path: &Path) -> Result<u64, AuthorityError> {
+    for place in path.ancestors() {
+        match fs::metadata(place) {
+            Ok(found) => return Ok(found.dev()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(AuthorityError::File { path: path.to_owned(), source }),
+        }
+    }
+    Err(AuthorityError::File { path: path.to_owned(), source: io::ErrorKind::NotFound.into() })
 }
 
 /// Whether `path` is this key under this password. Another one there is an error: it may be the only copy.

@@ -114,17 +114,10 @@ pub fn check_certificate(
     request: &Request,
     now: Timestamp,
 ) -> Option<Reason> {
-    let (certificate, key) = match read_pair(certificate_pem, key_pem) {
-        Ok(pair) => pair,
+    let (certificate, ca) = match read_signed(certificate_pem, key_pem, ca_pem) {
+        Ok(read) => read,
         Err(reason) => return Some(reason),
     };
-    let ca = match read_certificate(ca_pem, Part::Authority) {
-        Ok(ca) => ca,
-        Err(reason) => return Some(reason),
-    };
-    if !public_key_fits(&certificate, &key) {
-        return Some(Reason::KeyDoesNotFit);
-    }
     if !leads_to(&ca, &certificate, certificate_pem, now) {
         return Some(Reason::AnotherAuthority);
     }
@@ -154,13 +147,10 @@ pub fn check_authority(
     common_name: &str,
     now: Timestamp,
 ) -> Option<Reason> {
-    let (certificate, key) = match read_pair(certificate_pem, key_pem) {
-        Ok(pair) => pair,
+    let certificate = match read_pair(certificate_pem, key_pem).and_then(fitting) {
+        Ok(certificate) => certificate,
         Err(reason) => return Some(reason),
     };
-    if !public_key_fits(&certificate, &key) {
-        return Some(Reason::KeyDoesNotFit);
-    }
     if !certificate.is_authority() {
         return Some(Reason::NoAuthority);
     }
@@ -179,17 +169,10 @@ pub fn check_issuing_authority(
     common_name: &str,
     now: Timestamp,
 ) -> Option<Reason> {
-    let (certificate, key) = match read_pair(certificate_pem, key_pem) {
-        Ok(pair) => pair,
+    let (certificate, root) = match read_signed(certificate_pem, key_pem, root_pem) {
+        Ok(read) => read,
         Err(reason) => return Some(reason),
     };
-    let root = match read_certificate(root_pem, Part::Authority) {
-        Ok(root) => root,
-        Err(reason) => return Some(reason),
-    };
-    if !public_key_fits(&certificate, &key) {
-        return Some(Reason::KeyDoesNotFit);
-    }
     if !certificate.is_authority() {
         return Some(Reason::NoAuthority);
     }
@@ -275,6 +258,21 @@ fn read_pair(certificate_pem: &str, key_pem: &str) -> Result<(Certificate, KeyPa
     }
     let key = KeyPair::from_pem(key_pem).map_err(|_| Reason::Unreadable(Part::Key))?;
     Ok((certificate, key))
+}
+
+fn fitting((certificate, key): (Certificate, KeyPair)) -> Result<Certificate, Reason> {
+    if public_key_fits(&certificate, &key) { Ok(certificate) } else { Err(Reason::KeyDoesNotFit) }
+}
+
+/// A certificate whose key is beside it, and the authority above it.
+fn read_signed(
+    certificate_pem: &str,
+    key_pem: &str,
+    ca_pem: &str,
+) -> Result<(Certificate, Certificate), Reason> {
+    let pair = read_pair(certificate_pem, key_pem)?;
+    let ca = read_certificate(ca_pem, Part::Authority)?;
+    Ok((fitting(pair)?, ca))
 }
 
 #[cfg(test)]

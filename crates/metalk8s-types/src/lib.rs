@@ -3,6 +3,7 @@
 //! Invariants: data only. Nothing here opens a file, runs a program or knows a network.
 
 pub mod bootstrap_config;
+mod cache;
 pub mod fake;
 pub mod fleet;
 pub mod grains;
@@ -13,6 +14,7 @@ pub mod pillar;
 pub mod roles;
 
 pub use bootstrap_config::{BootstrapConfiguration, is_host_name};
+pub use cache::cache_folder;
 pub use grains::Grains;
 pub use leftovers::Leftovers;
 pub use pillar::Pillar;

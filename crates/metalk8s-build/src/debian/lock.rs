@@ -5,15 +5,17 @@
 //! bash 5.2.15-2+b13 amd64 <sha256>      a line for each package: name, version, architecture, digest
 //! ```
 
-use std::{collections::BTreeMap, fs, path::Path, path::PathBuf};
+use std::{collections::BTreeMap, env, fs, path::Path, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{Apt, Deb};
-use crate::command::Log;
+use crate::{command::Log, settings::Settings};
 
 /// The task that writes all locks anew.
 pub const TASK: &str = "_debian_lock";
+/// The setting that lets a build fail where the mirror no longer has a locked package.
+const LOCKED_ONLY: &str = "DEBIAN_LOCKED_ONLY";
 
 /// A lock, as its file has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +39,56 @@ pub struct Taken {
     pub debs: Vec<(Deb, PathBuf)>,
     /// Set when the mirror no longer has what is locked, so that newer packages were taken.
     pub warning: Option<String>,
+}
+
+/// What a build does where the mirror no longer has a locked package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenGone {
+    /// It takes what there is now, and says so.
+    #[default]
+    TakeNewer,
+    /// It fails.
+    Fail,
+}
+
+impl WhenGone {
+    /// As the environment, or else `.env`, says with `DEBIAN_LOCKED_ONLY`.
+    ///
+    /// # Errors
+    ///
+    /// The setting is neither 0 nor 1.
+    pub fn wanted(settings: &Settings) -> Result<Self> {
+        Self::parse(env::var(LOCKED_ONLY).ok(), settings)
+    }
+
+    fn parse(environment: Option<String>, settings: &Settings) -> Result<Self> {
+        let value = environment.unwrap_or_else(|| settings.get(LOCKED_ONLY, "0").to_owned());
+        match value.as_str() {
+            "" | "0" => Ok(Self::TakeNewer),
+            "1" => Ok(Self::Fail),
+            _ => bail!("{LOCKED_ONLY} is `{value}`, which is neither 0 nor 1"),
+        }
+    }
+
+    /// What a result depends on by it: one that was made of newer packages is not what somebody wants who forbids
+    /// these.
+    pub fn fact(self) -> Option<String> {
+        (self == Self::Fail).then(|| LOCKED_ONLY.to_owned())
+    }
+
+    /// What is to be said of packages that are gone, of which there are some.
+    fn judge(self, gone: &[Deb]) -> Result<String> {
+        let names: Vec<&str> = gone.iter().map(|deb| deb.name.as_str()).collect();
+        let gone = format!("the mirror no longer has the locked versions of {}", names.join(", "));
+        match self {
+            Self::TakeNewer => Ok(format!("{gone}: it took newer ones, which `./doit.sh {TASK}` pins")),
+            Self::Fail => {
+                bail!(
+                    "{gone}, and {LOCKED_ONLY} forbids newer ones; `./doit.sh {TASK}` pins what there is now"
+                )
+            }
+        }
+    }
 }
 
 impl Lock {
@@ -127,15 +179,16 @@ impl std::fmt::Display for Lock {
 /// Fetches the packages of a section; asks no mirror when they are all in the cache.
 ///
 /// Mirrors keep one version. When a locked one is gone, `current` is asked for what there is now: going on is
-/// better than no build at all, but it must be seen.
+/// better than no build at all, but it must be seen. Unless `when_gone` forbids it.
 ///
 /// # Errors
 ///
-/// A package that is not the locked one, and a mirror that cannot be reached.
+/// A package that is not the locked one, or is gone and may not be another one, and a mirror that cannot be reached.
 pub fn take(
     apt: &Apt,
     section: &Section,
     current: impl FnOnce(&Apt) -> Result<Vec<Deb>>,
+    when_gone: WhenGone,
     log: &Log,
 ) -> Result<Taken> {
     if !apt.has(&section.debs) {
@@ -145,16 +198,12 @@ pub fn take(
     if gone.is_empty() {
         return Ok(Taken { debs, warning: None });
     }
+    let warning = when_gone.judge(&gone)?;
     apt.update(log)?;
     let (debs, lacking) = fetch(apt, &current(apt)?, log)?;
     if let Some(deb) = lacking.first() {
         bail!("the mirror lists `{}` and does not have it", deb.file_name());
     }
-    let names: Vec<&str> = gone.iter().map(|deb| deb.name.as_str()).collect();
-    let warning = format!(
-        "the mirror no longer has the locked versions of {}: it took newer ones, which `./doit.sh {TASK}` pins",
-        names.join(", ")
-    );
     Ok(Taken { debs, warning: Some(warning) })
 }
 
@@ -197,6 +246,32 @@ mod tests {
         let refusal = |name: &str, asked: &[String]| lock().section(name, asked).unwrap_err().to_string();
         assert!(refusal("base", &asked[..1]).contains("was made for other packages than `[base] dash`"));
         assert!(refusal("net", &asked).contains("lacks `[net] dash sed`: run `./doit.sh _debian_lock`"));
+    }
+
+    #[test]
+    fn the_environment_says_before_the_file_does_whether_newer_packages_are_taken() {
+        let file = Settings::parse("export DEBIAN_LOCKED_ONLY=1").unwrap();
+        let wanted = |environment: Option<&str>, settings: &Settings| {
+            WhenGone::parse(environment.map(str::to_owned), settings)
+        };
+        assert_eq!(wanted(None, &Settings::default()).unwrap(), WhenGone::TakeNewer);
+        assert_eq!(wanted(None, &file).unwrap(), WhenGone::Fail);
+        assert_eq!(wanted(Some("0"), &file).unwrap(), WhenGone::TakeNewer);
+        assert_eq!(wanted(Some(""), &file).unwrap(), WhenGone::TakeNewer);
+        assert_eq!(
+            wanted(Some("yes"), &file).unwrap_err().to_string(),
+            "DEBIAN_LOCKED_ONLY is `yes`, which is neither 0 nor 1"
+        );
+    }
+
+    #[test]
+    fn a_package_that_is_gone_is_named_and_may_stop_the_build() {
+        let gone = lock().sections["base"].debs.clone();
+        let told = WhenGone::TakeNewer.judge(&gone).unwrap();
+        assert!(told.contains("versions of dash: it took newer ones"), "{told}");
+        let refusal = WhenGone::Fail.judge(&gone).unwrap_err().to_string();
+        assert!(refusal.contains("versions of dash, and DEBIAN_LOCKED_ONLY forbids newer ones"), "{refusal}");
+        assert_ne!(WhenGone::Fail.fact(), WhenGone::TakeNewer.fact());
     }
 
     #[test]

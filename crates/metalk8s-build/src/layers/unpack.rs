@@ -22,7 +22,7 @@ use crate::{
     context::Context,
     debian::{
         Apt, Deb,
-        lock::{self, Lock, Section},
+        lock::{self, Lock, Section, WhenGone},
     },
     task::{Outcome, Task},
 };
@@ -40,13 +40,15 @@ pub fn fetch_task(ctx: &Context, name: &str, spec: &LayerSpec) -> anyhow::Result
     let section = lock.section(name, &spec.packages).cloned();
     let locked = section.as_ref().map(|section| section.debs.as_slice()).unwrap_or_default();
     let lines: Vec<String> = locked.iter().map(Deb::to_line).collect();
-    let facts = vec![lines.join("\n"), format!("{:?} {:?}", spec.packages, spec.without)];
+    let when_gone = WhenGone::wanted(&ctx.settings)?;
+    let mut facts = vec![lines.join("\n"), format!("{:?} {:?}", spec.packages, spec.without)];
+    facts.extend(when_gone.fact());
     let about = format!("fetch the {} Debian packages of the layer {name}", locked.len());
     let wanted = spec.clone();
     let task = Task::stored(debian_task_name(name), about, move |step| {
         let section = section.as_ref().map_err(|error| anyhow!("{error}"))?;
         let apt = Apt::open(&step.ctx.cache)?;
-        let taken = lock::take(&apt, section, |apt| resolve(apt, &wanted, &below), step.log)?;
+        let taken = lock::take(&apt, section, |apt| resolve(apt, &wanted, &below), when_gone, step.log)?;
         for (_, path) in &taken.debs {
             copy(path, step.out)?;
         }

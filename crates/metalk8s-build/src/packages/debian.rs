@@ -70,8 +70,8 @@ fn repository(
         index.push(written);
     }
     let wanted = definitions.foreign_dependencies(host);
-    let (fetched, warning) =
-        dependencies::fetch(&host.codename, &wanted, input.definitions, input.cache, input.log)?;
+    let PackagesInput { definitions: folder, cache, when_gone, log, .. } = *input;
+    let (fetched, warning) = dependencies::fetch(&host.codename, &wanted, folder, cache, when_gone, log)?;
     for fetched in fetched {
         let place = format!("{pool}/{}", fetched.file_name());
         let to = root.join(&place);

@@ -19,7 +19,7 @@ use crate::{
     command::{self, Log},
     debian::{
         Apt, Deb, RELEASE,
-        lock::{self, Lock, Section},
+        lock::{self, Lock, Section, WhenGone},
     },
 };
 
@@ -48,12 +48,13 @@ impl Fetched {
 }
 
 /// Fetches the packages of a Debian release that the lock names for `wanted`, sorted by name; beside them a
-/// warning when the mirror no longer has these.
+/// warning when the mirror no longer has these and newer ones were taken.
 pub(super) fn fetch(
     codename: &str,
     wanted: &BTreeSet<String>,
     definitions: &Path,
     cache: &Path,
+    when_gone: WhenGone,
     log: &Log,
 ) -> Result<(Vec<Fetched>, Option<String>)> {
     ensure!(codename == RELEASE, "packages of `{codename}` cannot be fetched, only those of `{RELEASE}`");
@@ -61,7 +62,7 @@ pub(super) fn fetch(
     let lock = Lock::read(&definitions.join(LOCK))?;
     let section = lock.section(codename, &wanted)?;
     let apt = Apt::open(cache)?;
-    let taken = lock::take(&apt, section, |apt| beyond_minimal(apt, &wanted), log)
+    let taken = lock::take(&apt, section, |apt| beyond_minimal(apt, &wanted), when_gone, log)
         .with_context(|| format!("could not fetch packages of Debian `{codename}`"))?;
     let fetched = taken.debs.into_iter().map(|(deb, path)| describe(deb, path)).collect::<Result<_>>()?;
     Ok((fetched, taken.warning))

@@ -10,6 +10,7 @@ use std::{
 use metalk8s_build::{
     command::Log,
     context::cache_folder,
+    debian::lock::WhenGone,
     packages::{self, EARLIEST_DATE, PackagesInput, PackagesReport},
     versions::Versions,
 };
@@ -48,6 +49,7 @@ impl Built {
             // Of one key for all tests: making it takes longer than all the rest.
             keys: &Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages-keys"),
             cache: &cache_folder().unwrap(),
+            when_gone: WhenGone::TakeNewer,
             epoch: EARLIEST_DATE + 1,
             out: &folder.path().join("out"),
             log: &Log::create(folder.path(), "packages").unwrap(),

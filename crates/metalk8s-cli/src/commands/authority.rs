@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, IsTerminal, stdin},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -14,8 +14,8 @@ use metalk8s_host::Host;
 use metalk8s_orchestrator::{
     ConfigurationFile,
     authorities::{
-        Deed, KeyPlace, RootKeys, Standing, needs_password, protect_roots, renew_issuing, standing,
-        unprotect_roots,
+        Deed, KeyPlace, RootKeys, Standing, needs_password, not_apart, protect_roots, renew_issuing,
+        standing, unprotect_roots,
     },
     lock,
 };
@@ -37,6 +37,10 @@ pub(crate) fn run(args: Authority, printer: &mut Printer) -> anyhow::Result<Exit
         AuthorityCommand::List { output } => list(&host, output, printer)?,
         AuthorityCommand::Protect { to, keys } => {
             let _lock = lock(Path::new(paths::RUN_LOCK), LOCKED_BY).diagnose()?;
+            if let Some(folder) = &to {
+                let staying = not_apart(&host, folder).diagnose()?;
+                warning(folder, &staying).iter().for_each(|line| printer.warn(line));
+            }
             let is_open = standing(&host).diagnose()?.iter().any(|realm| realm.root_key == KeyPlace::Open);
             let password = if is_open && !keys.dry_run { password(&keys, true)? } else { String::new() };
             let deeds = protect_roots(&host, &password, to.as_deref(), keys.dry_run).diagnose()?;
@@ -85,6 +89,17 @@ fn tell(deeds: &[Deed], dry_run: bool, printer: &mut Printer) {
         (_, true) => format!("{count} authorities would change; nothing was changed."),
         (_, false) => format!("{count} authorities changed."),
     });
+}
+
+/// What is said of keys that the folder does not take away from the disk.
+fn warning(folder: &Path, staying: &[PathBuf]) -> Option<String> {
+    let first = staying.first()?;
+    Some(format!(
+        "`{}` is on the same file system as `{}`: the keys change their place and stay on this disk, where whoever \
+         has it can try passwords; a folder on a medium that you take out keeps them apart",
+        folder.display(),
+        first.display()
+    ))
 }
 
 fn password_for(host: &Host, folder: Option<&Path>, keys: &Keys) -> anyhow::Result<Option<String>> {
@@ -179,6 +194,16 @@ mod tests {
         assert_eq!(read("correct horse \nbattery\n").unwrap(), "correct horse ");
         assert_eq!(read("x\r\n").unwrap(), "x");
         assert!(read("\n").is_err() && read("").is_err());
+    }
+
+    #[test]
+    fn a_folder_on_the_same_disk_is_worth_a_warning_and_another_is_not() {
+        let told = warning(Path::new("/root/safe"), &["/etc/kubernetes/pki/ca.key".into()]).unwrap();
+        assert!(
+            told.starts_with("`/root/safe` is on the same file system as `/etc/kubernetes/pki/ca.key`"),
+            "{told}"
+        );
+        assert_eq!(warning(Path::new("/media/safe"), &[]), None);
     }
 
     #[test]

@@ -252,12 +252,9 @@ fn binary(name: &str) -> PathBuf {
         assert!(path.is_file(), "{} is no program. {HOW_TO_BUILD}", path.display());
         return path;
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .expect(HOW_TO_BUILD);
+    let cache = metalk8s_types::cache_folder(|name| std::env::var_os(name)).expect(HOW_TO_BUILD);
     // The store of the build chain has a folder for each result.
-    let results = fs::read_dir(cache.join("metalk8s/store")).into_iter().flatten().flatten();
+    let results = fs::read_dir(cache.join("store")).into_iter().flatten().flatten();
     let programs = results.map(|result| result.path().join(name)).filter(|path| path.is_file());
     programs.max_by_key(|path| path.metadata().and_then(|found| found.modified()).ok()).expect(HOW_TO_BUILD)
 }

@@ -99,6 +99,26 @@ async fn a_key_that_is_already_in_the_folder_is_left_if_it_is_the_same_and_never
 }
 
 #[tokio::test]
+async fn keys_that_would_stay_on_their_file_system_are_found_wherever_they_are() {
+    let node = Node::new().await;
+    let safe = Path::new("/media/safe");
+    assert_eq!(not_apart(&node.host, safe).unwrap(), authorities().map(|realm| realm.key));
+    protect_roots(&node.host, "horse", None, false).unwrap();
+    let beside = authorities().map(|realm| protected_path(&realm, None));
+    assert_eq!(not_apart(&node.host, safe).unwrap(), beside);
+    protect_roots(&node.host, "", Some(safe), false).unwrap();
+    assert!(not_apart(&node.host, safe).unwrap().is_empty(), "none is left to go");
+}
+
+#[test]
+fn a_folder_that_is_to_be_made_is_on_the_file_system_of_the_one_above_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = file_system(folder.path()).unwrap();
+    assert_eq!(file_system(&folder.path().join("not/made/yet")).unwrap(), there);
+    assert_ne!(file_system(Path::new("/proc/self")).unwrap(), there);
+}
+
+#[tokio::test]
 async fn nothing_is_renewed_before_it_is_due_unless_all_are_asked_for() {
     let node = Node::new().await;
     let open = RootKeys { folder: None, password: None };
