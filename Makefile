@@ -1,6 +1,6 @@
 # Front doors; each is a line or two, the work is elsewhere. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up down iso test test-quick test-full bench
+.PHONY: help up down iso test test-change test-quick test-full bench
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -16,6 +16,9 @@ iso: ## build the archive _build/metalk8s.iso
 
 test: ## all tests that fit: checks, units, one life cycle on a machine
 	scripts/doors/test all
+
+test-change: ## those of them that the change against BASE=REV asks for, and why
+	scripts/doors/test change $(BASE)
 
 test-quick: ## the tests that need no machine
 	scripts/doors/test quick
