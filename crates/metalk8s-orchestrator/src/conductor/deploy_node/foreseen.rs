@@ -154,13 +154,23 @@ impl DeployNode {
         })
     }
 
+    /// Whether its machine has other addresses than the fleet knows.
+    async fn has_moved(&mut self) -> Result<bool, Failure> {
+        match self.hands.agent(&self.name).await? {
+            Some(agent) if self.is_joined().await? => {
+                Ok(self.addresses_now(&agent).await? != agent.spec.addresses)
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// The agent judges by what the node shall be now; what it does not know of yet, it cannot.
     async fn would_apply(&mut self) -> Result<Done, Failure> {
         let node = self.node().await?;
         let agent = self.hands.agent(&self.name).await?;
         let is_known =
             agent.is_some_and(|agent| agent.spec.roles == node.roles && agent.spec.version == self.version);
-        if is_known && self.is_joined().await? {
+        if is_known && self.is_joined().await? && !self.has_moved().await? {
             return self.hands.foresee(&self.name, &self.version, "state.highstate").await;
         }
         let roles = node.roles.iter().map(|role| format!("states of the role {}", role.name()));
@@ -171,7 +181,8 @@ impl DeployNode {
         if !self.node().await?.roles.contains(&Role::Master) {
             return Ok(Done::nothing("it has none"));
         }
-        Ok(match self.was(Role::Master).await? {
+        let is_known = self.was(Role::Master).await? && !self.has_moved().await?;
+        Ok(match is_known {
             true => Done::nothing("they know it"),
             false => Done::change("all would balance over it, too", "proxies of the other nodes"),
         })
