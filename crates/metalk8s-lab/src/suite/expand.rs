@@ -60,6 +60,10 @@ const CHECKS: &[Check] = &[
     Check { name: "deploying again changes nothing", run: deploy::again },
     Check { name: "all agents answer, in every form of output", run: jobs::all_answer },
     Check { name: "on a node, `salt-call` reads what the cluster tells of it", run: jobs::on_a_node },
+    Check {
+        name: "settings are given for one call, and formulas of roles are for machines with the role",
+        run: jobs::one_call,
+    },
     Check { name: "a job goes on when its agent is killed, and is told", run: jobs::survives },
     Check { name: "a job that is killed ends with all that it started, and is told", run: jobs::killed },
     Check {

@@ -92,7 +92,7 @@ fn bootstrap_stays(stage: &Stage) -> Result<()> {
 fn foreseen(stage: &Stage) -> Result<()> {
     let output = node_command(stage, &format!("remove {NODE} --dry-run"))?;
     ensure!(output.success(), "{}", said(&output));
-    for told in ["~ cordoned", "~ purge containerd", "~ agent on node1", "~ Node node1"] {
+    for told in ["~ cordoned", "~ purge calico-cni-plugin", "~ agent on node1", "~ Node node1"] {
         ensure!(output.stdout.contains(told), "`{told}` is not in it: {}", said(&output));
     }
     let node = kubectl_json(stage.lab.bootstrap()?, &format!("get node {NODE}"))?;

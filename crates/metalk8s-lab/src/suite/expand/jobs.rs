@@ -63,6 +63,29 @@ pub(in super::super) fn changes_nothing(machine: &Machine, formula: &str) -> Res
     Ok(())
 }
 
+/// Settings of one call are seen by its formula, and by no later one; a formula of a role is for machines with it.
+pub(super) fn one_call(stage: &Stage) -> Result<()> {
+    let proxy = format!("salt {NODE} state.sls metalk8s.kubernetes.apiserver-proxy test=True");
+    let nodes = r#"{"metalk8s": {"nodes": {"other": {"roles": ["master"], "ip": "192.0.2.9"}}}}"#;
+    let output = in_master(stage, &format!("{proxy} pillar='{nodes}'"))?;
+    ensure!(output.stdout.contains("192.0.2.9"), "the other master is not seen: {}", said(&output));
+    let output = in_master(stage, &proxy)?;
+    ensure!(
+        output.success() && !output.stdout.contains("changed="),
+        "something is left of it: {}",
+        said(&output)
+    );
+    let output = in_master(stage, &format!(r#"{proxy} pillar='{{"networks": {{"pods": "many"}}}}'"#))?;
+    ensure!(!output.success() && output.stdout.contains("networks.pods"), "{}", said(&output));
+    let output = in_master(stage, &format!("{proxy} pillar=text"))?;
+    ensure!(!output.success() && output.stdout.contains("MK1003"), "{}", said(&output));
+    let output = in_master(stage, &format!("salt {NODE} state.sls metalk8s.roles.master test=True"))?;
+    ensure!(!output.success() && output.stdout.contains("MK1814"), "{}", said(&output));
+    changes_nothing(node_machine(stage)?, "state.sls metalk8s.roles.node,metalk8s.roles.minion")?;
+    let of_bootstrap = "metalk8s.roles.etcd,metalk8s.roles.master,metalk8s.repo.installed,metalk8s.deployed";
+    changes_nothing(stage.lab.bootstrap()?, &format!("state.sls {of_bootstrap}"))
+}
+
 pub(super) fn survives(stage: &Stage) -> Result<()> {
     let machine = node_machine(stage)?;
     let output = in_master(stage, "salt node1 cmd.run 'sleep 8; date +%s > /run/told; echo done' --async")?;

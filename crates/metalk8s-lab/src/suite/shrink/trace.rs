@@ -42,7 +42,8 @@ pub(super) fn member_stays(stage: &Stage) -> Result<()> {
     let machine = node_machine(stage)?;
     let output = machine.run("metalk8s reset --yes")?;
     ensure!(output.code == 2 && output.stderr.contains("cluster that answers"), "{}", said(&output));
-    let told = ["/etc/kubernetes", "kubelet.service", "vxlan.calico", "packet filter", "purge containerd"];
+    let told =
+        ["/etc/kubernetes", "kubelet.service", "vxlan.calico", "packet filter", "purge calico-cni-plugin"];
     // Calico makes its interface some time after the node is Ready.
     wait_until("all to be in the plan", Duration::from_secs(120), || {
         let output = machine.run("metalk8s reset --plan --force").map_err(|error| error.to_string())?;
