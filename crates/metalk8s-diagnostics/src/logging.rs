@@ -171,7 +171,8 @@ where
 /// Ours from `level` up; of the libraries (HTTP, TLS and so on) only what needs attention, because their own
 /// details may hold tokens.
 fn filter(level: &str) -> EnvFilter {
-    let ours = format!("warn,metalk8s={level}");
+    // What this one tells comes to us as an error as well.
+    let ours = format!("warn,kube_client=off,metalk8s={level}");
     EnvFilter::builder()
         .with_default_directive(LevelFilter::WARN.into())
         .with_env_var("METALK8S_LOG")

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Change, ChangeKind, Hands, State, StateError,
-    state::{Extracted, HostsEntry, Mount, NodeMetadata, Repository, User, Wait},
+    state::{Extracted, HostsEntry, Mount, NodeMetadata, Opening, Repository, User, Wait},
 };
 
 pub use clock::FakeClock;
@@ -74,8 +74,8 @@ pub struct World {
     pub users: BTreeMap<String, User>,
     /// Groups by name.
     pub groups: BTreeMap<String, Option<u32>>,
-    /// Openings in the firewall, as `port/protocol`.
-    pub openings: BTreeSet<String>,
+    /// Openings in the firewall.
+    pub openings: Vec<Opening>,
     /// Programs that ran, in order.
     pub ran: Vec<Vec<String>>,
     /// Programs that fail, such as those of `unless`; all others succeed.

@@ -62,7 +62,7 @@ pub fn bootstrap(
     upstream: &UpstreamManifests,
 ) -> Result<Vec<Stage>, FormulaError> {
     let mut network = addons::kube_proxy(grains, pillar)?;
-    network.append(addons::calico(pillar, upstream)?);
+    network.append(addons::calico(grains, pillar, upstream)?);
     Ok(vec![
         Stage {
             title: "Mounting archives",
@@ -138,7 +138,7 @@ pub(crate) fn started(roles: &[Role], grains: &Grains, pillar: &Pillar) -> Resul
         etcd::static_pod(&mut graph, &answer, grains, pillar)?;
     }
     if roles.contains(&Role::Master) {
-        control_plane::static_pods(&mut graph, &answer, pillar)?;
+        control_plane::static_pods(&mut graph, &answer, grains, pillar)?;
     }
     Ok(graph)
 }

@@ -47,15 +47,7 @@ pub(crate) fn running(grains: &Grains, pillar: &Pillar) -> Result<Graph, Formula
             })),
         )),
     );
-    let certs = graph
-        .add("directory of registries", State::Directory(Directory::new("/etc/containerd/certs.d", 0o755)));
-    for (name, hosts) in repositories::registry_hosts(pillar) {
-        let file = graph.add(
-            format!("registry {name}"),
-            State::File(File::text(format!("/etc/containerd/certs.d/{name}/hosts.toml"), toml(&hosts))),
-        );
-        graph.require(&file, &certs);
-    }
+    graph.append(registries(pillar));
     let service = graph.add("containerd runs", State::Service(Service::running("containerd.service")));
     graph.watch(&service, &config);
     graph.watch(&service, &drop_in);
@@ -65,6 +57,21 @@ pub(crate) fn running(grains: &Grains, pillar: &Pillar) -> Result<Graph, Formula
     );
     graph.require(&answers, &service);
     Ok(graph)
+}
+
+/// Where containerd finds images. It reads this for each that it pulls.
+pub(crate) fn registries(pillar: &Pillar) -> Graph {
+    let mut graph = Graph::default();
+    let certs = graph
+        .add("directory of registries", State::Directory(Directory::new("/etc/containerd/certs.d", 0o755)));
+    for (name, hosts) in repositories::registry_hosts(pillar) {
+        let file = graph.add(
+            format!("registry {name}"),
+            State::File(File::text(format!("/etc/containerd/certs.d/{name}/hosts.toml"), toml(&hosts))),
+        );
+        graph.require(&file, &certs);
+    }
+    graph
 }
 
 /// containerd's configuration, version 3.

@@ -6,22 +6,24 @@ use std::path::{Path, PathBuf};
 
 use metalk8s_engine::{
     Graph, State, StateId,
-    state::{Condition, StaticPod, Wait},
+    state::{Condition, Removed, StaticPod, Wait},
 };
-use metalk8s_types::{Pillar, paths, pillar::Authorities};
+use metalk8s_types::{Grains, Pillar, paths, pillar::Authorities};
 
 use crate::{
     accounts::{Account, CONTROLLER_MANAGER, SCHEDULER},
     bootstrap::{FormulaError, image, pulled},
+    hostname::node_name,
     layout::endpoint,
     pod::{HostPath, Pod},
 };
 
-/// The three static pods; all their images are pulled, once `repositories` answer, before the first starts, and
-/// the API server answers at the end.
+/// The three static pods; all their images are pulled, once `repositories` answer, before the first starts. With
+/// the other static pods of `graph` they run as their manifests are, and the API server answers at the end.
 pub(crate) fn static_pods(
     graph: &mut Graph,
     repositories: &StateId,
+    grains: &Grains,
     pillar: &Pillar,
 ) -> Result<(), FormulaError> {
     let mut images = Vec::new();
@@ -41,6 +43,17 @@ pub(crate) fn static_pods(
     for (pod, _) in elected_pods(graph, pillar)? {
         graph.require(&pod, &last);
     }
+    let written: Vec<StateId> = graph
+        .steps()
+        .iter()
+        .filter(|step| matches!(step.state, State::StaticPod(_)))
+        .map(|step| step.id.clone())
+        .collect();
+    let current = graph.add(
+        "static pods run as their manifests are",
+        State::Removed(Removed::OutdatedStaticPods { node: node_name(grains).to_owned() }),
+    );
+    graph.require_all(&current, &written);
     let answers = graph.add(
         "API server answers",
         State::Wait(Wait {
@@ -52,7 +65,7 @@ pub(crate) fn static_pods(
             deadline_seconds: 300,
         }),
     );
-    graph.require(&answers, &server);
+    graph.require(&answers, &current);
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Openings for what other machines must reach (NET-20, NET-21), in whatever firewall the host has.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use ipnet::IpNet;
 use metalk8s_engine::{Graph, State, state::Opening};
 use metalk8s_types::{Pillar, Role};
@@ -15,6 +17,12 @@ enum From {
     ControlPlaneAndPods,
     /// Machines of the workload plane.
     WorkloadPlane,
+    /// Masters alone.
+    Masters,
+    /// Members of etcd alone.
+    Etcd,
+    /// Members of etcd and masters, each of which may ask every member.
+    EtcdAndMasters,
 }
 
 /// What listens for other machines: name, the role that brings it, protocol, port (constants.md, section 1).
@@ -24,9 +32,9 @@ const OPENINGS: [(&str, Option<Role>, &str, u16, From); 7] = [
     ("salt-api", Some(Role::Bootstrap), "tcp", salt_master::API_PORT, From::ControlPlaneAndPods),
     // Pods of this node come by the address of the Service `kubernetes`, which leads here.
     ("kube-apiserver", Some(Role::Master), "tcp", 6443, From::ControlPlaneAndPods),
-    ("etcd clients", Some(Role::Etcd), "tcp", 2379, From::ControlPlane),
-    ("etcd peers", Some(Role::Etcd), "tcp", 2380, From::ControlPlane),
-    ("kubelet", None, "tcp", 10250, From::ControlPlane),
+    ("etcd clients", Some(Role::Etcd), "tcp", 2379, From::EtcdAndMasters),
+    ("etcd peers", Some(Role::Etcd), "tcp", 2380, From::Etcd),
+    ("kubelet", None, "tcp", 10250, From::Masters),
     // The port that the kernel's and Calico's VXLAN agree on (RFC 7348).
     ("VXLAN", None, "udp", 4789, From::WorkloadPlane),
 ];
@@ -36,14 +44,14 @@ pub(crate) fn openings(pillar: &Pillar) -> Graph {
     let mut graph = Graph::default();
     let is_wanted = |role: Option<Role>| role.is_none_or(|role| pillar.roles.contains(&role));
     for (name, _, protocol, port, from) in OPENINGS.into_iter().filter(|opening| is_wanted(opening.1)) {
+        let sources = sources(pillar, from);
+        // Without sources it would be open to everybody.
+        if sources.is_empty() {
+            continue;
+        }
         graph.add(
             format!("opening {name}"),
-            State::Opening(Opening {
-                name: name.to_owned(),
-                protocol: protocol.to_owned(),
-                port,
-                sources: sources(pillar, from),
-            }),
+            State::Opening(Opening { name: name.to_owned(), protocol: protocol.to_owned(), port, sources }),
         );
     }
     graph
@@ -55,5 +63,14 @@ fn sources(pillar: &Pillar, from: From) -> Vec<IpNet> {
         From::ControlPlane => networks.control_plane.clone(),
         From::ControlPlaneAndPods => networks.control_plane.iter().copied().chain([networks.pods]).collect(),
         From::WorkloadPlane => networks.workload_plane.clone(),
+        From::Masters => hosts(&pillar.masters),
+        From::Etcd => hosts(&pillar.etcd),
+        From::EtcdAndMasters => hosts(pillar.etcd.iter().chain(&pillar.masters)),
     }
+}
+
+/// Sorted, so that the same machines make the same state.
+fn hosts<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> Vec<IpNet> {
+    let hosts: BTreeSet<IpNet> = addresses.into_iter().map(|address| (*address).into()).collect();
+    hosts.into_iter().collect()
 }

@@ -20,6 +20,7 @@ mod hostname;
 mod kubelet;
 mod layout;
 mod member;
+mod neighbours;
 mod node;
 mod pki;
 mod pod;
@@ -39,6 +40,7 @@ pub use fleet::agent as agent_states;
 pub use former::REMOVABLE;
 pub use layout::known_name;
 pub use member::{WantedCertificate, certificates, node};
+pub use neighbours::neighbours;
 pub use pki::{AuthorityFiles, authorities, issuing, public_authorities};
 pub use renewal::{CERTIFICATE_FILES, CertificateFile, CertificateForm, Taken, renewed};
 pub use repositories::{

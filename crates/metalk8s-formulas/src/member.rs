@@ -66,7 +66,7 @@ fn of_roles(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError
     if pillar.roles.contains(&Role::Master) {
         let mut graph = Graph::default();
         let answer = graph.add("repositories answer for the control plane", repositories::ready(pillar));
-        control_plane::static_pods(&mut graph, &answer, pillar)?;
+        control_plane::static_pods(&mut graph, &answer, grains, pillar)?;
         stages.push(Stage { title: "Starting the control plane", name: CONTROL_PLANE, graph });
     }
     Ok(stages)

@@ -376,7 +376,12 @@ fn leaves<'a>(node: &'a str, pillar: &Pillar) -> Vec<Leaf<'a>> {
         let both: &[Usage] = &[Usage::Server, Usage::Client];
         leaves.extend([
             Leaf { usages: both, ..server("etcd/server", Realm::Etcd, node, ETCD.alone()) },
-            Leaf { usages: both, ..server("etcd/peer", Realm::Etcd, node, ETCD.alone()) },
+            // A peer that comes from another address has its names asked for, by each that it calls (etcd, checkCertSAN).
+            Leaf {
+                usages: both,
+                dns_names: Vec::new(),
+                ..server("etcd/peer", Realm::Etcd, node, ETCD.alone())
+            },
             client("etcd/healthcheck-client", Realm::Etcd, "kube-etcd-healthcheck-client", ETCD.alone()),
         ]);
     }

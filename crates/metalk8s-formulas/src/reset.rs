@@ -23,7 +23,7 @@ const AGENT: &str = "metalk8s-agent";
 const BROUGHT_ALONG: &str = "kubernetes-node";
 
 /// Folders and files that are ours alone.
-const FILES: [&str; 27] = [
+const FILES: [&str; 26] = [
     "/etc/kubernetes",
     "/etc/containerd",
     "/etc/cni",
@@ -31,7 +31,6 @@ const FILES: [&str; 27] = [
     "/etc/crictl.yaml",
     "/etc/sysctl.d/90-metalk8s.conf",
     "/etc/modules-load.d/metalk8s.conf",
-    "/etc/nftables.d/metalk8s.nft",
     "/etc/apt/metalk8s-repositories.crt",
     "/etc/apt/apt.conf.d/90metalk8s",
     "/opt/cni",
@@ -64,6 +63,8 @@ const FILES_OF_CONFIGURATION: [&str; 4] = [
     "/etc/metalk8s/pki/agent.key",
     "/etc/metalk8s/pki/agent.csr",
 ];
+/// Our rules for the next boot.
+const RULES: &str = "/etc/nftables.d/metalk8s.nft";
 /// The main files of nftables, which may include ours.
 const NFTABLES: [&str; 2] = ["/etc/nftables.conf", "/etc/sysconfig/nftables.conf"];
 /// Routes of Calico by their origin (felix, `DeviceRouteProtocol`).
@@ -155,13 +156,10 @@ fn files(found: &Leftovers) -> Graph {
     }
     if found.has_root_kubeconfig {
         let gone = ["/root/.kube/config", "/root/.kube/cache"].map(|path| add_absent(&mut graph, path));
-        let folder = ["rmdir", "--ignore-fail-on-non-empty", "/root/.kube"].map(str::to_owned).to_vec();
-        let folder = Command { only_on_change: true, timeout_seconds: 10, ..Command::new(folder) };
-        let folder = graph.add("kubectl's folder of root", State::Command(folder));
-        for id in &gone {
-            graph.watch(&folder, id);
-        }
+        add_removed_if_empty(&mut graph, "kubectl's folder of root", "/root/.kube", &gone);
     }
+    let gone = [add_absent(&mut graph, RULES)];
+    add_removed_if_empty(&mut graph, "folder of nftables", "/etc/nftables.d", &gone);
     for path in NFTABLES {
         graph.add(
             format!("{path} includes nothing of ours"),
@@ -186,6 +184,16 @@ fn files(found: &Leftovers) -> Graph {
         graph.watch(&reloaded, id);
     }
     graph
+}
+
+/// A folder that may hold what others have put there, after what we have.
+fn add_removed_if_empty(graph: &mut Graph, id: &str, folder: &str, ours: &[StateId]) {
+    let argv = ["rmdir", "--ignore-fail-on-non-empty", folder].map(str::to_owned).to_vec();
+    let removed = Command { only_on_change: true, timeout_seconds: 10, ..Command::new(argv) };
+    let removed = graph.add(id, State::Command(removed));
+    for id in ours {
+        graph.watch(&removed, id);
+    }
 }
 
 fn reload() -> Command {

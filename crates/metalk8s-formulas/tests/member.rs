@@ -208,6 +208,28 @@ fn a_member_that_joins_etcd_names_those_that_are_there() {
 }
 
 #[test]
+fn etcd_and_the_kubelet_are_open_to_those_alone_who_call_them() {
+    let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let masters = addresses(&["10.200.1.4", "10.200.1.2"]);
+    let etcd = addresses(&["10.200.1.3", "10.200.1.2", "10.200.1.2"]);
+    let pillar = Pillar { masters, etcd, ..pillar(&[Role::Etcd]) };
+    let from = |pillar: &Pillar, port: u16| -> Option<Vec<String>> {
+        let all = as_one(node(&grains(), pillar).unwrap());
+        let mut openings = all.steps().iter().filter_map(|step| match &step.state {
+            State::Opening(opening) if opening.port == port => Some(opening),
+            _ => None,
+        });
+        Some(openings.next()?.sources.iter().map(ToString::to_string).collect())
+    };
+    assert_eq!(from(&pillar, 2380).unwrap(), ["10.200.1.2/32", "10.200.1.3/32"]);
+    assert_eq!(from(&pillar, 2379).unwrap(), ["10.200.1.2/32", "10.200.1.3/32", "10.200.1.4/32"]);
+    assert_eq!(from(&pillar, 10250).unwrap(), ["10.200.1.2/32", "10.200.1.4/32"]);
+    // An opening without sources would be for everybody.
+    let pillar = Pillar { masters: Vec::new(), ..pillar };
+    assert_eq!(from(&pillar, 10250), None);
+}
+
+#[test]
 fn a_reset_undoes_all_that_a_node_is_made_of() {
     let states = states(&[Role::Etcd, Role::Infra, Role::Master, Role::Node]);
     assert_eq!(machine::left_by_reset(&states), [""; 0]);

@@ -3,7 +3,10 @@
 use metalk8s_engine::{Change, StateError, state::Removed};
 
 use crate::{
-    Host, accounts, containers, firewall::rules, hosts, interfaces, mount, packages, static_pod::former,
+    Host, accounts, containers,
+    firewall::rules,
+    hosts, interfaces, mount, packages,
+    static_pod::{former, outdated},
 };
 
 pub(crate) async fn check(host: &Host, wish: &Removed) -> Result<Option<Change>, StateError> {
@@ -15,6 +18,7 @@ pub(crate) async fn check(host: &Host, wish: &Removed) -> Result<Option<Change>,
         Removed::Mount { target, forget } => mount::check_unmounted(host, target, *forget),
         Removed::Containers => containers::check(host),
         Removed::FormerStaticPods { node } => former::check(host, node).await,
+        Removed::OutdatedStaticPods { node } => outdated::check(host, node).await,
         Removed::Interface { name } => interfaces::check(host, name),
         Removed::Routes { protocol } => interfaces::check_routes(host, *protocol).await,
         Removed::PacketRules { tables, chains, comments } => {
@@ -34,6 +38,7 @@ pub(crate) async fn apply(host: &Host, wish: &Removed) -> Result<(), StateError>
         Removed::Mount { target, forget } => mount::unmount(host, target, *forget).await,
         Removed::Containers => containers::end(host).await,
         Removed::FormerStaticPods { node } => former::end(host, node).await,
+        Removed::OutdatedStaticPods { node } => outdated::replace(host, node).await,
         Removed::Interface { name } => interfaces::remove(host, name).await,
         Removed::Routes { protocol } => interfaces::remove_routes(host, *protocol).await,
         Removed::PacketRules { tables, chains, comments } => {

@@ -1,6 +1,8 @@
 //! Pods that the kubelet runs from files.
 
 pub(crate) mod former;
+pub(crate) mod outdated;
+mod sandboxes;
 
 use std::{fmt::Write, path::PathBuf};
 
@@ -59,12 +61,13 @@ pub(crate) fn apply(host: &Host, wish: &StaticPod) -> Result<(), StateError> {
         .doing(|| format!("could not write `{}`", wish.path.display()))
 }
 
-/// The pod with the digest of its files, or the file that is not there yet.
+/// The pod with the digest of itself and its files, or the file that is not there yet.
 fn manifest(host: &Host, wish: &StaticPod) -> Result<Result<Value, PathBuf>, StateError> {
     let mut files = wish.files.clone();
     files.sort();
     files.dedup();
     let mut digest = Sha256::new();
+    digest.update(format!("{}\n", wish.manifest));
     for path in files {
         let Some(bytes) = host.read(&path)? else { return Ok(Err(path)) };
         let name = path.to_string_lossy();

@@ -20,6 +20,7 @@ mod fleet_run;
 pub mod install;
 pub mod interrupted;
 pub mod inventory;
+pub mod layout;
 mod listening;
 pub mod machines;
 pub mod manual;
@@ -93,6 +94,7 @@ pub const SUITES: &[Suite] = &[
     faults::SUITE,
     manual::SUITE,
     survival::SUITE,
+    layout::SUITE,
 ];
 
 /// What a suite found.

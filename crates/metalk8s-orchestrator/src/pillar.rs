@@ -77,8 +77,8 @@ pub(crate) fn bootstrap_pillar(
         node: NodeAddresses { control_plane, workload_plane },
         archive: archive.facts(root, &grains.package_repository()),
         archives,
-        masters: with_others(control_plane, known.map(|known| &known.masters)),
-        etcd: with_others(control_plane, known.map(|known| &known.etcd)),
+        masters: with_others(&configuration.ca_minion, control_plane, known.map(|known| &known.masters)),
+        etcd: with_others(&configuration.ca_minion, control_plane, known.map(|known| &known.etcd)),
         repositories: vec![control_plane],
         roles: BOOTSTRAP_ROLES.into(),
         authorities: Authorities::Here,
@@ -86,13 +86,11 @@ pub(crate) fn bootstrap_pillar(
     })
 }
 
-/// This node, and those that the API knows besides.
-fn with_others(own: IpAddr, known: Option<&BTreeMap<String, IpAddr>>) -> Vec<IpAddr> {
-    let mut all: Vec<IpAddr> = known.into_iter().flat_map(BTreeMap::values).copied().collect();
-    if !all.contains(&own) {
-        all.insert(0, own);
-    }
-    all
+/// This node, at its address of now, and those that the API knows besides.
+fn with_others(node: &str, own: IpAddr, known: Option<&BTreeMap<String, IpAddr>>) -> Vec<IpAddr> {
+    let mut all = known.cloned().unwrap_or_default();
+    all.insert(node.to_owned(), own);
+    all.into_values().collect()
 }
 
 /// The first range in which this machine has an address decides; there it must have one only (BOOT-32).
@@ -129,4 +127,19 @@ pub(crate) fn mount(archive: PathBuf) -> Result<ArchiveMount, PillarError> {
         archive.clone()
     };
     Ok(ArchiveMount { archive, mountpoint, is_image, signature })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_with_another_address_than_the_api_knows_is_not_two() {
+        let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+        assert_eq!(with_others("a", address("10.0.0.9"), None), [address("10.0.0.9")]);
+        let known =
+            BTreeMap::from([("a".to_owned(), address("10.0.0.1")), ("b".to_owned(), address("10.0.0.2"))]);
+        let expected = [address("10.0.0.9"), address("10.0.0.2")];
+        assert_eq!(with_others("a", address("10.0.0.9"), Some(&known)), expected);
+    }
 }

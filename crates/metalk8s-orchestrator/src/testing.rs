@@ -1,4 +1,4 @@
-//! Archives for tests: whole and signed, and a few bytes large.
+//! For tests: archives, whole and signed, and a few bytes large; settings of a cluster.
 
 use std::{
     collections::BTreeMap,
@@ -8,6 +8,7 @@ use std::{
 };
 
 use metalk8s_artifacts::{Manifest, Product, digest::sha256, manifest::FileEntry, signature::PrivateKey};
+use metalk8s_types::pillar::{Certificates, ClusterPillar, Networks, Proxies, VersionFacts};
 
 /// A temporary folder in which archives are made.
 pub(crate) struct ArchiveFiles(tempfile::TempDir);
@@ -79,4 +80,34 @@ impl ArchiveFiles {
 fn put(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
+}
+
+/// Settings of a cluster without nodes.
+pub(crate) fn cluster() -> ClusterPillar {
+    let facts = VersionFacts {
+        images: BTreeMap::new(),
+        packages: BTreeMap::new(),
+        components: BTreeMap::new(),
+        program: String::new(),
+        packages_key: String::new(),
+    };
+    ClusterPillar {
+        networks: Networks {
+            control_plane: vec!["10.0.0.0/24".parse().unwrap()],
+            workload_plane: vec!["10.0.1.0/24".parse().unwrap()],
+            pods: "10.233.0.0/16".parse().unwrap(),
+            services: "10.96.0.0/12".parse().unwrap(),
+            workload_plane_mtu: None,
+        },
+        proxies: Proxies::default(),
+        certificates: Certificates::default(),
+        api_server_names: Vec::new(),
+        ca_node: "bootstrap".into(),
+        versions: BTreeMap::from([("1.0.0".into(), facts)]),
+        masters: BTreeMap::new(),
+        etcd: BTreeMap::new(),
+        repositories: BTreeMap::new(),
+        authorities: BTreeMap::new(),
+        tree: serde_json::Value::Null,
+    }
 }

@@ -39,12 +39,14 @@ pub enum Formula {
     ControlPlane,
     /// The local balancer of the API servers, with its list of them.
     ApiserverProxy,
+    /// What a node knows of the others: API servers, repositories, who may come in.
+    Neighbours,
     /// Certificates that are due are renewed, and taken by the programs that use them.
     CertificatesRenewed,
 }
 
 /// Every formula with its name.
-pub const FORMULAS: [(&str, Formula); 18] = [
+pub const FORMULAS: [(&str, Formula); 19] = [
     ("metalk8s.archives", Formula::ArchivesMounted),
     ("metalk8s.archives.mounted", Formula::ArchivesMounted),
     ("metalk8s.certificates.renewed", Formula::CertificatesRenewed),
@@ -58,6 +60,7 @@ pub const FORMULAS: [(&str, Formula); 18] = [
     ("metalk8s.container-engine", Formula::ContainerEngine),
     ("metalk8s.deployed", Formula::Deployed),
     ("metalk8s.node.grains", Formula::NodeGrains),
+    ("metalk8s.node.neighbours", Formula::Neighbours),
     ("metalk8s.repo", Formula::Repository),
     ("metalk8s.repo.installed", Formula::RepositoryServer),
     ("metalk8s.kubernetes.apiserver", Formula::ControlPlane),
@@ -177,6 +180,7 @@ fn salt_name(state: &State) -> (&'static str, &'static str) {
             // Salt knows no states of these: they are shown as what would do it.
             Removed::Containers
             | Removed::FormerStaticPods { .. }
+            | Removed::OutdatedStaticPods { .. }
             | Removed::Interface { .. }
             | Removed::Routes { .. }
             | Removed::PacketRules { .. } => ("cmd", "run"),

@@ -6,7 +6,8 @@ pub const ROLE_PREFIX: &str = "node-role.kubernetes.io/";
 pub const VERSION: &str = "metalk8s.scality.com/version";
 /// The version of the cluster, an annotation of the namespace kube-system.
 pub const CLUSTER_VERSION: &str = "metalk8s.scality.com/cluster-version";
-/// Digest of the files that a static pod reads, so that a change restarts the pod.
+/// Digest of a static pod and of the files that it reads: a change restarts the pod, and what runs can be told
+/// from what shall run.
 pub const CONFIG_DIGEST: &str = "metalk8s.scality.com/config-digest";
 /// The runtime's socket, an annotation of a Node.
 pub const CRI_SOCKET: &str = "kubeadm.alpha.kubernetes.io/cri-socket";

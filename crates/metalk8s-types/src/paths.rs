@@ -42,6 +42,8 @@ pub const PROGRAMS: &str = "/var/lib/metalk8s/programs";
 pub const RUNS: &str = "/var/lib/metalk8s/runs";
 /// The lock that a run holds as long as it changes this machine.
 pub const RUN_LOCK: &str = "/var/lib/metalk8s/runs/lock";
+/// The openings that we made in firewalld, which keeps no word on who made a rule; one a line.
+pub const FIREWALLD_OPENINGS: &str = "/var/lib/metalk8s/firewalld-openings";
 /// Logs of the scripts.
 pub const LOG_DIR: &str = "/var/log/metalk8s";
 /// The bootstrap's log as documented, a link into [`LOG_DIR`].

@@ -18,6 +18,7 @@ impl World {
             // A fake host runs no pods, and has no network.
             Removed::Containers
             | Removed::FormerStaticPods { .. }
+            | Removed::OutdatedStaticPods { .. }
             | Removed::Interface { .. }
             | Removed::Routes { .. }
             | Removed::PacketRules { .. } => false,
@@ -43,6 +44,7 @@ impl World {
             Removed::Mount { target, forget: _ } => drop(self.mounts.remove(target)),
             Removed::Containers
             | Removed::FormerStaticPods { .. }
+            | Removed::OutdatedStaticPods { .. }
             | Removed::Interface { .. }
             | Removed::Routes { .. }
             | Removed::PacketRules { .. } => {}

@@ -3,7 +3,7 @@
 use super::{Unit, World};
 use crate::{
     Change, ChangeKind, Ran, State, StateError,
-    state::{Command, NodeMetadata, Packages, Service},
+    state::{Command, NodeMetadata, Opening, Packages, Service},
 };
 
 impl World {
@@ -28,9 +28,7 @@ impl World {
             State::Group(group) => {
                 self.groups.get(&group.name).is_some_and(|gid| group.gid.is_none() || *gid == group.gid)
             }
-            State::Opening(opening) => {
-                self.openings.contains(&format!("{}/{}", opening.port, opening.protocol))
-            }
+            State::Opening(opening) => self.openings.contains(opening),
             State::Image(image) => self.images.get(&image.reference) == Some(&image.digest),
             State::StaticPod(pod) => self.objects.get(&pod.path.display().to_string()) == Some(&pod.manifest),
             State::Object(object) => self.objects.get(&state.label()) == Some(&object.manifest),
@@ -85,7 +83,9 @@ impl World {
                 self.groups.insert(group.name.clone(), group.gid);
             }
             State::Opening(opening) => {
-                self.openings.insert(format!("{}/{}", opening.port, opening.protocol));
+                let key = |opening: &Opening| (opening.name.clone(), opening.protocol.clone(), opening.port);
+                self.openings.retain(|other| key(other) != key(opening));
+                self.openings.push(opening.clone());
             }
             State::Image(image) => {
                 self.images.insert(image.reference.clone(), image.digest.clone());

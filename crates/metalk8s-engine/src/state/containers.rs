@@ -29,8 +29,8 @@ pub enum ImageSource {
 
 /// A pod that the kubelet runs from a file.
 ///
-/// The manifest gets the annotation `metalk8s.scality.com/config-digest`, the digest of `files`, so that a
-/// change in one of them restarts the pod.
+/// The manifest gets the annotation `metalk8s.scality.com/config-digest`, the digest of itself and of
+/// `files`, so that a change in one of them restarts the pod, and what runs can be told from what shall run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StaticPod {
     /// The manifest's path, below /etc/kubernetes/manifests.

@@ -52,6 +52,12 @@ pub enum Removed {
         /// How the node is called now.
         node: String,
     },
+    /// Pods of static manifests that run as their manifests were before. The kubelet replaces them; where it does
+    /// not, since it has not reached an API server since its start, they are ended in its place.
+    OutdatedStaticPods {
+        /// How the node is called.
+        node: String,
+    },
     /// A network interface.
     Interface {
         /// The name.
@@ -86,6 +92,7 @@ impl Removed {
             Self::Mount { target, forget: _ } => format!("mount {}", target.display()),
             Self::Containers => "containers of pods".to_owned(),
             Self::FormerStaticPods { node } => format!("static pods of former names of {node}"),
+            Self::OutdatedStaticPods { node } => format!("outdated static pods of {node}"),
             Self::Interface { name } => format!("interface {name}"),
             Self::Routes { protocol } => format!("routes of protocol {protocol}"),
             Self::PacketRules { .. } => "rules of the packet filter".to_owned(),
@@ -110,6 +117,7 @@ mod tests {
             Removed::Mount { target: "/mnt".into(), forget: true },
             Removed::Containers,
             Removed::FormerStaticPods { node: "node-1".to_owned() },
+            Removed::OutdatedStaticPods { node: "node-1".to_owned() },
             Removed::Interface { name: "vxlan.calico".to_owned() },
             Removed::Routes { protocol: 80 },
             Removed::PacketRules {

@@ -152,9 +152,12 @@ pub struct Group {
 }
 
 /// An opening in the host's firewall; a host without one satisfies it.
+///
+/// It is exact: a source that an earlier wish with the same name, protocol and port let in, and this one does not,
+/// is shut out. What a person let in stays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Opening {
-    /// What it is for, in the firewall's own list.
+    /// What it is for, in the firewall's own list: ASCII letters, digits, spaces, and `-_.`.
     pub name: String,
     /// `tcp` or `udp`.
     pub protocol: String,

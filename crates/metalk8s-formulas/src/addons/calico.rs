@@ -2,13 +2,13 @@
 
 use metalk8s_engine::{
     Graph, State,
-    state::{Condition, Wait},
+    state::{Command, Condition, Wait},
 };
-use metalk8s_types::Pillar;
+use metalk8s_types::{Grains, Pillar, paths};
 use serde_json::Value;
 
 use super::manifests::{Addon, AddonError, UpstreamManifests, object_state, rolled_out, title, variable};
-use crate::{bootstrap::FormulaError, layout::APISERVER_PROXY};
+use crate::{bootstrap::FormulaError, hostname::node_name, layout::APISERVER_PROXY};
 
 const NODE: [(&str, &str); 2] = [
     ("rbac.yaml", include_str!("../../../../addons/calico/manifests/rbac.yaml")),
@@ -18,7 +18,11 @@ const CONTROLLERS: [(&str, &str); 1] =
     [("kube-controllers.yaml", include_str!("../../../../addons/calico/manifests/kube-controllers.yaml"))];
 
 /// The CRDs of the archive, then the addon, then the wait for its pods.
-pub(crate) fn calico(pillar: &Pillar, upstream: &UpstreamManifests) -> Result<Graph, FormulaError> {
+pub(crate) fn calico(
+    grains: &Grains,
+    pillar: &Pillar,
+    upstream: &UpstreamManifests,
+) -> Result<Graph, FormulaError> {
     let mut graph = Graph::default();
     let crds = upstream.get("calico").ok_or(AddonError::NoUpstream("calico"))?;
     let mut established = Vec::new();
@@ -45,8 +49,10 @@ pub(crate) fn calico(pillar: &Pillar, upstream: &UpstreamManifests) -> Result<Gr
         }
     }
     let objects = addon.add_to(&mut graph, &established);
+    let moved = graph.add("overlay reaches this node", State::Command(looks_again(grains, pillar)));
+    graph.require_all(&moved, &objects);
     let ready = graph.add("calico-node runs", rolled_out("DaemonSet", "calico-node"));
-    graph.require_all(&ready, &objects);
+    graph.require(&ready, &moved);
     // A pod of the network that comes before the network fails, and is tried again only seconds later.
     let mut controllers = Addon::read("calico", &CONTROLLERS)?;
     controllers.fill_images(pillar)?;
@@ -55,6 +61,26 @@ pub(crate) fn calico(pillar: &Pillar, upstream: &UpstreamManifests) -> Result<Gr
         graph.add("calico-kube-controllers runs", rolled_out("Deployment", "calico-kube-controllers"));
     graph.require_all(&ready, &objects);
     Ok(graph)
+}
+
+/// calico-node looks for the node's address when it starts: it starts anew where it knows another one (NET-19).
+fn looks_again(grains: &Grains, pillar: &Pillar) -> Command {
+    let (node, address) = (node_name(grains), pillar.node.workload_plane);
+    let kubectl = format!("kubectl --kubeconfig {}", paths::ADMIN_KUBECONFIG);
+    let known = format!(
+        "known=\"$({kubectl} get node {node} \
+         --output 'jsonpath={{.metadata.annotations.projectcalico\\.org/IPv4Address}}')\"; known=\"${{known%/*}}\""
+    );
+    let shell = |script: String| vec!["sh".to_owned(), "-c".to_owned(), script];
+    Command {
+        only_if: Some(shell(format!("{known}; test -n \"$known\" && test \"$known\" != {address}"))),
+        timeout_seconds: 180,
+        ..Command::new(shell(format!(
+            "{kubectl} --namespace kube-system delete pod --selector k8s-app=calico-node \
+             --field-selector spec.nodeName={node} && \
+             until {known}; test \"$known\" = {address}; do sleep 0.5; done"
+        )))
+    }
 }
 
 /// What depends on the settings of the cluster, the same for all containers of calico-node.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use metalk8s_engine::{State, state::Removed};
 use metalk8s_formulas::reset;
-use metalk8s_types::Leftovers;
+use metalk8s_types::{Leftovers, paths};
 
 /// What a reset would leave of these states, once they were made true.
 pub(crate) fn left_by_reset(states: &[State]) -> Vec<String> {
@@ -67,6 +67,7 @@ fn left(state: &State, undone: &[State]) -> Vec<String> {
         State::KernelModule(module) => vec![&module.file],
         State::Command(command) => command.creates.iter().map(PathBuf::as_path).collect(),
         State::Image(_) => vec![Path::new("/var/lib/containerd")],
+        State::Opening(_) => ["/etc/nftables.d/metalk8s.nft", paths::FIREWALLD_OPENINGS].map(Path::new).to_vec(),
         State::Repository(_)
         | State::Packages(_)
         | State::Service(_)
@@ -74,7 +75,6 @@ fn left(state: &State, undone: &[State]) -> Vec<String> {
         | State::Swap(_)
         | State::User(_)
         | State::Group(_)
-        | State::Opening(_)
         // They are in the cluster, or change nothing.
         | State::Object(_)
         | State::NodeMetadata(_)

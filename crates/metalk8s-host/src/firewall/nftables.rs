@@ -5,11 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use ipnet::IpNet;
 use metalk8s_engine::{StateError, state::Opening};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::{Difference, Source, mark};
 use crate::{Host, doing::Doing, lines, program::ProgramError};
 
 /// Our rules for the next boot, read by the host's own file.
@@ -45,6 +45,7 @@ struct Rule {
     family: String,
     table: String,
     chain: String,
+    handle: u64,
     comment: Option<String>,
     #[serde(default)]
     expr: Vec<Value>,
@@ -54,22 +55,31 @@ struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Needed {
     chain: Chain,
+    source: Source,
     comment: String,
     /// The command that inserts it.
     command: String,
 }
 
-pub(super) async fn is_open(host: &Host, wish: &Opening) -> Result<bool, StateError> {
+pub(super) async fn difference(host: &Host, wish: &Opening) -> Result<Difference, StateError> {
     let ruleset = list(host).await?;
     let main = main_file(host)?;
     let kept = host.read_text(Path::new(OURS))?.unwrap_or_default();
-    Ok(needed(&ruleset, wish).iter().all(|needed| {
+    let is_open = |needed: &Needed| {
         has(&ruleset, needed)
             && main.as_ref().is_none_or(|main| !main.has_table(needed) || main.keeps(&kept, needed))
-    }))
+    };
+    let missing = needed(&ruleset, wish).into_iter().filter(|needed| !is_open(needed));
+    let rules = ruleset.nftables.iter().filter_map(|item| item.rule.as_ref());
+    let now = rules.filter_map(|rule| surplus(rule, wish));
+    let at_boot = kept.lines().filter_map(|line| surplus_at_boot(line, wish));
+    Ok(Difference {
+        missing: missing.map(|needed| needed.source).collect(),
+        surplus: now.chain(at_boot).collect(),
+    })
 }
 
-pub(super) async fn open(host: &Host, wish: &Opening) -> Result<(), StateError> {
+pub(super) async fn adjust(host: &Host, wish: &Opening) -> Result<(), StateError> {
     let doing = || format!("could not open port {}/{} in the kernel's firewall", wish.port, wish.protocol);
     let ruleset = list(host).await?;
     let main = main_file(host)?;
@@ -90,7 +100,36 @@ pub(super) async fn open(host: &Host, wish: &Opening) -> Result<(), StateError> 
             ),
         }
     }
+    close(host, wish).await
+}
+
+/// Only after the new rules are there, so that nobody is shut out in between.
+async fn close(host: &Host, wish: &Opening) -> Result<(), StateError> {
+    // As late as can be: where somebody loads the firewall anew, handles are those of other rules.
+    for rule in list(host).await?.nftables.into_iter().filter_map(|item| item.rule) {
+        if surplus(&rule, wish).is_some() {
+            let Rule { family, table, chain, handle, comment: _, expr: _ } = rule;
+            let command = format!("delete rule {family} {table} {chain} handle {handle}");
+            host.program("nft").arg(&command).run().await.doing(|| {
+                format!("could not close port {}/{} in the kernel's firewall", wish.port, wish.protocol)
+            })?;
+        }
+    }
+    lines::edit(host, Path::new(OURS), |text| {
+        lines::without(text, |line| surplus_at_boot(line, wish).is_some())
+    })?;
     Ok(())
+}
+
+/// Whom a rule of ours lets in and should not, also in a chain that refuses nobody: it may do so again.
+fn surplus(rule: &Rule, wish: &Opening) -> Option<Source> {
+    super::surplus(wish, rule.comment.as_deref()?)
+}
+
+/// The same of a line of [`OURS`].
+fn surplus_at_boot(line: &str, wish: &Opening) -> Option<Source> {
+    let (_, comment) = line.strip_prefix("insert rule ")?.rsplit_once(" comment \"")?;
+    super::surplus(wish, comment.strip_suffix('"')?)
 }
 
 /// The file that the host loads at boot.
@@ -169,13 +208,11 @@ fn needed(ruleset: &Ruleset, wish: &Opening) -> Vec<Needed> {
         if !refuses(ruleset, chain) {
             continue;
         }
-        let sources: Vec<Option<&IpNet>> =
-            if wish.sources.is_empty() { vec![None] } else { wish.sources.iter().map(Some).collect() };
-        for source in sources {
+        for source in Source::all_of(wish) {
             let of_family = match (source, &*chain.family) {
-                (_, "inet") | (None, "ip" | "ip6") => true,
-                (Some(source), "ip") => source.addr().is_ipv4(),
-                (Some(source), "ip6") => source.addr().is_ipv6(),
+                (_, "inet") | (Source::Everybody, "ip" | "ip6") => true,
+                (Source::Range(net), "ip") => net.addr().is_ipv4(),
+                (Source::Range(net), "ip6") => net.addr().is_ipv6(),
                 _ => false,
             };
             if of_family {
@@ -186,21 +223,21 @@ fn needed(ruleset: &Ruleset, wish: &Opening) -> Vec<Needed> {
     all
 }
 
-fn rule(chain: &Chain, wish: &Opening, source: Option<&IpNet>) -> Needed {
-    let Opening { name, protocol, port, sources: _ } = wish;
-    let (from, word) = match source {
-        None => (String::new(), "all".to_owned()),
-        Some(net) => {
+fn rule(chain: &Chain, wish: &Opening, source: Source) -> Needed {
+    let Opening { name: _, protocol, port, sources: _ } = wish;
+    let from = match source {
+        Source::Everybody => String::new(),
+        Source::Range(net) => {
             let family = if net.addr().is_ipv4() { "ip" } else { "ip6" };
-            (format!("{family} saddr {} ", net.trunc()), net.trunc().to_string())
+            format!("{family} saddr {net} ")
         }
     };
-    let comment = format!("metalk8s {name} {port}/{protocol} {word}");
-    let Chain { family, table, name: chain_name, .. } = chain;
+    let comment = mark(wish, source);
+    let Chain { family, table, name, hook: _, policy: _ } = chain;
     let command = format!(
-        "insert rule {family} {table} {chain_name} {from}{protocol} dport {port} accept comment \"{comment}\""
+        "insert rule {family} {table} {name} {from}{protocol} dport {port} accept comment \"{comment}\""
     );
-    Needed { chain: chain.clone(), comment, command }
+    Needed { chain: chain.clone(), source, comment, command }
 }
 
 /// Whether a chain refuses incoming packets that it does not know: by its policy or by its last rule.
@@ -231,6 +268,7 @@ fn is_in(rule: &Rule, chain: &Chain) -> bool {
 #[cfg(test)]
 mod tests {
     use metalk8s_engine::State;
+    use serde_json::json;
 
     use super::*;
     use crate::testing::Lab;
@@ -250,20 +288,43 @@ mod tests {
         Opening { name: "api".to_owned(), protocol: "tcp".to_owned(), port: 6443, sources }
     }
 
-    /// nft that keeps inserted rules by their comment.
+    /// nft that keeps inserted rules by their comment, and numbers them from 101 on.
     fn lab(policy: &str) -> Lab {
         let lab = Lab::new();
         lab.file("/fake/head", ruleset(policy, "").strip_suffix("]}").unwrap());
         lab.file("/fake/rules", "");
+        lab.file("/fake/inserted", "");
         lab.program(
             "nft",
-            r#"case "$1" in
-               --json) cat "$ROOT/fake/head" "$ROOT/fake/rules"; echo ']}' ;;
-               insert*) comment=${1#*\"}; printf ', {"rule": {"family": "inet", "table": "filter",
-                   "chain": "input", "comment": "%s", "expr": []}}' "${comment%\"}" >> "$ROOT/fake/rules" ;;
+            r#"rules="$ROOT/fake/rules"
+               case "$1" in
+               --json) cat "$ROOT/fake/head" "$rules"; echo ']}' ;;
+               insert*)
+                   comment=${1#*\"}
+                   echo >> "$ROOT/fake/inserted"
+                   handle=$(($(wc -l < "$ROOT/fake/inserted") + 100))
+                   printf ', {"rule": {"family": "inet", "table": "filter", "chain": "input",' >> "$rules"
+                   printf ' "handle": %s, "comment": "%s", "expr": []}}\n' "$handle" "${comment%\"}" >> "$rules" ;;
+               'delete rule inet filter input handle '*) sed -i "/\"handle\": *${1##* },/d" "$rules" ;;
+               *) exit 1 ;;
                esac"#,
         );
         lab
+    }
+
+    /// Rules that are there already, with these comments, numbered from 1 on.
+    fn present(lab: &Lab, comments: &[&str]) {
+        let rule = |(place, comment): (usize, &&str)| {
+            let handle = place + 1;
+            let rule = json!({"family": "inet", "table": "filter", "chain": "input", "handle": handle,
+                "comment": comment, "expr": []});
+            format!(", {}\n", json!({ "rule": rule }))
+        };
+        lab.file("/fake/rules", &comments.iter().enumerate().map(rule).collect::<Vec<_>>().concat());
+    }
+
+    fn line(comment: &str) -> String {
+        format!("insert rule inet filter input tcp dport 6443 accept comment \"{comment}\"\n")
     }
 
     #[tokio::test]
@@ -285,6 +346,61 @@ mod tests {
         lab.file("/etc/nftables.conf", "table inet other {\n}\n");
         lab.settles(&State::Opening(wish(&[]))).await;
         assert!(!lab.path("/etc/nftables.d/metalk8s.nft").exists());
+    }
+
+    #[tokio::test]
+    async fn who_is_not_wished_any_more_is_shut_out_and_rules_of_others_stay() {
+        let lab = lab("drop");
+        lab.file("/etc/nftables.conf", "table inet filter {\n}\n");
+        // Of other openings, and of a person.
+        let others = [
+            "metalk8s api 6443/udp 10.0.0.0/8",
+            "metalk8s other 6443/tcp 10.0.0.0/8",
+            "metalk8s api 6443/tcp for the backup",
+            "10.0.0.0/8",
+        ];
+        let ours = ["metalk8s api 6443/tcp 10.0.0.0/8", "metalk8s api 6443/tcp all"];
+        present(&lab, &[&others[..], &ours[..]].concat());
+        let kept = others.map(line).concat();
+        lab.file("/etc/nftables.d/metalk8s.nft", &(line(ours[0]) + &kept));
+
+        let change = lab.settles(&State::Opening(wish(&["10.0.0.3/32", "10.0.0.2/32"]))).await;
+        assert_eq!(
+            change.summary,
+            "open port 6443/tcp to 10.0.0.2/32, 10.0.0.3/32 and close it to everybody, 10.0.0.0/8 (api)"
+        );
+        let rules = lab.text("/fake/rules");
+        let is_there = |comment: &str| rules.contains(&format!("\"{comment}\""));
+        assert!(others.iter().all(|comment| is_there(comment)), "{rules}");
+        assert!(!ours.iter().any(|comment| is_there(comment)), "{rules}");
+        let text = lab.text("/etc/nftables.d/metalk8s.nft");
+        assert!(text.starts_with(&kept) && text.lines().count() == others.len() + 2, "{text}");
+        let calls = lab.calls();
+        let last_insert = calls.iter().rposition(|call| call.starts_with("nft insert"));
+        let deleted = calls.iter().position(|call| call == "nft delete rule inet filter input handle 5");
+        assert!(last_insert.unwrap() < deleted.unwrap(), "somebody was shut out in between: {calls:?}");
+
+        let change = lab.settles(&State::Opening(wish(&["10.0.0.2/32"]))).await;
+        assert_eq!(change.summary, "close port 6443/tcp to 10.0.0.3/32 (api)");
+    }
+
+    #[tokio::test]
+    async fn who_would_come_in_after_a_boot_alone_is_shut_out_too() {
+        let lab = lab("drop");
+        lab.settles(&State::Opening(wish(&["10.0.0.2/32"]))).await;
+        lab.file("/etc/nftables.d/metalk8s.nft", &line("metalk8s api 6443/tcp 10.0.0.0/8"));
+        let change = lab.settles(&State::Opening(wish(&["10.0.0.2/32"]))).await;
+        assert_eq!(change.summary, "close port 6443/tcp to 10.0.0.0/8 (api)");
+        assert_eq!(lab.text("/etc/nftables.d/metalk8s.nft"), "");
+    }
+
+    #[tokio::test]
+    async fn who_is_not_wished_any_more_goes_from_a_chain_that_accepts() {
+        let lab = lab("accept");
+        present(&lab, &["metalk8s api 6443/tcp 10.0.0.0/8", "metalk8s api 6443/tcp 10.0.0.2/32"]);
+        lab.settles(&State::Opening(wish(&["10.0.0.2/32"]))).await;
+        assert_eq!(lab.text("/fake/rules").lines().count(), 1);
+        assert!(lab.text("/fake/rules").contains("6443/tcp 10.0.0.2/32"));
     }
 
     #[tokio::test]

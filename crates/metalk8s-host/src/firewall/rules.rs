@@ -11,6 +11,7 @@ use metalk8s_engine::{Change, ChangeKind, StateError};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde_json::Value;
 
+use super::{Firewall, firewalld, which};
 use crate::{Host, doing::Doing, program::ProgramError};
 
 /// Tables that iptables makes when somebody asks for them, and fills with nothing by itself.
@@ -25,7 +26,10 @@ pub(crate) async fn check(
     comments: &BTreeSet<String>,
 ) -> Result<Option<Change>, StateError> {
     let undone = undone(&ruleset(host).await?, &Ours { tables, chains, comments });
-    let count = undone.len() + sets(host, chains).await?.len();
+    let mut count = undone.len() + sets(host, chains).await?.len();
+    if are_of_openings(comments) && matches!(which(host).await?, Firewall::Firewalld) {
+        count += firewalld::count(host).await?;
+    }
     let summary = || format!("remove {count} tables, chains, rules and sets of the packet filter");
     Ok((count > 0).then(|| Change::new(ChangeKind::Remove, summary())))
 }
@@ -45,10 +49,18 @@ pub(crate) async fn remove(
         script.rewind().doing(doing)?;
         host.program("nft").args(["--file", "-"]).input(script).run().await.doing(doing)?;
     }
+    if are_of_openings(comments) && matches!(which(host).await?, Firewall::Firewalld) {
+        firewalld::close(host).await?;
+    }
     for name in sets(host, chains).await? {
         host.program("ipset").args(["destroy", &name]).run().await.doing(doing)?;
     }
     Ok(())
+}
+
+/// Whether rules go that openings have made: in firewalld, which has no comments, they are known by a record.
+fn are_of_openings(comments: &BTreeSet<String>) -> bool {
+    comments.iter().any(|comment| comment.trim_end() == "metalk8s")
 }
 
 /// What is known to be ours by its name.

@@ -20,7 +20,7 @@ mod alone;
 mod configuration;
 mod damage;
 mod disk;
-mod host;
+pub(super) mod host;
 mod kills;
 mod refusal;
 

@@ -16,6 +16,7 @@ mod again;
 mod authorities;
 mod images;
 mod mounted;
+pub(super) mod moved;
 mod node_port;
 pub(super) mod pod;
 mod power;
@@ -81,8 +82,13 @@ const CHECKS: &[Check] = &[
     Check { name: "after a reboot everything comes back by itself", run: power::reboot },
 ];
 /// Only where all is asked for: the sample of the suite `survival` cuts the power of a Bootstrap node, too.
-const MORE_CHECKS: &[Check] =
-    &[Check { name: "after a power cut everything comes back by itself", run: power::cut }];
+const MORE_CHECKS: &[Check] = &[
+    Check { name: "after a power cut everything comes back by itself", run: power::cut },
+    Check {
+        name: "the machine is given other addresses, and its bootstrap has the cluster go on there",
+        run: moved::goes_on,
+    },
+];
 const AFTERWARDS: &[Check] =
     &[Check { name: "nothing has tried to leave the lab since", run: nothing_leaves }];
 

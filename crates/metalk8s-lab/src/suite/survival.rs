@@ -1,19 +1,19 @@
-//! Three machines with all roles, of which one after the other is lost while a client writes all the time.
+//! Three machines with all roles and strict firewalls, of which one after the other is lost while a client writes all the time.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use metalk8s_diagnostics::Printer;
+use metalk8s_diagnostics::{Diagnosed, Printer};
 use metalk8s_types::Role;
 
 use super::{
     Check, Options, Stage, Suite, Tally,
-    cluster::{condition, kubectl, kubectl_json, said, wait_for_pods},
+    cluster::{condition, kubectl, kubectl_json, said, wait_for_pods, wait_settled},
     expand::{apply, deploy_node, in_master, jobs::changes_nothing, masters_join, node_manifest},
     listening, run_checks,
     shrink::trace,
 };
-use crate::{Lab, Machine, wait_until};
+use crate::{Lab, Machine, install, wait_until};
 
 mod authorities;
 mod conductors;
@@ -23,6 +23,7 @@ mod load;
 mod losses;
 mod moved;
 mod renamed;
+mod walls;
 
 /// Run by `metalk8s-lab suite survival`.
 pub const SUITE: Suite = Suite {
@@ -41,6 +42,10 @@ const WHOLE: Duration = Duration::from_secs(300);
 const LOSSES: &[Check] = &[
     Check { name: "two machines become masters with etcd, one after the other", run: joined },
     Check { name: "exactly the documented processes listen on each machine, where they should", run: listen },
+    Check {
+        name: "masters reach etcd and the kubelet of each other through firewalls that drop what they do not know",
+        run: walls::let_masters_in,
+    },
     Check { name: "a client writes by the balancer of a node, and is answered", run: load::begins },
     authorities::CHECK,
     Check { name: "the leader of etcd is killed", run: losses::leader },
@@ -52,23 +57,27 @@ const LOSSES: &[Check] = &[
     Check { name: "the Bootstrap node loses its power, and comes back", run: losses::bootstrap },
     Check { name: "of two conductors one works, and the other takes over", run: conductors::take_turns },
     Check {
-        name: "a master becomes a worker by its labels, and a master again",
-        run: leaving::gives_roles_away,
-    },
-    Check {
         name: "a master leaves with its member of etcd, and its machine is as it was before",
         run: leaving::master,
     },
     Check { name: "it joins again while others are lost", run: leaving::joins_under_losses },
 ];
-/// Only where all is asked for: the sample has the loss of the Bootstrap node, which cuts it off as well, and the
-/// name of a worker is changed among the commands of the manual.
+/// Only where all is asked for: the sample has the loss of the Bootstrap node, which cuts it off as well, a master
+/// leaves and joins again, and the name of a worker is changed among the commands of the manual.
 const MORE_LOSSES: &[Check] = &[
+    Check {
+        name: "a master becomes a worker by its labels, and a master again",
+        run: leaving::gives_roles_away,
+    },
     Check { name: "a master is cut off from the others, and comes back", run: losses::partition },
     Check { name: "a whole master loses its power, and comes back", run: losses::master },
     Check {
         name: "a master is given other addresses, and keeps its member of etcd at the new one",
         run: moved::master,
+    },
+    Check {
+        name: "the Bootstrap node is given other addresses, and the others find all that it has there",
+        run: moved::bootstrap,
     },
     Check {
         name: "a master is called otherwise, and keeps its member of etcd under the new name",
@@ -82,7 +91,10 @@ const AFTERWARDS: &[Check] = &[
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     printer.data(&format!("seed {0}: --seed {0} kills at the same moments", options.seed));
-    let lab = super::bootstrapped(options, SUITE.name, 3)?;
+    let lab = super::bare(options, SUITE.name, 3)?;
+    walls::build(&lab)?;
+    install::bootstrap(&lab, &super::quiet()).map_err(Diagnosed::new)?;
+    wait_settled(lab.bootstrap()?)?;
     let more = if options.full { MORE_LOSSES } else { &[] };
     let checks = [LOSSES, more, AFTERWARDS].concat();
     Ok(run_checks(&checks, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
@@ -114,7 +126,7 @@ fn joined(stage: &Stage) -> Result<()> {
     masters_join(stage, &JOINING)?;
     whole(stage)?;
     // What is called by hand on one master knows the others.
-    changes_nothing(stage.lab.bootstrap()?, "state.apply metalk8s.kubernetes.apiserver-proxy")
+    changes_nothing(stage.lab.bootstrap()?, "state.apply metalk8s.node.neighbours")
 }
 
 /// Waits until all nodes are Ready, all members of etcd healthy, all agents answer, and all pods run.

@@ -40,7 +40,7 @@ const STEPS: &[Planned] = &[
     ("accept", "Accepting the agent's key"),
     ("agent", "Waiting for the agent"),
     ("retire", "Taking roles that it shall not have any more"),
-    ("register", "Registering the member of etcd"),
+    ("register", "Registering with masters and members of etcd"),
     ("etcd", "Starting the member of etcd"),
     ("vote", "Giving the member of etcd its vote"),
     ("apply", "Applying the roles"),
@@ -215,7 +215,7 @@ impl DeployNode {
         let mut comments = Vec::new();
         let mut changes = Vec::new();
         if !roles.contains(&Role::Master) && self.has_api_server().await? {
-            let told_to = self.hands.tell_proxies(None).await?;
+            let told_to = self.hands.tell_others(None).await?;
             comments.push(told_to.comment);
             changes.extend(told_to.changes);
         }
@@ -224,6 +224,8 @@ impl DeployNode {
             if !left.changes.is_empty() {
                 comments.push(left.comment);
                 changes.extend(left.changes);
+                // Nobody has to let its member in any more.
+                changes.extend(self.hands.tell_others(None).await?.changes);
             }
         }
         if comments.is_empty() {
@@ -257,7 +259,7 @@ impl DeployNode {
         if !self.node().await?.roles.contains(&Role::Master) {
             return Ok(Done::nothing("it has none"));
         }
-        self.hands.tell_proxies(Some(&self.name)).await
+        self.hands.tell_others(Some(&self.name)).await
     }
 
     async fn ready(&mut self) -> Result<Done, Failure> {

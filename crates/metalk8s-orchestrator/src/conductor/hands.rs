@@ -18,6 +18,7 @@ use super::{
     etcd::Etcd,
     failure::{Failure, told},
     runs::Done,
+    settings::renew,
 };
 use crate::dispatch::{Call, dispatch, job};
 
@@ -25,6 +26,8 @@ use crate::dispatch::{Call, dispatch, job};
 pub(super) const PING: Duration = Duration::from_secs(5);
 /// How long a node may be away and still do what it was told meanwhile.
 pub(super) const AWAY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The formula by which a node learns of the others.
+pub(super) const NEIGHBOURS: &str = "metalk8s.node.neighbours";
 /// How long the roles of a node may take.
 const APPLY: Duration = Duration::from_secs(1200);
 
@@ -69,13 +72,8 @@ impl FleetHands {
 
     /// All nodes know these settings from now on; returns what was changed.
     pub(super) async fn renew_settings(&self) -> Result<Vec<String>, Failure> {
-        let settings = self.settings().await?;
-        let known = self.fleet.settings().await.map_err(|error| told(&error))?;
-        if known.as_ref() == Some(&settings) {
-            return Ok(Vec::new());
-        }
-        self.fleet.write_settings(&settings).await.map_err(|error| told(&error))?;
-        Ok(vec!["settings of the cluster".to_owned()])
+        let is_change = renew(&self.fleet, &self.config).await.map_err(|error| told(&error))?;
+        Ok(is_change.then(|| "settings of the cluster".to_owned()).into_iter().collect())
     }
 
     /// The agent of a node, where it has one.
@@ -158,22 +156,25 @@ impl FleetHands {
         Etcd::new(others.map(|(_, address)| *address).collect()).map_err(|error| told(&error))
     }
 
-    /// Every node, but this one if any, balances over all API servers that there are now.
-    pub(super) async fn tell_proxies(&self, but: Option<&str>) -> Result<Done, Failure> {
+    /// Every node, but this one if any, knows of all others that there are now: it balances over their API servers,
+    /// and lets them in.
+    pub(super) async fn tell_others(&self, but: Option<&str>) -> Result<Done, Failure> {
         let agents = self.fleet.agents().await.map_err(|error| told(&error))?;
         let others = agents.into_iter().filter_map(|agent| agent.metadata.name);
-        let others: Vec<String> = others.filter(|name| Some(name.as_str()) != but).collect();
-        let call =
-            Call::new("state.apply", ["metalk8s.kubernetes.apiserver-proxy"], Duration::from_secs(120));
-        let told_to =
-            futures::future::join_all(others.iter().map(|node| job(&self.fleet, node, &call))).await;
+        self.tell_nodes(others.filter(|name| Some(name.as_str()) != but).collect()).await
+    }
+
+    /// These nodes know of all others that there are now.
+    pub(super) async fn tell_nodes(&self, nodes: BTreeSet<String>) -> Result<Done, Failure> {
+        let call = Call::new("state.apply", [NEIGHBOURS, "queue=True"], Duration::from_secs(120));
+        let told_to = futures::future::join_all(nodes.iter().map(|node| job(&self.fleet, node, &call))).await;
         let mut changes = Vec::new();
         let mut silent = Vec::new();
         let mut away = BTreeSet::new();
-        for (node, answer) in others.iter().zip(told_to) {
+        for (node, answer) in nodes.iter().zip(told_to) {
             match answer {
                 Ok((0, returned)) if !summary(&returned).changed.is_empty() => {
-                    changes.push(format!("proxy of {node}"))
+                    changes.push(format!("neighbours of {node}"))
                 }
                 Ok((0, _)) => {}
                 Ok((_, returned)) => {
@@ -190,7 +191,7 @@ impl FleetHands {
             dispatch(&self.fleet, &away, &Call { begin_within: AWAY, ..call }).await;
         }
         let comment = match silent.is_empty() {
-            true => format!("{} nodes know it", others.len()),
+            true => format!("{} nodes know it", nodes.len()),
             false => {
                 format!("these did not answer, and do it when they are there again: {}", silent.join("; "))
             }

@@ -109,7 +109,7 @@ impl RemoveNode {
         let wish = NodeWish { roles: [Role::Node].into(), initial_cluster: None, ..agent.spec.wish() };
         let mut changes = self.hands.shall_be(&self.name, &wish).await?;
         changes.extend(self.hands.renew_settings().await?);
-        let told_to = self.hands.tell_proxies(Some(&self.name)).await?;
+        let told_to = self.hands.tell_others(Some(&self.name)).await?;
         changes.extend(told_to.changes);
         Ok(Done { comment: told_to.comment, changes })
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +15,7 @@ use metalk8s_artifacts::{
 };
 use metalk8s_diagnostics::{Code, Diagnose, explain, sentence};
 use metalk8s_formulas::public_authorities;
-use metalk8s_kube::Fleet;
+use metalk8s_kube::{Fleet, fleet::FleetError};
 use metalk8s_saltcompat::{PillarNode, add_fleet, pillar_tree};
 use metalk8s_types::{
     Role,
@@ -23,7 +24,11 @@ use metalk8s_types::{
 };
 use tokio::time::sleep;
 
-use super::{ConductorConfig, hands::AWAY};
+use super::{
+    ConductorConfig,
+    etcd::{Etcd, EtcdError, peer_url},
+    hands::{AWAY, NEIGHBOURS},
+};
 use crate::{
     archives::installed,
     configuration::{ConfigurationError, ConfigurationFile},
@@ -88,32 +93,35 @@ impl Diagnose for SettingsError {
     }
 }
 
+/// Why the settings of the API are not as they should be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RenewError {
+    /// The API.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// What they are made of.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// etcd does not follow a member.
+    #[error(transparent)]
+    Etcd(#[from] EtcdError),
+}
+
+impl Diagnose for RenewError {
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Fleet(error) => error.code(),
+            Self::Settings(error) => error.code(),
+            Self::Etcd(error) => error.code(),
+        }
+    }
+}
+
 /// Keeps the settings of the API as they should be.
 pub(super) async fn keep(fleet: &Fleet, config: &ConductorConfig) {
     let mut told = None;
     loop {
-        let done = async {
-            let agents = fleet.agents().await.map_err(|error| sentence(&error))?;
-            let wished = tokio::task::block_in_place(|| {
-                cluster_pillar(&config.configuration, &config.archives, &agents)
-            });
-            let wished = wished.map_err(|error| sentence(&error))?;
-            let former = fleet.settings().await.ok().flatten();
-            if former.as_ref() != Some(&wished) {
-                fleet.write_settings(&wished).await.map_err(|error| sentence(&error))?;
-                tracing::info!(versions = ?wished.versions.keys(), "the settings of the cluster were written");
-                let masters = to_be_told(former.as_ref(), &wished);
-                if !masters.is_empty() {
-                    // Nobody waits for it: an agent that is away finds the job when it is there again.
-                    let renewed = ["metalk8s.certificates.renewed", "queue=True"];
-                    let call = Call::new("state.apply", renewed, Duration::from_secs(600));
-                    dispatch(fleet, &masters, &Call { begin_within: AWAY, ..call }).await;
-                    tracing::info!(?masters, "masters make what certificates have to do with anew");
-                }
-            }
-            Ok::<_, String>(())
-        };
-        let error = done.await.err();
+        let error = renew(fleet, config).await.err().map(|error| sentence(&error));
         if let Some(error) = error.as_ref().filter(|_| error != told) {
             tracing::warn!(error, "the settings of the cluster cannot be written, trying again");
         }
@@ -122,17 +130,69 @@ pub(super) async fn keep(fleet: &Fleet, config: &ConductorConfig) {
     }
 }
 
-/// Masters, where they know clients by authorities that have changed, or are called by other names. Pure.
-fn to_be_told(former: Option<&ClusterPillar>, wished: &ClusterPillar) -> BTreeSet<String> {
-    match former {
-        Some(former)
-            if former.authorities != wished.authorities
-                || former.api_server_names != wished.api_server_names =>
-        {
-            wished.masters.keys().cloned().collect()
-        }
-        _ => BTreeSet::new(),
+/// Makes the settings of the API what they should be, and gives nodes what follows. Returns whether they were not.
+pub(super) async fn renew(fleet: &Fleet, config: &ConductorConfig) -> Result<bool, RenewError> {
+    let agents = fleet.agents().await?;
+    let wished =
+        tokio::task::block_in_place(|| cluster_pillar(&config.configuration, &config.archives, &agents))?;
+    let former = fleet.settings().await.ok().flatten();
+    if former.as_ref() == Some(&wished) {
+        return Ok(false);
     }
+    if let Some((node, address)) = former.as_ref().and_then(|former| moved_repositories(former, &wished)) {
+        member_follows(&wished, node, address).await?;
+    }
+    fleet.write_settings(&wished).await?;
+    tracing::info!(versions = ?wished.versions.keys(), "the settings of the cluster were written");
+    for (formula, nodes) in to_be_told(former.as_ref(), &wished, &agents) {
+        // Nobody waits for it: an agent that is away finds the job when it is there again.
+        let call = Call::new("state.apply", [formula, "queue=True"], Duration::from_secs(600));
+        dispatch(fleet, &nodes, &Call { begin_within: AWAY, ..call }).await;
+        tracing::info!(formula, ?nodes, "nodes follow the settings");
+    }
+    Ok(true)
+}
+
+/// The node whose repositories are elsewhere than they were, and where. Pure.
+fn moved_repositories<'s>(former: &ClusterPillar, wished: &'s ClusterPillar) -> Option<(&'s str, IpAddr)> {
+    wished.repositories.iter().find_map(|(node, address)| {
+        let before = former.repositories.get(node)?;
+        (before != address).then_some((node.as_str(), *address))
+    })
+}
+
+/// The other members of etcd reach the one of the Bootstrap node at its new address. No deployment does that: the
+/// node was moved by its own bootstrap, which has found the member's data.
+async fn member_follows(wished: &ClusterPillar, node: &str, address: IpAddr) -> Result<(), EtcdError> {
+    let etcd = Etcd::new(wished.etcd.values().copied().collect())?;
+    let own = peer_url(address);
+    for member in etcd.members().await? {
+        if member.name == node && !member.peer_urls.contains(&own) {
+            etcd.relocate(&member.id, &own).await?;
+            tracing::info!(node, former = ?member.peer_urls, own, "the member of etcd is reached elsewhere");
+        }
+    }
+    Ok(())
+}
+
+/// Which formulas nodes apply for other settings: masters, where they know clients by authorities that have changed,
+/// or are called by other names; all, where the repositories are elsewhere. Other nodes that come, go or move are
+/// told of by their own runs. Pure.
+fn to_be_told(
+    former: Option<&ClusterPillar>,
+    wished: &ClusterPillar,
+    agents: &[Agent],
+) -> Vec<(&'static str, BTreeSet<String>)> {
+    let Some(former) = former else { return Vec::new() };
+    let mut told = Vec::new();
+    if former.authorities != wished.authorities || former.api_server_names != wished.api_server_names {
+        told.push(("metalk8s.certificates.renewed", wished.masters.keys().cloned().collect()));
+    }
+    if moved_repositories(former, wished).is_some() {
+        let nodes = agents.iter().filter_map(|agent| agent.metadata.name.clone()).collect();
+        told.push((NEIGHBOURS, nodes));
+    }
+    told
 }
 
 /// The settings as they should be now, with these agents.
@@ -207,4 +267,50 @@ fn version(path: &Path) -> Result<(String, VersionFacts), SettingsError> {
         packages_key: String::from_utf8_lossy(&key).into_owned(),
     };
     Ok((archive.product.version, facts))
+}
+
+#[cfg(test)]
+mod tests {
+    use metalk8s_types::{fleet::AgentSpec, pillar::NodeAddresses};
+
+    use super::*;
+    use crate::testing::cluster;
+
+    fn agent(name: &str) -> Agent {
+        let address = "10.0.0.2".parse().unwrap();
+        let spec = AgentSpec {
+            version: "1.0.0".into(),
+            roles: BTreeSet::new(),
+            addresses: NodeAddresses { control_plane: address, workload_plane: address },
+            initial_cluster: None,
+            jobs: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+        };
+        Agent::new(name, spec)
+    }
+
+    #[test]
+    fn masters_follow_authorities_and_names_and_all_follow_the_repositories() {
+        let at = |address: &str| {
+            let of = |node: &str, address: &str| (node.to_owned(), address.parse().unwrap());
+            ClusterPillar {
+                masters: BTreeMap::from([of("boot", address), of("m", "10.0.0.3")]),
+                repositories: BTreeMap::from([of("boot", address)]),
+                ..cluster()
+            }
+        };
+        let agents = ["boot", "m", "w"].map(agent);
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let former = at("10.0.0.1");
+        assert_eq!(to_be_told(None, &former, &agents), []);
+        assert_eq!(to_be_told(Some(&former), &former, &agents), []);
+        let moved = at("10.0.0.9");
+        let all = (NEIGHBOURS, names(&["boot", "m", "w"]));
+        assert_eq!(to_be_told(Some(&former), &moved, &agents), std::slice::from_ref(&all));
+        let named = ClusterPillar { api_server_names: vec!["api.example.com".into()], ..moved };
+        let masters = ("metalk8s.certificates.renewed", names(&["boot", "m"]));
+        assert_eq!(to_be_told(Some(&former), &named, &agents), [masters, all]);
+        // A first Bootstrap node has not moved.
+        assert_eq!(moved_repositories(&cluster(), &former), None);
+    }
 }

@@ -190,43 +190,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use metalk8s_pki::certificate_request;
-    use metalk8s_types::{
-        Role,
-        pillar::{Certificates, Networks, NodeAddresses, Proxies, VersionFacts},
-    };
+    use metalk8s_types::{Role, pillar::NodeAddresses};
 
     use super::*;
+    use crate::testing::cluster;
 
     const KUBERNETES: &str = "metalk8s.scality.com/kubernetes";
-
-    fn cluster() -> ClusterPillar {
-        let facts = VersionFacts {
-            images: BTreeMap::new(),
-            packages: BTreeMap::new(),
-            components: BTreeMap::new(),
-            program: String::new(),
-            packages_key: String::new(),
-        };
-        ClusterPillar {
-            networks: Networks {
-                control_plane: vec!["10.0.0.0/24".parse().unwrap()],
-                workload_plane: vec!["10.0.1.0/24".parse().unwrap()],
-                pods: "10.233.0.0/16".parse().unwrap(),
-                services: "10.96.0.0/12".parse().unwrap(),
-                workload_plane_mtu: None,
-            },
-            proxies: Proxies::default(),
-            certificates: Certificates::default(),
-            api_server_names: Vec::new(),
-            ca_node: "bootstrap".into(),
-            versions: BTreeMap::from([("1.0.0".into(), facts)]),
-            masters: BTreeMap::new(),
-            etcd: BTreeMap::new(),
-            repositories: BTreeMap::new(),
-            authorities: BTreeMap::new(),
-            tree: serde_json::Value::Null,
-        }
-    }
 
     fn judged(roles: &[Role], user: &str, signer: &str, wish: &Request) -> Result<Request, String> {
         let spec = AgentSpec {

@@ -453,6 +453,10 @@ impl Minion for Here {
                 let grains = grains()?;
                 Ok(metalk8s_formulas::renewed(&grains, &self.settings_of_certificates(&grains, given)?)?)
             }
+            Formula::Neighbours => {
+                let grains = grains()?;
+                Ok(metalk8s_formulas::neighbours(&grains, &self.settings(&grains, given)?)?)
+            }
             Formula::ApiserverProxy => {
                 Ok(metalk8s_formulas::apiserver_proxy(&self.settings(&grains()?, given)?)?)
             }

@@ -73,11 +73,20 @@ pub(in crate::suite) fn answers_from(stage: &Stage, node: &str, control: Ipv4Add
 /// A deployment foresees the other addresses, and the cluster knows the node by them afterwards.
 pub(in crate::suite) fn is_followed(stage: &Stage, node: &str, moves: &[Move; 2]) -> Result<()> {
     let bootstrap = stage.lab.bootstrap()?;
-    let [(_, control), (_, workload)] = moves;
+    let [(_, control), _] = moves;
     let shown = bootstrap.run_checked(&format!("metalk8s node deploy {node} --dry-run"))?;
     ensure!(shown.contains(&format!("address {control} instead of")), "it is not foreseen: {shown}");
     let output = deploy_node(stage, node)?;
     ensure!(output.success(), "{}", said(&output));
+    is_known(bootstrap, node, moves)?;
+    // The API server reaches its kubelet, whose certificate has the address.
+    kubectl(bootstrap, &format!("logs --namespace kube-system --tail 1 apiserver-proxy-{node}"))?;
+    Ok(())
+}
+
+/// The cluster knows a node by the addresses to which it has moved.
+pub(in crate::suite) fn is_known(bootstrap: &Machine, node: &str, moves: &[Move; 2]) -> Result<()> {
+    let [(_, control), (_, workload)] = moves;
     let told = kubectl_json(bootstrap, &format!("get node {node}"))?;
     let addresses = told["status"]["addresses"].as_array().context("it has no addresses")?;
     let own = |address: &serde_json::Value| address["address"] == control.to_string();
@@ -85,7 +94,5 @@ pub(in crate::suite) fn is_followed(stage: &Stage, node: &str, moves: &[Move; 2]
     let overlay = &told["metadata"]["annotations"]["projectcalico.org/IPv4Address"];
     let is_new = overlay.as_str().is_some_and(|address| address.starts_with(&format!("{workload}/")));
     ensure!(is_new, "the overlay reaches it by {overlay}");
-    // The API server reaches its kubelet, whose certificate has the address.
-    kubectl(bootstrap, &format!("logs --namespace kube-system --tail 1 apiserver-proxy-{node}"))?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A firewall that lets in nothing but answers and SSH, now and after a boot.
-const STRICT: &str = "\
+pub(in crate::suite) const STRICT: &str = "\
 table inet filter {
     chain input {
         type filter hook input priority 0; policy drop;

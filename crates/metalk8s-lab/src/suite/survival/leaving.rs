@@ -9,7 +9,7 @@ use super::{
     Machine, Stage, apply, etcd, kubectl,
     load::silence_of,
     losses::{kill, lose_power},
-    machine, machines, node_manifest, wait_until, whole, writer,
+    machine, machines, node_manifest, wait_until, walls, whole, writer,
 };
 use crate::suite::{chance::Chance, fleet_run::FleetRun, listening, shrink::trace};
 
@@ -71,9 +71,10 @@ pub(super) fn gives_roles_away(stage: &Stage) -> Result<()> {
     whole(stage)
 }
 
-/// Nobody balances over its API server, and etcd has no member of it.
+/// Nobody balances over its API server, etcd has no member of it, and firewalls no hole for it.
 fn others_forget(stage: &Stage) -> Result<()> {
-    let address = machine(stage, NAME)?.control.to_string();
+    let left = machine(stage, NAME)?;
+    let address = left.control.to_string();
     for other in machines(stage)?.into_iter().filter(|other| other.name != NAME) {
         let members = etcd::peers(other)?;
         ensure!(members.len() == 2, "`{}` knows these members of etcd: {members:?}", other.name);
@@ -85,6 +86,7 @@ fn others_forget(stage: &Stage) -> Result<()> {
                 false => Ok(()),
             }
         })?;
+        walls::guard(left, other, false)?;
     }
     Ok(())
 }

@@ -31,6 +31,7 @@ impl DeployNode {
             "agent" if self.is_joined().await? => Ok(Done::nothing("its agent answers")),
             "agent" => Ok(Done::change("its agent would be started", format!("agent on {}", self.name))),
             "retire" => self.would_retire().await,
+            "register" if !self.is_let_in().await? => Ok(Done::nothing("it is none")),
             "register" | "etcd" | "vote" if !self.joins_etcd().await? => Ok(Done::nothing("it has none")),
             "register" => self.would_register().await,
             "etcd" if self.was(Role::Etcd).await? => Ok(Done::nothing("it is looked at with its roles")),
@@ -184,7 +185,7 @@ impl DeployNode {
         let is_known = self.was(Role::Master).await? && !self.has_moved().await?;
         Ok(match is_known {
             true => Done::nothing("they know it"),
-            false => Done::change("all would balance over it, too", "proxies of the other nodes"),
+            false => Done::change("all would balance over it, too", "neighbours of the other nodes"),
         })
     }
 

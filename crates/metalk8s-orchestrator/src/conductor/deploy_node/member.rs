@@ -81,15 +81,29 @@ impl DeployNode {
         Ok((FleetHands::etcd_but_of(&self.name, &settings)?, peer_url(own)))
     }
 
+    /// Whether others let it in as a master or a member of etcd.
+    pub(super) async fn is_let_in(&mut self) -> Result<bool, Failure> {
+        let roles = self.node().await?.roles;
+        let needs = roles.contains(&Role::Master) || roles.contains(&Role::Etcd);
+        Ok(needs && !roles.contains(&Role::Bootstrap))
+    }
+
     /// The member is registered before its static pod is written: an etcd that starts earlier does not find
-    /// itself in the list of members, and ends.
+    /// itself in the list of members, and ends. Before that the others open their firewalls for it, and for the API
+    /// server that comes with it.
     pub(super) async fn register(&mut self) -> Result<Done, Failure> {
+        if !self.is_let_in().await? {
+            return Ok(Done::nothing("it is none"));
+        }
+        let settings = self.hands.settings().await?;
+        let others = settings.etcd.into_keys().chain(settings.masters.into_keys());
+        let others = others.filter(|name| *name != self.name).collect();
+        let mut changes = self.hands.tell_nodes(others).await?.changes;
         if !self.joins_etcd().await? {
-            return Ok(Done::nothing("it has none"));
+            return Ok(Done { comment: "it has no member of etcd".into(), changes });
         }
         let (etcd, own) = self.other_members().await?;
         let mut members = etcd.members().await.map_err(|error| told(&error))?;
-        let mut changes = Vec::new();
         let with_data = self.is_joined().await?;
         let way = registration(&members, &self.name, &own, with_data);
         match &way {
@@ -103,7 +117,7 @@ impl DeployNode {
         }
         let agent = self.hands.agent(&self.name).await?;
         let agent = agent.ok_or_else(|| self.has_left())?;
-        if agent.spec.initial_cluster.is_none() || !changes.is_empty() {
+        if agent.spec.initial_cluster.is_none() || !matches!(way, Registration::Known) {
             let members = initial_cluster(&members, &self.name, &own);
             let wish = NodeWish { initial_cluster: Some(members), ..agent.spec.wish() };
             changes.extend(self.hands.shall_be(&self.name, &wish).await?);

@@ -7,7 +7,7 @@ use std::{
 
 use metalk8s_diagnostics::explain;
 use metalk8s_kube::fleet::Evicted;
-use metalk8s_types::{Role, fleet::Agent, pillar::NodeAddresses};
+use metalk8s_types::{Role, VERSION, environment, fleet::Agent, paths, pillar::NodeAddresses};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -83,7 +83,8 @@ fn addresses(grain: &Value) -> Option<NodeAddresses> {
 
 /// The addresses that the node shall have. Pure.
 ///
-/// That of the Bootstrap node in the control plane is where all nodes find the repositories.
+/// That of the Bootstrap node in the control plane is where all nodes find the repositories: its own bootstrap
+/// serves them there, and has the others follow.
 fn decide(name: &str, agent: &Agent, seen: Option<NodeAddresses>) -> Result<NodeAddresses, Failure> {
     let known = agent.spec.addresses;
     let Some(seen) = seen.filter(|seen| *seen != known) else { return Ok(known) };
@@ -91,9 +92,12 @@ fn decide(name: &str, agent: &Agent, seen: Option<NodeAddresses>) -> Result<Node
         return Ok(seen);
     }
     let line = format!(
-        "`{name}` had the address {} and has {}, and all nodes look for the repositories at the former one: give the \
-         machine its address back",
-        known.control_plane, seen.control_plane
+        "`{name}` had the address {} and has {}, and all nodes look for the repositories at the former one: run \
+         `{}/{}/bootstrap.sh` on it",
+        known.control_plane,
+        seen.control_plane,
+        paths::ARCHIVES,
+        environment(VERSION)
     );
     Err(Failure::new(explain::ADDRESS_DIFFERS, line))
 }
