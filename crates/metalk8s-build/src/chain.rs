@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::{
-    book, codegen, command, components,
+    book, codegen, command, components, conformance,
     context::Context,
     format, images, iso, layers, licences, lint, packaging, pin, populate, program,
     runner::Tasks,
@@ -32,19 +32,21 @@ pub fn tasks(ctx: &Context) -> anyhow::Result<Tasks> {
     all.extend(components::tasks(ctx, &compiler));
     all.push(Task::group("components", "build the upstream programs", built.clone()));
     all.push(program::task(ctx)?);
-    let shared = layers::read_all(ctx)?;
+    let mut shared = layers::read_all(ctx)?;
     let layer_tasks = layers::tasks(ctx, &shared)?;
-    let pictures = images::read_all(ctx)?;
+    let mut pictures = images::read_all(ctx)?;
     let image_tasks = images::tasks(ctx, &pictures, &shared)?;
+    all.push(pin::task(&shared));
+    all.push(conformance::task(ctx, &pictures)?);
+    shared.retain(|_, layer| !layer.for_tests);
+    pictures.retain(|_, image| !image.for_tests);
     let names = |tasks: &[Task]| tasks.iter().map(|task| task.name.clone()).collect::<Vec<_>>();
     // Layers by themselves too: what is in them belongs into the bill of materials.
-    let written: Vec<String> =
-        names(&layer_tasks).into_iter().filter(|name| name.starts_with("_layers:")).collect();
-    let assembled = names(&image_tasks);
+    let written: Vec<String> = shared.keys().map(|name| layers::task_name(name)).collect();
+    let assembled: Vec<String> = pictures.keys().map(|name| images::task_name(name)).collect();
     all.extend(layer_tasks);
     all.extend(image_tasks);
     all.push(Task::group("images", "assemble the images", assembled.clone()));
-    all.push(pin::task(&shared));
     let licence_tasks = licences::tasks(ctx, &shared)?;
     let stated = names(&licence_tasks);
     all.extend(licence_tasks);

@@ -32,6 +32,9 @@ pub struct ImageSpec {
     pub about: String,
     /// The component whose version is the tag; `metalk8s` for the product's.
     pub version: String,
+    /// Whether only tests need it: no archive has it.
+    #[serde(default)]
+    pub for_tests: bool,
     /// Shared layers, lowest first; none for an image from nothing.
     #[serde(default)]
     pub layers: Vec<String>,

@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     components,
     context::Context,
+    populate::module_folder,
     program,
     task::{Outcome, Step, Task},
+    versions::Component,
 };
 
 pub mod unpack;
@@ -35,6 +37,8 @@ const RESULT: &str = "layer.json";
 pub struct LayerSpec {
     /// One line.
     pub about: String,
+    /// Whether only tests need it: no archive has it.
+    pub for_tests: bool,
     /// Debian packages, unpacked together with all they depend on.
     pub packages: Vec<String>,
     /// The layer below: what it has of Debian packages is left out here.
@@ -47,10 +51,14 @@ pub struct LayerSpec {
     pub drop: Vec<String>,
     /// Programs that we built.
     pub programs: Vec<Programs>,
+    /// Files as upstream has them.
+    pub sources: Vec<Sources>,
     /// Folders.
     pub folders: Vec<Folder>,
     /// Symbolic links.
     pub links: Vec<Link>,
+    /// Programs that are one.
+    pub aliases: Vec<Aliases>,
     /// Files.
     pub files: Vec<FileSpec>,
 }
@@ -63,6 +71,21 @@ pub struct Programs {
     pub component: String,
     /// Which of its programs.
     pub names: Vec<String>,
+    /// Where they go.
+    pub folder: String,
+    /// Octal.
+    #[serde(default = "folder_mode")]
+    pub mode: String,
+}
+
+/// Files of the module that a component is built from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sources {
+    /// A row of versions.toml.
+    pub component: String,
+    /// Their paths in the module.
+    pub files: Vec<String>,
     /// Where they go.
     pub folder: String,
 }
@@ -89,6 +112,18 @@ pub struct Link {
     pub path: String,
     /// As it is written.
     pub target: String,
+}
+
+/// Names of a program that acts by the name it is called by.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aliases {
+    /// The program, in the same folder.
+    pub target: String,
+    /// Absolute.
+    pub folder: String,
+    /// Each becomes a symbolic link.
+    pub names: Vec<String>,
 }
 
 /// A small text file.
@@ -193,7 +228,13 @@ pub fn tasks(ctx: &Context, layers: &BTreeMap<String, LayerSpec>) -> anyhow::Res
 
 /// The tasks whose programs a layer holds.
 pub fn needs(ctx: &Context, spec: &LayerSpec) -> anyhow::Result<Vec<String>> {
-    spec.programs.iter().map(|programs| program_task(ctx, programs)).collect()
+    let programs = spec.programs.iter().map(|programs| program_task(ctx, programs));
+    programs.chain(spec.sources.iter().map(|sources| source_task(ctx, sources))).collect()
+}
+
+fn component<'c>(ctx: &'c Context, name: &str) -> anyhow::Result<&'c Component> {
+    let component = ctx.versions.components.get(name);
+    component.with_context(|| format!("there is no component `{name}` in versions.toml"))
 }
 
 fn program_task(ctx: &Context, programs: &Programs) -> anyhow::Result<String> {
@@ -201,13 +242,16 @@ fn program_task(ctx: &Context, programs: &Programs) -> anyhow::Result<String> {
     if name == program::PROGRAM {
         return Ok(program::TASK.to_owned());
     }
-    let Some(component) = ctx.versions.components.get(name) else {
-        bail!("there is no component `{name}` in versions.toml");
-    };
+    let component = component(ctx, name)?;
     match programs.names.iter().find(|name| !component.programs.contains_key(*name)) {
         Some(unknown) => bail!("the component `{name}` has no program `{unknown}`"),
         None => Ok(components::task_name(name)),
     }
+}
+
+/// The build of a component brings its module into the cache.
+fn source_task(ctx: &Context, sources: &Sources) -> anyhow::Result<String> {
+    component(ctx, &sources.component).map(|_| components::task_name(&sources.component))
 }
 
 /// Writes a layer and its description into the step's folder. `debs` holds fetched packages.
@@ -244,11 +288,25 @@ fn add_own(step: &Step<'_>, spec: &LayerSpec, tree: &mut Tree) -> anyhow::Result
     for link in &spec.links {
         tree.insert(&link.path, Node { kind: NodeKind::Link(link.target.clone()), ..Node::link("") });
     }
+    for aliases in &spec.aliases {
+        for name in &aliases.names {
+            tree.insert(&format!("{}/{name}", aliases.folder), Node::link(&aliases.target));
+        }
+    }
     for programs in &spec.programs {
         let built = step.input(&program_task(step.ctx, programs)?)?;
         for name in &programs.names {
-            let node = Node::file(0o755, Content::Disk(built.join(name)));
+            let node = Node::file(octal(&programs.mode)?, Content::Disk(built.join(name)));
             tree.insert(&format!("{}/{name}", programs.folder), node);
+        }
+    }
+    for sources in &spec.sources {
+        let folder = step.ctx.root.join("components").join(&sources.component);
+        let module = module_folder(step, &folder, &component(step.ctx, &sources.component)?.source)?;
+        for path in &sources.files {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            let content = Content::Disk(module.join(path));
+            tree.insert(&format!("{}/{name}", sources.folder), Node::file(0o644, content));
         }
     }
     Ok(())
@@ -264,12 +322,27 @@ fn octal(text: &str) -> anyhow::Result<u32> {
 impl LayerSpec {
     /// Whether such a layer would hold nothing.
     pub fn is_empty(&self) -> bool {
-        let Self { about: _, on: _, packages, without: _, keep: _, drop: _, programs, folders, links, files } =
-            self;
+        let Self {
+            about: _,
+            for_tests: _,
+            on: _,
+            packages,
+            without: _,
+            keep: _,
+            drop: _,
+            programs,
+            sources,
+            folders,
+            links,
+            aliases,
+            files,
+        } = self;
         packages.is_empty()
             && programs.is_empty()
+            && sources.is_empty()
             && folders.is_empty()
             && links.is_empty()
+            && aliases.is_empty()
             && files.is_empty()
     }
 }

@@ -14,6 +14,7 @@ pub mod codegen;
 pub mod command;
 pub mod completion;
 pub mod components;
+pub mod conformance;
 pub mod context;
 pub mod debian;
 pub mod format;

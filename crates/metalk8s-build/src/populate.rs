@@ -243,7 +243,8 @@ pub fn addon_tasks(ctx: &Context) -> Vec<Task> {
     }]
 }
 
-fn module_folder(step: &Step<'_>, folder: &Path, module: &str) -> anyhow::Result<PathBuf> {
+/// Where the cache has the module, at the version that `go.mod` in this folder names.
+pub fn module_folder(step: &Step<'_>, folder: &Path, module: &str) -> anyhow::Result<PathBuf> {
     let mut command = std::process::Command::new("go");
     command
         .current_dir(folder)

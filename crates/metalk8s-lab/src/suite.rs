@@ -13,6 +13,7 @@ use crate::lab::{Lab, LabConfig, LabName, TemporaryLab};
 
 pub mod chance;
 pub mod cluster;
+pub mod conformance;
 pub mod drift;
 pub mod expand;
 pub mod faults;
@@ -95,6 +96,7 @@ pub const SUITES: &[Suite] = &[
     manual::SUITE,
     survival::SUITE,
     layout::SUITE,
+    conformance::SUITE,
 ];
 
 /// What a suite found.
