@@ -117,30 +117,41 @@ impl Diagnose for RenewError {
     }
 }
 
-/// Keeps the settings of the API as they should be.
+/// Keeps the settings of the API as they should be, and the member of etcd on the Bootstrap node where it is.
 pub(super) async fn keep(fleet: &Fleet, config: &ConductorConfig) {
     let mut told = None;
     loop {
-        let error = renew(fleet, config).await.err().map(|error| sentence(&error));
+        let done = async {
+            let settings = renewed(fleet, config).await?.settings;
+            Ok::<_, RenewError>(member_follows(&settings).await?)
+        };
+        let error = done.await.err().map(|error| sentence(&error));
         if let Some(error) = error.as_ref().filter(|_| error != told) {
-            tracing::warn!(error, "the settings of the cluster cannot be written, trying again");
+            tracing::warn!(error, "the settings of the cluster are not followed, trying again");
         }
         sleep(if error.is_some() { AGAIN } else { LOOK }).await;
         told = error;
     }
 }
 
+/// Settings that the API has now.
+struct Renewed {
+    settings: ClusterPillar,
+    is_change: bool,
+}
+
 /// Makes the settings of the API what they should be, and gives nodes what follows. Returns whether they were not.
 pub(super) async fn renew(fleet: &Fleet, config: &ConductorConfig) -> Result<bool, RenewError> {
+    Ok(renewed(fleet, config).await?.is_change)
+}
+
+async fn renewed(fleet: &Fleet, config: &ConductorConfig) -> Result<Renewed, RenewError> {
     let agents = fleet.agents().await?;
     let wished =
         tokio::task::block_in_place(|| cluster_pillar(&config.configuration, &config.archives, &agents))?;
     let former = fleet.settings().await.ok().flatten();
     if former.as_ref() == Some(&wished) {
-        return Ok(false);
-    }
-    if let Some((node, address)) = former.as_ref().and_then(|former| moved_repositories(former, &wished)) {
-        member_follows(&wished, node, address).await?;
+        return Ok(Renewed { settings: wished, is_change: false });
     }
     fleet.write_settings(&wished).await?;
     tracing::info!(versions = ?wished.versions.keys(), "the settings of the cluster were written");
@@ -150,7 +161,7 @@ pub(super) async fn renew(fleet: &Fleet, config: &ConductorConfig) -> Result<boo
         dispatch(fleet, &nodes, &Call { begin_within: AWAY, ..call }).await;
         tracing::info!(formula, ?nodes, "nodes follow the settings");
     }
-    Ok(true)
+    Ok(Renewed { settings: wished, is_change: true })
 }
 
 /// The node whose repositories are elsewhere than they were, and where. Pure.
@@ -161,13 +172,14 @@ fn moved_repositories<'s>(former: &ClusterPillar, wished: &'s ClusterPillar) -> 
     })
 }
 
-/// The other members of etcd reach the one of the Bootstrap node at its new address. No deployment does that: the
-/// node was moved by its own bootstrap, which has found the member's data.
-async fn member_follows(wished: &ClusterPillar, node: &str, address: IpAddr) -> Result<(), EtcdError> {
-    let etcd = Etcd::new(wished.etcd.values().copied().collect())?;
-    let own = peer_url(address);
+/// The other members of etcd reach the one of the Bootstrap node where it is. No deployment does that: the node is
+/// moved by its own bootstrap, which has found the member's data.
+async fn member_follows(settings: &ClusterPillar) -> Result<(), EtcdError> {
+    let Some((node, address)) = settings.repositories.first_key_value() else { return Ok(()) };
+    let etcd = Etcd::new(settings.etcd.values().copied().collect())?;
+    let own = peer_url(*address);
     for member in etcd.members().await? {
-        if member.name == node && !member.peer_urls.contains(&own) {
+        if member.name == *node && !member.peer_urls.contains(&own) {
             etcd.relocate(&member.id, &own).await?;
             tracing::info!(node, former = ?member.peer_urls, own, "the member of etcd is reached elsewhere");
         }
