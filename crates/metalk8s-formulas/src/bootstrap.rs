@@ -63,7 +63,7 @@ pub fn bootstrap(
 ) -> Result<Vec<Stage>, FormulaError> {
     let mut network = addons::kube_proxy(grains, pillar)?;
     network.append(addons::calico(grains, pillar, upstream)?);
-    let mut stages = vec![
+    Ok(vec![
         Stage {
             title: "Mounting archives",
             name: "archives",
@@ -91,15 +91,6 @@ pub fn bootstrap(
                 graph
             },
         },
-    ];
-    if pillar.masters.len() > 1 || pillar.etcd.len() > 1 {
-        stages.push(Stage {
-            title: "Telling the other nodes where this one is",
-            name: "announcement",
-            graph: fleet::announced(node_name(grains), pillar),
-        });
-    }
-    stages.extend([
         Stage {
             title: "Starting etcd and the control plane",
             name: CONTROL_PLANE,
@@ -127,8 +118,7 @@ pub fn bootstrap(
                 graph
             },
         },
-    ]);
-    Ok(stages)
+    ])
 }
 
 /// All stages as one graph: each stage after the one before.

@@ -237,7 +237,6 @@ pub fn server(pillar: &Pillar) -> Result<Graph, FormulaError> {
     Ok(graph)
 }
 
-/// The certificate of the authority that signs the server's.
 /// The file with the authority of the repositories, on every node.
 pub fn authority() -> PathBuf {
     Path::new(REPOSITORIES_PKI).join("ca.crt")

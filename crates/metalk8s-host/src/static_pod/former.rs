@@ -39,7 +39,7 @@ fn former<'a>(sandboxes: &'a [Sandbox], manifests: &[Manifest], node: &str) -> V
 mod tests {
     use metalk8s_engine::{State, state::Removed};
 
-    use super::*;
+    use super::{super::sandboxes::CRICTL, *};
     use crate::testing::Lab;
 
     const PODS: &str = r#"{"items": [
@@ -59,14 +59,7 @@ mod tests {
         lab.file("/etc/kubernetes/manifests/.draft.yaml", "metadata: {name: other}\n");
         lab.file("/pods.json", PODS);
         lab.program("systemctl", "");
-        lab.program(
-            "crictl",
-            r#"case "$1" in
-            pods) cat "$ROOT/pods.json" ;;
-            ps) echo '{"containers": [{"id": "in-'"$4"'"}]}' ;;
-            rmp) echo '{"items": []}' > "$ROOT/pods.json" ;;
-            esac"#,
-        );
+        lab.program("crictl", CRICTL);
         lab
     }
 

@@ -78,7 +78,7 @@ fn names(sandboxes: &[&Sandbox]) -> Vec<String> {
 mod tests {
     use metalk8s_engine::{State, state::Removed};
 
-    use super::*;
+    use super::{super::sandboxes::CRICTL, *};
     use crate::testing::Lab;
 
     fn lab(pods: &str) -> Lab {
@@ -103,14 +103,7 @@ mod tests {
             pods.lines().map(str::trim).filter(|line| !line.is_empty()).map(pod).collect();
         lab.file("/pods.json", &format!(r#"{{"items": [{}]}}"#, pods.join(",")));
         lab.program("systemctl", "");
-        lab.program(
-            "crictl",
-            r#"case "$1" in
-            pods) cat "$ROOT/pods.json" ;;
-            ps) echo '{"containers": [{"id": "in-'"$4"'"}]}' ;;
-            rmp) echo '{"items": []}' > "$ROOT/pods.json" ;;
-            esac"#,
-        );
+        lab.program("crictl", CRICTL);
         lab
     }
 

@@ -144,3 +144,11 @@ async fn read<T: for<'de> Deserialize<'de>>(host: &Host, args: &[&str]) -> Resul
 fn crictl(host: &Host, args: &[&str]) -> Program {
     host.program("crictl").args(args).deadline(DEADLINE)
 }
+
+/// A runtime for tests: it lists `/pods.json`, each pod with one container, and none once one was forgotten.
+#[cfg(test)]
+pub(super) const CRICTL: &str = r#"case "$1" in
+    pods) cat "$ROOT/pods.json" ;;
+    ps) echo '{"containers": [{"id": "in-'"$4"'"}]}' ;;
+    rmp) echo '{"items": []}' > "$ROOT/pods.json" ;;
+    esac"#;
