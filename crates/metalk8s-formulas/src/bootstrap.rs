@@ -63,7 +63,7 @@ pub fn bootstrap(
 ) -> Result<Vec<Stage>, FormulaError> {
     let mut network = addons::kube_proxy(grains, pillar)?;
     network.append(addons::calico(grains, pillar, upstream)?);
-    Ok(vec![
+    let mut stages = vec![
         Stage {
             title: "Mounting archives",
             name: "archives",
@@ -91,6 +91,16 @@ pub fn bootstrap(
                 graph
             },
         },
+    ];
+    // The API server of a lone master could not be told: it is what does not run yet.
+    if pillar.masters.len() > 1 {
+        stages.push(Stage {
+            title: "Telling the other nodes where this one is",
+            name: "announcement",
+            graph: fleet::announced(node_name(grains), pillar),
+        });
+    }
+    stages.extend([
         Stage {
             title: "Starting etcd and the control plane",
             name: CONTROL_PLANE,
@@ -118,7 +128,8 @@ pub fn bootstrap(
                 graph
             },
         },
-    ])
+    ]);
+    Ok(stages)
 }
 
 /// All stages as one graph: each stage after the one before.

@@ -55,18 +55,30 @@ pub(crate) fn bus(node: &str, pillar: &Pillar) -> Graph {
         let id = add(&mut graph, object);
         graph.require(&id, &namespace);
     }
-    let wish = NodeWish {
-        version: pillar.archive.version.clone(),
-        roles: pillar.roles.clone(),
-        addresses: pillar.node,
-        initial_cluster: pillar.initial_cluster.clone(),
-    };
-    for object in agent_objects(node, &wish) {
+    for object in agent_objects(node, &wish(pillar)) {
         let id = add(&mut graph, object);
         graph.require(&id, &namespace);
         graph.require_all(&id, &definitions_served);
     }
     graph
+}
+
+/// Where the Bootstrap node is now, told before its member of etcd and its API server need the others: they have to
+/// let it in (NET-19, NET-20).
+pub(crate) fn announced(node: &str, pillar: &Pillar) -> Graph {
+    let mut graph = Graph::default();
+    let [agent, ..] = agent(node, &wish(pillar));
+    graph.add("addresses of this node are known", agent);
+    graph
+}
+
+fn wish(pillar: &Pillar) -> NodeWish {
+    NodeWish {
+        version: pillar.archive.version.clone(),
+        roles: pillar.roles.clone(),
+        addresses: pillar.node,
+        initial_cluster: pillar.initial_cluster.clone(),
+    }
 }
 
 /// The states by which a node belongs to the fleet: its agent, and the agent's rights on it.

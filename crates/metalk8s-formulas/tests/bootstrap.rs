@@ -13,7 +13,8 @@ use metalk8s_engine::{
     state::{Readers, StaticPod},
 };
 use metalk8s_formulas::{
-    CERTIFICATE_FILES, FormulaError, Taken, UpstreamManifests, as_one, bootstrap, of_role, renewed,
+    CERTIFICATE_FILES, CONTROL_PLANE, FormulaError, Taken, UpstreamManifests, as_one, bootstrap, of_role,
+    renewed,
 };
 use metalk8s_types::{
     Grains, Leftovers, Pillar, Role, fake,
@@ -352,6 +353,21 @@ fn further_names_of_api_servers_stand_in_their_certificate_and_none_twice() {
     names.push("api.example.org".to_owned());
     addresses.push("10.1.0.100".parse().unwrap());
     assert_eq!(certificate(&called), (names, addresses));
+}
+
+#[test]
+fn others_are_told_where_this_node_is_before_its_api_server_needs_them() {
+    let names = |pillar: &Pillar| {
+        let stages = bootstrap(&grains(), pillar, &upstream()).unwrap();
+        stages.iter().map(|stage| stage.name).collect::<Vec<_>>()
+    };
+    let lone = names(&pillar());
+    let mut among_others = pillar();
+    among_others.masters.push("10.1.0.2".parse().unwrap());
+    let mut expected = lone.clone();
+    let place = lone.iter().position(|name| *name == CONTROL_PLANE).unwrap();
+    expected.insert(place, "announcement");
+    assert_eq!(names(&among_others), expected);
 }
 
 #[test]

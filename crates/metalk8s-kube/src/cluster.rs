@@ -1,6 +1,6 @@
 //! The hands of the engine in a cluster.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use async_trait::async_trait;
 use metalk8s_engine::{
@@ -10,7 +10,7 @@ use metalk8s_engine::{
 
 use crate::{
     call::CallError,
-    connection::Connector,
+    connection::{Connector, urls},
     node,
     object::{self, Identity},
     wait,
@@ -31,6 +31,12 @@ impl Cluster {
     /// A cluster that will be reached with the kubeconfig at this path.
     pub fn lazy(kubeconfig: impl Into<PathBuf>) -> Self {
         Self { connector: Connector::new(kubeconfig.into()) }
+    }
+
+    /// A cluster that will be reached with this kubeconfig, or at one of these API servers when that one does not
+    /// answer.
+    pub fn lazy_or_at(kubeconfig: impl Into<PathBuf>, servers: &[SocketAddr]) -> Self {
+        Self { connector: Connector::new(kubeconfig.into()).or_at(urls(servers)) }
     }
 
     async fn check_object(&self, wish: &Object) -> Result<Option<Change>, CallError> {

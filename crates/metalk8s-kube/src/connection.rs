@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     io,
+    net::SocketAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,7 +26,15 @@ const WATCH_SILENCE: Duration = Duration::from_secs(100);
 /// Makes connections from a kubeconfig that may come, change or go at any time.
 pub(crate) struct Connector {
     kubeconfig: PathBuf,
-    current: Mutex<Option<(Stamp, Arc<Connection>)>>,
+    others: Vec<String>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    current: Option<(Stamp, Arc<Connection>)>,
+    /// How often a connection was forgotten: each time it is another server's turn.
+    turn: usize,
 }
 
 /// A connection, and what was learnt over it.
@@ -51,35 +60,48 @@ struct Stamp(u64, u64, i64, i64);
 
 impl Connector {
     pub(crate) fn new(kubeconfig: PathBuf) -> Self {
-        Self { kubeconfig, current: Mutex::new(None) }
+        Self { kubeconfig, others: Vec::new(), held: Mutex::default() }
+    }
+
+    /// Servers of the same cluster, such as `https://10.0.0.2:6443`, that take turns with the one of the kubeconfig
+    /// when a connection is found broken.
+    pub(crate) fn or_at(self, others: Vec<String>) -> Self {
+        Self { others, ..self }
     }
 
     /// The connection, made anew where the kubeconfig has changed.
     pub(crate) async fn connection(&self) -> Result<Arc<Connection>, CallError> {
         let stamp = stamp(&self.kubeconfig).await?;
-        let mut current = self.current.lock().await;
-        if let Some((known, connection)) = &*current
+        let mut held = self.held.lock().await;
+        if let Some((known, connection)) = &held.current
             && *known == stamp
         {
             return Ok(Arc::clone(connection));
         }
-        let connection = Arc::new(connect(&self.kubeconfig).await?);
+        let connection = Arc::new(connect(&self.kubeconfig, &self.others, held.turn).await?);
         tracing::debug!(server = %connection.server, "connected to the API server");
-        *current = Some((stamp, Arc::clone(&connection)));
+        held.current = Some((stamp, Arc::clone(&connection)));
         Ok(connection)
     }
 
     /// Whether the kubeconfig is still the one that the connection was made from.
     pub(crate) async fn is_current(&self, connection: &Arc<Connection>) -> bool {
         let Ok(stamp) = stamp(&self.kubeconfig).await else { return true };
-        let current = self.current.lock().await;
-        current.as_ref().is_some_and(|(known, held)| *known == stamp && Arc::ptr_eq(held, connection))
+        let held = self.held.lock().await;
+        held.current.as_ref().is_some_and(|(known, held)| *known == stamp && Arc::ptr_eq(held, connection))
     }
 
-    /// Makes the next call connect anew.
+    /// Makes the next call connect anew, to the next server where there are several.
     pub(crate) async fn forget(&self) {
-        *self.current.lock().await = None;
+        let mut held = self.held.lock().await;
+        held.current = None;
+        held.turn = held.turn.wrapping_add(1);
     }
+}
+
+/// API servers as they stand in kubeconfigs.
+pub(crate) fn urls(servers: &[SocketAddr]) -> Vec<String> {
+    servers.iter().map(|server| format!("https://{server}")).collect()
 }
 
 async fn stamp(path: &Path) -> Result<Stamp, CallError> {
@@ -92,7 +114,7 @@ async fn stamp(path: &Path) -> Result<Stamp, CallError> {
     }
 }
 
-async fn connect(path: &Path) -> Result<Connection, CallError> {
+async fn connect(path: &Path, others: &[String], turn: usize) -> Result<Connection, CallError> {
     let bad = || CallError::BadKubeconfig(path.to_owned());
     let text = tokio::fs::read_to_string(path).await.map_err(|_| bad())?;
     let kubeconfig = Kubeconfig::from_yaml(&text).map_err(|_| bad())?;
@@ -106,7 +128,12 @@ async fn connect(path: &Path) -> Result<Connection, CallError> {
     config.proxy_url = None;
     // Whoever calls decides whether a busy server is asked again.
     config.default_retry = false;
-    let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+    let own = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+    let mut servers = vec![&own];
+    servers.extend(others.iter().filter(|other| **other != own));
+    let server = servers[turn % servers.len()].clone();
+    config.cluster_url =
+        server.parse().map_err(|_| CallError::Mistake(format!("`{server}` is no server")))?;
     // Fails when a provider is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::try_from(config.clone()).map_err(|_| bad())?;
@@ -188,21 +215,39 @@ mod tests {
         assert!(shown.contains("admin.conf") && !shown.contains("SECRET"));
     }
 
+    fn write(path: &Path, port: u16) {
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: c, \
+             clusters: [{{name: a, cluster: {{server: 'http://127.0.0.1:{port}'}}}}], \
+             contexts: [{{name: c, context: {{cluster: a, user: u}}}}], users: []}}"
+        );
+        let new = path.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn servers_take_turns_when_a_connection_is_broken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.conf");
+        write(&path, 1000);
+        let others = [1000, 2000, 3000].map(|port| format!("http://127.0.0.1:{port}"));
+        let connector = Connector::new(path).or_at(others.into());
+        for port in [1000, 2000, 3000, 1000] {
+            for _ in 0..2 {
+                let connection = connector.connection().await.unwrap();
+                assert_eq!(connection.server, format!("http://127.0.0.1:{port}"));
+            }
+            connector.forget().await;
+        }
+    }
+
     #[tokio::test]
     async fn a_new_kubeconfig_makes_a_new_connection_and_the_same_one_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin.conf");
-        let write = |port: u16| {
-            let text = format!(
-                "{{apiVersion: v1, kind: Config, current-context: c, \
-                 clusters: [{{name: a, cluster: {{server: 'http://127.0.0.1:{port}'}}}}], \
-                 contexts: [{{name: c, context: {{cluster: a, user: u}}}}], users: []}}"
-            );
-            let new = path.with_extension("new");
-            std::fs::write(&new, text).unwrap();
-            std::fs::rename(&new, &path).unwrap();
-        };
         let connector = Connector::new(path.clone());
+        let write = |port| write(&path, port);
         write(1000);
         let first = connector.connection().await.unwrap();
         assert!(Arc::ptr_eq(&first, &connector.connection().await.unwrap()));

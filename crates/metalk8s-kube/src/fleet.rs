@@ -14,7 +14,7 @@ mod runs;
 mod settings;
 mod survey;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use kube::Api;
 use metalk8s_diagnostics::{Code, Diagnose, explain};
@@ -22,7 +22,7 @@ use metalk8s_types::fleet::NAMESPACE;
 
 use crate::{
     call::{CallError, Refusal, call},
-    connection::{Connection, Connector},
+    connection::{Connection, Connector, urls},
 };
 
 pub use follow::{Follow, Seen};
@@ -92,6 +92,11 @@ impl Fleet {
     /// The bus of the cluster that this kubeconfig leads to; nothing is read before the first call.
     pub fn lazy(kubeconfig: impl Into<PathBuf>) -> Self {
         Self { connector: Arc::new(Connector::new(kubeconfig.into())) }
+    }
+
+    /// The bus of the cluster that this kubeconfig leads to, or one of these API servers when that one does not answer.
+    pub fn lazy_or_at(kubeconfig: impl Into<PathBuf>, servers: &[SocketAddr]) -> Self {
+        Self { connector: Arc::new(Connector::new(kubeconfig.into()).or_at(urls(servers))) }
     }
 
     /// Does one thing over the connection. A connection that was found broken is made anew by the next.

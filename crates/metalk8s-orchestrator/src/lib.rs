@@ -5,6 +5,7 @@
 //! Invariants: what is read and what is decided comes before anything is changed; a finished stage is
 //! recorded before the next one begins; a procedure goes forward only.
 
+pub mod api_servers;
 pub mod archives;
 pub mod authorities;
 pub mod bootstrap;

@@ -8,7 +8,7 @@ use metalk8s_engine::Chain;
 use metalk8s_host::Host;
 use metalk8s_kube::Cluster;
 use metalk8s_orchestrator::{
-    RunJournal,
+    RunJournal, api_servers,
     bootstrap::{Bootstrap, BootstrapOptions, RUN, prepare},
     lock,
     stages::{self, Summary},
@@ -29,7 +29,9 @@ pub(crate) async fn run(args: args::Bootstrap, quiet: bool, printer: &mut Printe
         config: args.config.clone(),
         dry_run: args.dry_run,
     };
-    let (host, cluster) = (Host::new(), Cluster::lazy(paths::ADMIN_KUBECONFIG));
+    // At a new address of this machine its own API server answers late, those of other masters at once.
+    let servers = api_servers::listed().unwrap_or_default();
+    let (host, cluster) = (Host::new(), Cluster::lazy_or_at(paths::ADMIN_KUBECONFIG, &servers));
     let hands = Chain::new(vec![&host, &cluster]);
     let mode = ProgressMode::choose(quiet, args.verbose, args.no_progress);
     if args.dry_run {

@@ -43,4 +43,7 @@ super::explanations! { CLUSTER:
     AGENT_FAILED = "MK1714", "the agent of a node did not do its job",
         "The agent answered, but the job failed, was killed, or was cut off by a restart.",
         "`salt-run jobs.lookup_jid JID` shows what it returned; `journalctl -u metalk8s-agent` on the node tells more.";
+    NODES_UNKNOWN = "MK1715", "no API server tells which nodes there are",
+        "This machine has been one of several masters. At its own address and at those of the others no API server answered for a minute, and without their answer the bootstrap would take this node for the only one. Nothing was changed.",
+        "Start another master and its API server, then begin again. Where none can answer before this one does, as with two members of etcd, or where the others are gone for good, take their lines out of /var/lib/metalk8s/apiserver-proxy/backends first.";
 }

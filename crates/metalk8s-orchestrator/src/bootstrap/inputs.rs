@@ -1,6 +1,10 @@
 //! Everything that is read before anything is decided.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use metalk8s_artifacts::{
     Archive, Source,
@@ -8,17 +12,19 @@ use metalk8s_artifacts::{
     source::SourceError,
 };
 use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, Progress, explain, sentence};
-use metalk8s_formulas::{FormulaError, UpstreamManifests, bootstrap};
-use metalk8s_kube::Fleet;
+use metalk8s_formulas::{API_SERVERS_LIST, FormulaError, UpstreamManifests, bootstrap};
+use metalk8s_kube::{Fleet, fleet::FleetError};
 use metalk8s_types::{
     BootstrapConfiguration, Grains, VERSION,
     bootstrap_config::GivenSettings,
     paths,
     pillar::{ClusterPillar, Pillar},
 };
+use tokio::time::{Instant, sleep};
 
 use super::{Bootstrap, BootstrapOptions, RUN};
 use crate::{
+    api_servers,
     configuration::{ConfigurationError, ConfigurationFile},
     pillar::{BOOTSTRAP_ROLES, PillarError, bootstrap_pillar},
     precheck::{Observed, Severity, precheck, refuse},
@@ -26,6 +32,10 @@ use crate::{
     verified::{NOTE, VerifyError, verify_once},
 };
 
+/// How long API servers of several masters have to tell who is there: each has the time of a call.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+/// How soon the next one is asked.
+const AGAIN: Duration = Duration::from_millis(500);
 /// The largest manifest of an upstream program that is read, in bytes.
 const MANIFEST_LIMIT: u64 = 8 << 20;
 
@@ -75,6 +85,19 @@ pub enum PrepareError {
     /// The archive lacks something.
     #[error(transparent)]
     Formula(#[from] FormulaError),
+    /// The machine has been one of several masters, and none answers.
+    #[error("no API server of {} answers, so it is not known which nodes there are", listing(.servers))]
+    Unanswered {
+        /// Those that its balancer knows.
+        servers: Vec<SocketAddr>,
+        /// Why the last one that was asked did not answer.
+        #[source]
+        source: FleetError,
+    },
+}
+
+fn listing(servers: &[SocketAddr]) -> String {
+    servers.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Diagnose for PrepareError {
@@ -88,6 +111,7 @@ impl Diagnose for PrepareError {
             Self::Formula(_) => Some(explain::ARCHIVE_INCOMPLETE),
             Self::Verify(err) => err.code(),
             Self::Version { .. } => Some(explain::ARCHIVE_WRONG_VERSION),
+            Self::Unanswered { .. } => Some(explain::NODES_UNKNOWN),
             // Each problem has its own.
             Self::Machine(_) => None,
         }
@@ -97,6 +121,10 @@ impl Diagnose for PrepareError {
         match self {
             Self::Configuration(err) => err.hints(),
             Self::Verify(err) => err.hints(),
+            Self::Unanswered { .. } => vec![Hint(format!(
+                "start another master and begin again; where none can answer before this one does, or they are gone \
+                 for good, take their lines out of `{API_SERVERS_LIST}` first"
+            ))],
             _ => Vec::new(),
         }
     }
@@ -126,8 +154,8 @@ pub async fn prepare(
         progress.say(&format!("warning: {} ({})", finding.message, finding.code));
     }
 
+    let known = known_settings(progress).await?;
     let step = progress.step("Verifying the archive");
-    let known = known_settings().await;
     let (archive, pillar) = describe(options, &configuration, grains, known.as_ref())?;
     let archives = &pillar.archives;
     // The image file is read several times faster than the files of the mounted tree, and is what stays.
@@ -157,16 +185,33 @@ pub fn decide(
     decide_from(&archive, pillar, grains)
 }
 
-/// What the API of a cluster that runs already knows of the other nodes.
-async fn known_settings() -> Option<ClusterPillar> {
+/// What the API of a cluster that runs already knows of the other nodes. A node that has been one of several masters
+/// must not forget them because its own API server does not answer, as after its address has changed.
+async fn known_settings(progress: &Progress) -> Result<Option<ClusterPillar>, PrepareError> {
     if !Path::new(paths::ADMIN_KUBECONFIG).exists() {
-        return None;
+        return Ok(None);
     }
-    match Fleet::lazy(paths::ADMIN_KUBECONFIG).settings().await {
-        Ok(known) => known,
-        Err(error) => {
+    let servers = api_servers::listed().unwrap_or_default();
+    let fleet = Fleet::lazy_or_at(paths::ADMIN_KUBECONFIG, &servers);
+    if servers.len() < 2 {
+        return Ok(fleet.settings().await.unwrap_or_else(|error| {
             tracing::info!(error = sentence(&error), "the API cannot be asked for other nodes");
             None
+        }));
+    }
+    let step = progress.step("Asking the API servers which nodes there are");
+    let end = Instant::now() + ANSWERS_WITHIN;
+    loop {
+        match fleet.settings().await {
+            Ok(known) => {
+                step.done();
+                return Ok(known);
+            }
+            Err(source) if Instant::now() >= end => return Err(PrepareError::Unanswered { servers, source }),
+            Err(error) => {
+                tracing::info!(error = sentence(&error), "an API server does not tell which nodes there are");
+                sleep(AGAIN).await;
+            }
         }
     }
 }

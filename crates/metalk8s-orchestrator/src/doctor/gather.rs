@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     net::{IpAddr, SocketAddr},
     path::Path,
     time::Duration,
@@ -33,6 +32,7 @@ use super::{
     machine::MachineHealth,
 };
 use crate::{
+    api_servers,
     certificates::here,
     conductor::etcd,
     https::Https,
@@ -103,10 +103,10 @@ async fn of_the_api<T>(asked: impl Future<Output = Result<T, FleetError>>) -> Se
 async fn api_servers(settings: &Seen<ClusterPillar>) -> Seen<Vec<ApiServer>> {
     let addresses: Vec<IpAddr> = match settings {
         Ok(settings) => settings.masters.values().copied().collect(),
-        Err(_) => fs::read_to_string(API_SERVERS_LIST)
+        Err(_) => api_servers::listed()
             .map_err(|error| format!("no API server is known: `{API_SERVERS_LIST}`: {error}"))?
-            .lines()
-            .filter_map(|line| Some(line.trim().parse::<SocketAddr>().ok()?.ip()))
+            .iter()
+            .map(SocketAddr::ip)
             .collect(),
     };
     let client = Https::new(&authorities()[0].certificate, None).map_err(|error| sentence(&error))?;
