@@ -10,8 +10,8 @@ use serde_json::Value;
 pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Where the local balancer of the API servers listens (NET-12).
 pub(crate) const APISERVER_PROXY: &str = "127.0.0.1:7443";
-/// Seconds that an authority is valid for: ten years. Its life is not settable, because nothing renews it.
-pub(crate) const AUTHORITY_LIFETIME: u64 = 3650 * 86_400;
+/// Seconds that a root is valid for: ten years. It is renewed with its own key, so its life need not be settable.
+pub const AUTHORITY_LIFETIME: u64 = 3650 * 86_400;
 
 /// A YAML file with our header.
 pub(crate) fn yaml(value: &Value) -> String {

@@ -38,7 +38,7 @@ pub use apiserver_proxy::{LIST as API_SERVERS_LIST, static_pod as apiserver_prox
 pub use bootstrap::{CONTAINERD, CONTROL_PLANE, DEPLOYED, FormulaError, PACKAGES, Stage, as_one, bootstrap};
 pub use fleet::agent as agent_states;
 pub use former::REMOVABLE;
-pub use layout::known_name;
+pub use layout::{AUTHORITY_LIFETIME, known_name};
 pub use member::{WantedCertificate, certificates, node};
 pub use neighbours::neighbours;
 pub use pki::{AuthorityFiles, authorities, issuing, public_authorities};

@@ -21,7 +21,8 @@ pub struct CertificateFile {
 /// What is in a file with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateForm {
-    /// The certificate of a root, in PEM.
+    /// The certificate of a root, in PEM. The node that holds the authorities renews it where the root's key is on it;
+    /// the others are given it.
     Authority,
     /// The one of an authority that signs in a root's place, in PEM. The node renews it where the root's key is on it.
     Issuing,
@@ -38,8 +39,8 @@ pub enum Taken {
     ByItself,
     /// It is restarted, which interrupts nobody.
     Restarted,
-    /// It is not renewed by the machinery.
-    Never,
+    /// It takes the renewed one when it starts next. The former one, which has the same key, is as good until it ends.
+    AtStart,
 }
 
 const fn file(
@@ -54,17 +55,17 @@ const fn file(
 /// Every file with a certificate that some role gives to a node.
 pub const CERTIFICATE_FILES: &[CertificateFile] = {
     use CertificateForm::{Authority, Issuing, Kubeconfig, Pair};
-    use Taken::{ByItself, Never, Restarted};
+    use Taken::{AtStart, ByItself, Restarted};
     &[
-        file("/etc/kubernetes/pki/ca.crt", Authority, "all of Kubernetes", Never),
-        file("/etc/kubernetes/pki/etcd/ca.crt", Authority, "etcd and its clients", Never),
+        file("/etc/kubernetes/pki/ca.crt", Authority, "all of Kubernetes", AtStart),
+        file("/etc/kubernetes/pki/etcd/ca.crt", Authority, "etcd and its clients", AtStart),
         file(
             "/etc/kubernetes/pki/front-proxy-ca.crt",
             Authority,
             "kube-apiserver and what extends it",
-            Never,
+            AtStart,
         ),
-        file("/etc/metalk8s/pki/repositories/ca.crt", Authority, "clients of the repositories", Never),
+        file("/etc/metalk8s/pki/repositories/ca.crt", Authority, "clients of the repositories", AtStart),
         file(
             "/etc/kubernetes/pki/issuing-ca.crt",
             Issuing,

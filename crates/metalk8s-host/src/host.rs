@@ -133,6 +133,19 @@ impl Host {
         keys::issuing::make(self, wish, root_key_pem)
     }
 
+    /// Makes the certificate of a root anew with its own key, in PEM, which may have come from elsewhere.
+    ///
+    /// # Errors
+    /// When the key is another one's, or the file cannot be written.
+    pub fn renew_authority(
+        &self,
+        certificate: &Path,
+        key_pem: &str,
+        lifetime_seconds: u64,
+    ) -> Result<(), StateError> {
+        keys::authority::again(self, certificate, key_pem, lifetime_seconds)
+    }
+
     /// The path to give to the operating system.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! that sign in their place (PKI-05).
 //!
 //! Begin with [`standing`]. A root's key is open on this machine, protected by a password, or elsewhere. Only the
-//! making of issuing authorities needs it.
+//! renewal of the authorities needs it.
 //!
 //! Invariants: a key leaves its place only when what replaces it was written and read back; no key of another root
 //! is overwritten; a command that was killed is repeated.
@@ -16,7 +16,7 @@ use std::{
 use jiff::Timestamp;
 use metalk8s_diagnostics::{Code, Diagnose, Hint, code_of_io, explain};
 use metalk8s_engine::StateError;
-use metalk8s_formulas::{AuthorityFiles, authorities, issuing};
+use metalk8s_formulas::{AUTHORITY_LIFETIME, AuthorityFiles, authorities, issuing};
 use metalk8s_host::Host;
 use metalk8s_pki::{
     Life, ProtectError, Reason, check_authority, check_issuing_authority, inspect_certificate, protect,
@@ -47,6 +47,8 @@ pub struct Standing {
     pub root: PathBuf,
     /// When the root ends; `None` where it cannot be read.
     pub root_ends: Option<Timestamp>,
+    /// When two thirds of its life are over, and it should be renewed.
+    pub root_due: Option<Timestamp>,
     /// Where the root's key is.
     pub root_key: KeyPlace,
     /// The certificate of the authority that signs in its place.
@@ -157,11 +159,12 @@ pub fn standing(host: &Host) -> Result<Vec<Standing>, AuthorityError> {
         let life = |path: &Path| -> Result<Option<Life>, AuthorityError> {
             Ok(inspect_certificate(&text(host, path)?).map(|inspected| inspected.life))
         };
-        let issuing = life(&realm.issuing_certificate)?;
+        let (root, issuing) = (life(&realm.certificate)?, life(&realm.issuing_certificate)?);
         Ok(Standing {
             name: realm.common_name,
             root: realm.certificate.clone(),
-            root_ends: life(&realm.certificate)?.map(|life| life.end),
+            root_ends: root.map(|life| life.end),
+            root_due: root.map(Life::due),
             root_key: place(host, realm)?,
             issuing: realm.issuing_certificate.clone(),
             issuing_ends: issuing.map(|life| life.end),
@@ -270,12 +273,12 @@ pub fn unprotect_roots(host: &Host, keys: &RootKeys<'_>, dry_run: bool) -> Resul
     Ok(deeds)
 }
 
-/// Makes the authorities that are due anew, or all; certificates that former ones have signed stay good. They live by
-/// the life of the certificates that they sign, in seconds.
+/// Makes the authorities that are due anew, or all that sign in a root's place; certificates that former ones have
+/// signed stay good. These live by the life of the certificates that they sign, in seconds; a root keeps its key.
 ///
 /// # Errors
 /// When a root's key cannot be had.
-pub fn renew_issuing(
+pub fn renew_authorities(
     host: &Host,
     keys: &RootKeys<'_>,
     lifetime_seconds: u64,
@@ -284,6 +287,21 @@ pub fn renew_issuing(
 ) -> Result<Vec<Deed>, AuthorityError> {
     let mut deeds = Vec::new();
     for (realm, wish) in realms(host)?.into_iter().zip(issuing(lifetime_seconds)) {
+        let life = inspect_certificate(&text(host, &realm.certificate)?).map(|inspected| inspected.life);
+        if let Some(life) = life.filter(|life| life.is_due(Timestamp::now())) {
+            deeds.push(Deed {
+                name: realm.common_name,
+                summary: format!(
+                    "renew {} with its own key: {}",
+                    realm.certificate.display(),
+                    Reason::Due(life.end)
+                ),
+            });
+            if !dry_run {
+                let key = root_key(host, &realm, keys)?;
+                host.renew_authority(&realm.certificate, &key, AUTHORITY_LIFETIME)?;
+            }
+        }
         let (certificate, key) = (text(host, &wish.certificate)?, text(host, &wish.key)?);
         let root = text(host, &wish.root_certificate)?;
         let reason = check_issuing_authority(&certificate, &key, &root, &wish.common_name, Timestamp::now());
@@ -359,7 +377,7 @@ fn root_key(host: &Host, realm: &AuthorityFiles, keys: &RootKeys<'_>) -> Result<
 fn belongs(host: &Host, realm: &AuthorityFiles, path: &Path, key: &str) -> Result<(), AuthorityError> {
     let certificate = text(host, &realm.certificate)?;
     match check_authority(&certificate, key, realm.common_name, Timestamp::now()) {
-        None => Ok(()),
+        None | Some(Reason::Due(_) | Reason::Expired(_)) => Ok(()),
         Some(reason) => {
             Err(AuthorityError::AnotherKey { name: realm.common_name, path: path.to_owned(), reason })
         }

@@ -1,8 +1,7 @@
 //! The certificates of machines: read from their files on each, and judged where somebody looks.
 //!
-//! Begin with [`here`] and [`of_fleet`]. Roots are listed and warned about; nothing renews them by itself, because
-//! everything that they signed would have to change with them. Authorities that sign in their place are renewed like
-//! any certificate where the root's key is on the machine.
+//! Begin with [`here`] and [`of_fleet`]. Roots, and the authorities that sign in their place, are renewed like any
+//! certificate on the node that holds them, while the root's key is on it. Other nodes are given the roots.
 
 mod text;
 
@@ -25,7 +24,7 @@ pub use text::text;
 
 /// How long an agent has for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long before its end an authority is warned about.
+/// How long before its end an authority that was given is warned about: another one should have been long before.
 const AUTHORITY_ENDS: SignedDuration = SignedDuration::from_hours(24 * 365);
 
 /// A certificate of a machine, as its file tells.
@@ -43,7 +42,7 @@ pub struct CertificateSeen {
     pub validity: Option<Validity>,
     /// Whether the program must be restarted to take a new one, which the renewal does.
     pub restarts: bool,
-    /// Whether a person renews it: a root, or an authority that signs in the place of one whose key is elsewhere.
+    /// Whether a person renews it: an authority whose root's key is not on the machine.
     #[serde(default)]
     pub by_hand: bool,
 }
@@ -55,7 +54,7 @@ pub struct Validity {
     pub begin: Timestamp,
     /// It expires at this moment.
     pub end: Timestamp,
-    /// It is renewed at this moment; `None` for a root, which would take with it all that it signed.
+    /// It is renewed at this moment; `None` for what the machine is given, such as a root of the Bootstrap node.
     pub renewal: Option<Timestamp>,
 }
 
@@ -65,7 +64,7 @@ pub struct Validity {
 pub enum Standing {
     /// It is valid, and nothing is to be done.
     Good,
-    /// It is being renewed, or a person should renew it; or it is of a root whose last year has begun.
+    /// It is being renewed, or a person should renew it; or it is a root that was given, and its last year has begun.
     Due,
     /// It should have been renewed, and was not.
     Late,
@@ -137,26 +136,38 @@ impl NodeCertificates {
 pub fn here(host: &Host, node: &str) -> Vec<CertificateSeen> {
     let files = CERTIFICATE_FILES.iter();
     let read = |path: &Path| host.read_text(path).ok().flatten();
-    let seen = |file: &CertificateFile| {
-        let seen = seen(file, &read(Path::new(file.path))?, node);
-        Some(CertificateSeen { by_hand: is_renewed_by_hand(host, file), ..seen })
-    };
+    let seen =
+        |file: &CertificateFile| Some(seen(file, &read(Path::new(file.path))?, node, renewed_by(host, file)));
     files.filter_map(seen).collect()
 }
 
-/// Whether nothing on this machine can renew what is in the file.
-fn is_renewed_by_hand(host: &Host, file: &CertificateFile) -> bool {
-    let is_of = |realm: &AuthorityFiles| realm.issuing_certificate == Path::new(file.path);
-    match (file.form, authorities().into_iter().find(is_of)) {
-        (CertificateForm::Issuing, Some(realm)) => !host.read_text(&realm.key).is_ok_and(|key| key.is_some()),
-        (form, _) => form == CertificateForm::Authority,
+/// Who renews what is in a file of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RenewedBy {
+    /// The machine.
+    Itself,
+    /// A person, who has the key that it takes.
+    Hand,
+    /// Another machine.
+    Another,
+}
+
+fn renewed_by(host: &Host, file: &CertificateFile) -> RenewedBy {
+    let is_there = |path: &Path| host.read_text(path).is_ok_and(|text| text.is_some());
+    let is_of = |realm: &AuthorityFiles| {
+        [&realm.certificate, &realm.issuing_certificate].contains(&&PathBuf::from(file.path))
+    };
+    match authorities().into_iter().find(is_of) {
+        Some(realm) if !is_there(&realm.issuing_certificate) => RenewedBy::Another,
+        Some(realm) if !is_there(&realm.key) => RenewedBy::Hand,
+        _ => RenewedBy::Itself,
     }
 }
 
 /// How long the certificates of this machine live that it renews.
 pub fn lives() -> Vec<Life> {
     let host = Host::new();
-    let renewed = CERTIFICATE_FILES.iter().filter(|file| !is_renewed_by_hand(&host, file));
+    let renewed = CERTIFICATE_FILES.iter().filter(|file| renewed_by(&host, file) == RenewedBy::Itself);
     renewed
         .filter_map(|file| {
             let text = host.read_text(Path::new(file.path)).ok()??;
@@ -195,12 +206,12 @@ fn inspect(file: &CertificateFile, text: &str) -> Option<Inspected> {
     }
 }
 
-fn seen(file: &CertificateFile, text: &str, node: &str) -> CertificateSeen {
+fn seen(file: &CertificateFile, text: &str, node: &str, by: RenewedBy) -> CertificateSeen {
     let inspected = inspect(file, text);
     let validity = inspected.as_ref().map(|inspected| Validity {
         begin: inspected.life.begin,
         end: inspected.life.end,
-        renewal: (file.taken != Taken::Never).then(|| inspected.life.renewal(node)),
+        renewal: (by != RenewedBy::Another).then(|| inspected.life.renewal(node)),
     });
     let (subject, issuer) =
         inspected.map(|inspected| (inspected.subject, inspected.issuer)).unwrap_or_default();
@@ -211,7 +222,7 @@ fn seen(file: &CertificateFile, text: &str, node: &str) -> CertificateSeen {
         issuer,
         validity,
         restarts: file.taken == Taken::Restarted,
-        by_hand: false,
+        by_hand: by == RenewedBy::Hand,
     }
 }
 
@@ -231,7 +242,7 @@ mod tests {
             issuer: "CN=kubernetes".into(),
             validity: Some(Validity { begin: at(0), end: at(end), renewal: renewal.map(at) }),
             restarts: false,
-            by_hand: renewal.is_none(),
+            by_hand: false,
         }
     }
 
@@ -248,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_is_warned_about_in_its_last_year() {
+    fn an_authority_that_was_given_is_warned_about_in_its_last_year() {
         let (day, years) = (86_400, 3650 * 86_400);
         let authority = certificate(None, years);
         assert_eq!(authority.standing(at(years - 366 * day)), Standing::Good);

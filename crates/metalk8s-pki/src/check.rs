@@ -138,9 +138,9 @@ pub fn check_certificate(
     check_life(&certificate, now)
 }
 
-/// Why the authority cannot serve; `None` where it can. Empty text means that nothing is there.
-///
-/// An authority is not replaced early: everything it signed would have to change with it.
+/// Why the authority cannot serve, or should be renewed; `None` where it is good. Empty text means that nothing is
+/// there. One that is only due, or whose life is over, is good but for that: its certificate can be made anew with its
+/// key ([`authority_again`](crate::authority_again)).
 pub fn check_authority(
     certificate_pem: &str,
     key_pem: &str,
@@ -157,7 +157,7 @@ pub fn check_authority(
     if certificate.common_names() != [common_name] {
         return Some(Reason::AnotherSubject { found: certificate.subject() });
     }
-    check_life(&certificate, now).filter(|reason| !matches!(reason, Reason::Due(_)))
+    check_life(&certificate, now)
 }
 
 /// Why an authority that signs in a root's place must be made anew; `None` where it is good. Empty text means that

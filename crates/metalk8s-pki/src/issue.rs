@@ -70,13 +70,34 @@ pub enum IssueError {
 /// Makes a self-signed authority with a new key.
 pub fn authority(common_name: &str, lifetime_seconds: u64, now: Timestamp) -> Result<Issued, IssueError> {
     let key = KeyPair::generate().map_err(IssueError::Key)?;
-    let mut params = params(common_name, &[], now, end_of_life(now, lifetime_seconds)?);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = AUTHORITY_USAGES.into();
-    let certificate = params
+    let certificate = root_params(common_name, now, end_of_life(now, lifetime_seconds)?)
         .self_signed(&key)
         .map_err(|source| IssueError::Sign { common_name: common_name.to_owned(), source })?;
     Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+}
+
+/// Makes the certificate of a self-signed authority anew with the key that it has, also after its end: whatever it has
+/// signed stays good, and whoever knows the former certificate verifies by it until it ends.
+///
+/// It is valid from when the former one was, so a clock that is ahead makes none that is valid only later.
+pub fn authority_again(
+    current: &AuthorityMaterial,
+    lifetime_seconds: u64,
+    now: Timestamp,
+) -> Result<String, IssueError> {
+    let (former, key) = with_key(current)?;
+    let common_name = former.common_name();
+    let mut params = root_params(&common_name, now, end_of_life(now, lifetime_seconds)?);
+    params.not_before = SystemTime::from(former.life().begin.min(now - BACKDATED)).into();
+    let certificate = params.self_signed(&key).map_err(|source| IssueError::Sign { common_name, source })?;
+    Ok(certificate.pem())
+}
+
+fn root_params(common_name: &str, now: Timestamp, end: Timestamp) -> CertificateParams {
+    let mut params = params(common_name, &[], now, end);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = AUTHORITY_USAGES.into();
+    params
 }
 
 /// Makes an authority with a new key that the root signs, and that may sign no other authority (RFC 5280,
@@ -155,18 +176,24 @@ fn signer(
     authority: &AuthorityMaterial,
     now: Timestamp,
 ) -> Result<(Certificate, Issuer<'static, KeyPair>), IssueError> {
-    let certificate =
-        Certificate::parse(&authority.certificate_pem).ok_or(IssueError::AuthorityCertificate)?;
-    let key = KeyPair::from_pem(&authority.key_pem).map_err(|_| IssueError::AuthorityKey)?;
-    if !public_key_fits(&certificate, &key) {
-        return Err(IssueError::AuthorityKeyMismatch(certificate.common_name()));
-    }
+    let (certificate, key) = with_key(authority)?;
     if certificate.not_after() <= now {
         return Err(IssueError::AuthorityExpired(certificate.common_name()));
     }
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate_pem, key)
         .map_err(|_| IssueError::AuthorityCertificate)?;
     Ok((certificate, issuer))
+}
+
+/// An authority's certificate, and the key that belongs to it.
+fn with_key(authority: &AuthorityMaterial) -> Result<(Certificate, KeyPair), IssueError> {
+    let certificate =
+        Certificate::parse(&authority.certificate_pem).ok_or(IssueError::AuthorityCertificate)?;
+    let key = KeyPair::from_pem(&authority.key_pem).map_err(|_| IssueError::AuthorityKey)?;
+    if !public_key_fits(&certificate, &key) {
+        return Err(IssueError::AuthorityKeyMismatch(certificate.common_name()));
+    }
+    Ok((certificate, key))
 }
 
 /// Makes a new key and a request for a certificate (PKCS #10), to be signed by an authority elsewhere.

@@ -22,7 +22,8 @@ pub use check::{
 };
 pub use inspect::{Inspected, inspect_certificate, inspect_kubeconfig};
 pub use issue::{
-    IssueError, authority, certificate_request, issue, issuing_authority, key_pair, sign_request,
+    IssueError, authority, authority_again, certificate_request, issue, issuing_authority, key_pair,
+    sign_request,
 };
 pub use kubeconfig::{check_kubeconfig, kubeconfig};
 pub use life::Life;

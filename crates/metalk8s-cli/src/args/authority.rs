@@ -11,15 +11,15 @@ Examples:
   metalk8s authority list
   metalk8s authority protect                    # a password on the keys, which stay here
   metalk8s authority protect --to /media/safe   # the keys leave this machine
-  metalk8s authority renew --from /media/safe   # new issuing authorities, once they are due
+  metalk8s authority renew --from /media/safe   # those that are due, with the roots' keys
 
 A key with a password is PKCS #8 in PEM: `openssl pkey -in kubernetes.key` opens it too.";
 
 /// Protect the keys of the roots, take them away, and renew what signs in their place
 ///
-/// Each realm has a root that everybody trusts for ten years, and an issuing authority that signs certificates in its
-/// place. Only a new issuing authority needs the key of the root: the node makes one by itself while that key is on it,
-/// and `metalk8s authority renew` does where it was protected or taken away.
+/// Each realm has a root that everybody trusts, for ten years, and an issuing authority that signs certificates in its
+/// place. Only their renewal needs the key of the root: the node does it by itself while that key is on it, and
+/// `metalk8s authority renew` where it was protected or taken away.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Authority {
@@ -40,7 +40,7 @@ pub enum AuthorityCommand {
     /// Put a password on the keys of the roots; with --to, take them away from this machine
     ///
     /// Each key is written and read back before the open one is removed. Whoever loses the password, or the folder,
-    /// cannot make another issuing authority.
+    /// cannot renew the authorities.
     Protect {
         /// A folder that the protected keys are moved to, such as one of a medium that is locked away
         #[arg(long, value_name = "FOLDER")]
@@ -58,14 +58,14 @@ pub enum AuthorityCommand {
         #[command(flatten)]
         keys: Keys,
     },
-    /// Make the issuing authorities that are due anew
+    /// Renew the roots and issuing authorities that are due
     ///
-    /// Certificates that were signed before stay good until they end.
+    /// A root keeps its key; an issuing authority has a new one. What was signed before stays good until it ends.
     Renew {
         /// The folder with the protected keys; without it they are on this machine
         #[arg(long, value_name = "FOLDER")]
         from: Option<PathBuf>,
-        /// All, also those that are not due
+        /// All issuing authorities, also those that are not due
         #[arg(long)]
         all: bool,
         /// The BootstrapConfiguration, which says how long certificates live

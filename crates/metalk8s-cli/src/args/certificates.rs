@@ -11,7 +11,7 @@ Examples:
 
 Status:
   good        valid, and nothing is to be done
-  due         being renewed by its node; or an authority in its last year, which a person must renew
+  due         being renewed by its node; or an authority that waits for the key of the root
   late        should have been renewed and was not: `metalk8s explain MK1605`
   expired     not valid any more, or not yet
   unreadable  the file holds no certificate
@@ -20,8 +20,8 @@ The exit status is 1 when one is late, expired or unreadable, or when a node doe
 
 /// List all certificates of all nodes, and when each is renewed
 ///
-/// Nodes renew their certificates by themselves, after two thirds of their life. Authorities are never renewed by
-/// themselves.
+/// Nodes renew their certificates by themselves, after two thirds of their life; the Bootstrap node renews the
+/// authorities, while it has the roots' keys.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Certificates {

@@ -14,7 +14,7 @@ use metalk8s_host::Host;
 use metalk8s_orchestrator::{
     ConfigurationFile,
     authorities::{
-        Deed, KeyPlace, RootKeys, Standing, needs_password, not_apart, protect_roots, renew_issuing,
+        Deed, KeyPlace, RootKeys, Standing, needs_password, not_apart, protect_roots, renew_authorities,
         standing, unprotect_roots,
     },
     lock,
@@ -56,7 +56,7 @@ pub(crate) fn run(args: Authority, printer: &mut Printer) -> anyhow::Result<Exit
             let _lock = lock(Path::new(paths::RUN_LOCK), LOCKED_BY).diagnose()?;
             let lifetime = ConfigurationFile::read(&config).diagnose()?.configuration.certificates;
             let renew = |roots: &RootKeys<'_>, dry_run| {
-                renew_issuing(&host, roots, lifetime.lifetime_seconds, all, dry_run).diagnose()
+                renew_authorities(&host, roots, lifetime.lifetime_seconds, all, dry_run).diagnose()
             };
             let mut deeds = renew(&RootKeys { folder: None, password: None }, true)?;
             if !deeds.is_empty() && !keys.dry_run {
@@ -162,7 +162,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Diagnosed {
 
 /// A line for each realm, with times in `zone`.
 fn text(realms: &[Standing], zone: &TimeZone, paint: Paint) -> String {
-    let mut table = Table::new(["ROOT", "ENDS", "KEY", "ISSUING AUTHORITY", "ENDS", "DUE FROM"]);
+    let mut table = Table::new(["ROOT", "ENDS", "DUE FROM", "KEY", "ISSUING AUTHORITY", "ENDS", "DUE FROM"]);
     let day = |moment: Option<Timestamp>| match moment {
         Some(moment) => moment.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
         None => "unreadable".to_owned(),
@@ -171,6 +171,7 @@ fn text(realms: &[Standing], zone: &TimeZone, paint: Paint) -> String {
         table.row([
             Cell::plain(realm.name),
             Cell::plain(&day(realm.root_ends)),
+            Cell::plain(&day(realm.root_due)),
             match realm.root_key {
                 KeyPlace::Open => Cell::painted("open, here", Paint::yellow),
                 KeyPlace::Protected => Cell::painted("protected, here", Paint::green),
@@ -213,6 +214,7 @@ mod tests {
             name: "kubernetes",
             root: "/etc/kubernetes/pki/ca.crt".into(),
             root_ends: at(9000),
+            root_due: at(6000),
             root_key,
             issuing: "/etc/kubernetes/pki/issuing-ca.crt".into(),
             issuing_ends: at(3000),

@@ -17,10 +17,10 @@ super::explanations! { KEYS:
         "Each node renews its certificates by itself after two thirds of their life; this one is older. When it expires, what shows it is refused.",
         "Look at the jobs of the node (`salt-run jobs.list_jobs`, function `state.apply` of `metalk8s.certificates.renewed`) and at `journalctl -u metalk8s-agent`. By hand: `salt NODE state.apply metalk8s.certificates.renewed`. Where the agent's own certificate has expired, `metalk8s node deploy NODE` gives it a new one.";
     AUTHORITY_ENDS = "MK1606", "a certificate authority is in its last year",
-        "Nothing renews an authority by itself, because everything that it signed would have to change with it. Certificates never outlive it.",
-        "Plan its replacement before the named day.";
-    ISSUING_AUTHORITY_DUE = "MK1607", "an issuing authority waits for the key of its root",
-        "Two thirds of the life of an authority that signs certificates are over. The node would renew it by itself, but the key of its root was protected or taken away. When it ends, no certificate can be renewed.",
+        "The Bootstrap node renews the roots when two thirds of their life are over, and every node is given them within minutes. This node still has one of before. Certificates never outlive their authority.",
+        "`metalk8s authority list` on the Bootstrap node tells whether the root was renewed; if not, `metalk8s authority renew` does it. Then, on the Bootstrap node: `metalk8s salt NODE state.apply metalk8s.certificates.renewed`.";
+    ISSUING_AUTHORITY_DUE = "MK1607", "an authority waits for the key of the root",
+        "Two thirds of the life of an authority that signs certificates, or of a root, are over. The node would renew it by itself, but the key of the root was protected or taken away. When it ends, no certificate can be renewed.",
         "On the Bootstrap node: `metalk8s authority renew`, with `--from FOLDER` where the keys of the roots are elsewhere.";
     KEY_PASSWORD = "MK1608", "the password of a key is wrong or missing",
         "The key of a root is protected by a password, and was not opened with the one that was given.",

@@ -123,6 +123,41 @@ async fn an_authority_half_made_is_made_again_and_a_damaged_one_never() {
     assert_eq!(lab.text("/pki/ca.crt"), certificate);
 }
 
+/// Writes the root as it would be if it had been made so many seconds ago for ten years.
+fn age(lab: &Lab, seconds: i64) {
+    let current =
+        AuthorityMaterial { certificate_pem: lab.text("/pki/ca.crt"), key_pem: lab.text("/pki/ca.key") };
+    let then = now() - jiff::SignedDuration::from_secs(seconds);
+    lab.file("/pki/ca.crt", &metalk8s_pki::authority_again(&current, 3650 * 86_400, then).unwrap());
+}
+
+#[tokio::test]
+async fn a_root_is_renewed_with_its_key_and_what_it_signed_stays() {
+    let lab = Lab::new();
+    make_realm(&lab).await;
+    lab.settles(&certificate("a", Readers::root())).await;
+    let files = ["/pki/ca.key", "/pki/issuing-ca.crt", "/pki/server.crt"];
+    let before = files.map(|path| lab.text(path));
+    let bare = |pem: &str| pem.split_whitespace().collect::<String>();
+    for years in [7, 11] {
+        age(&lab, years * 365 * 86_400);
+        let aged = lab.text("/pki/ca.crt");
+        let change = lab.check(&authority("kubernetes", Readers::root())).await.unwrap().unwrap();
+        assert!(change.summary.contains("renew the authority /pki/ca.crt with its own key"), "{change:?}");
+        lab.settles(&authority("kubernetes", Readers::root())).await;
+        assert_ne!(lab.text("/pki/ca.crt"), aged);
+        // Whoever knows clients by a list knows the renewed root, too.
+        lab.settles(&issuing_state(Readers::root())).await;
+        assert!(bare(&lab.text("/pki/client-ca.crt")).contains(&bare(&lab.text("/pki/ca.crt"))));
+        assert_eq!(lab.check(&certificate("a", Readers::root())).await.unwrap(), None);
+        assert_eq!(files.map(|path| lab.text(path)), before);
+    }
+    // Without its key it waits for a person.
+    age(&lab, 7 * 365 * 86_400);
+    std::fs::remove_file(lab.path("/pki/ca.key")).unwrap();
+    assert_eq!(lab.check(&authority("kubernetes", Readers::root())).await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn where_the_key_of_the_root_is_elsewhere_certificates_are_made_and_issuing_authorities_are_not() {
     let lab = Lab::new();

@@ -1,7 +1,9 @@
+use jiff::SignedDuration;
 use metalk8s_engine::{
     Hands, State,
     state::{Authority, Readers},
 };
+use metalk8s_pki::{AuthorityMaterial, authority_again};
 
 use super::*;
 
@@ -94,7 +96,7 @@ async fn a_key_that_is_already_in_the_folder_is_left_if_it_is_the_same_and_never
     assert!(error.to_string().contains("kubernetes.key"), "{error}");
     assert_eq!((other.text(&path), other.places()[0]), (there, KeyPlace::Open));
     let keys = RootKeys { folder: Some(safe), password: Some("horse") };
-    let error = renew_issuing(&other.host, &keys, LIFETIME, true, false).unwrap_err();
+    let error = renew_authorities(&other.host, &keys, LIFETIME, true, false).unwrap_err();
     assert!(matches!(error, AuthorityError::AnotherKey { name: "kubernetes", .. }), "{error}");
 }
 
@@ -122,13 +124,35 @@ fn a_folder_that_is_to_be_made_is_on_the_file_system_of_the_one_above_it() {
 async fn nothing_is_renewed_before_it_is_due_unless_all_are_asked_for() {
     let node = Node::new().await;
     let open = RootKeys { folder: None, password: None };
-    assert!(renew_issuing(&node.host, &open, LIFETIME, false, false).unwrap().is_empty());
+    assert!(renew_authorities(&node.host, &open, LIFETIME, false, false).unwrap().is_empty());
     let before = standing(&node.host).unwrap();
-    assert_eq!(renew_issuing(&node.host, &open, LIFETIME, true, true).unwrap().len(), 4);
+    assert_eq!(renew_authorities(&node.host, &open, LIFETIME, true, true).unwrap().len(), 4);
     assert_eq!(standing(&node.host).unwrap(), before);
     std::fs::remove_file(node.folder.path().join("etc/kubernetes/pki/etcd/issuing-ca.key")).unwrap();
-    let due: Vec<_> = renew_issuing(&node.host, &open, LIFETIME, false, true).unwrap();
+    let due: Vec<_> = renew_authorities(&node.host, &open, LIFETIME, false, true).unwrap();
     assert_eq!(due.iter().map(|deed| deed.name).collect::<Vec<_>>(), ["etcd-ca"]);
+}
+
+#[tokio::test]
+async fn a_root_that_is_due_is_renewed_with_a_key_from_elsewhere() {
+    let node = Node::new().await;
+    let realm = &authorities()[1];
+    let current =
+        AuthorityMaterial { certificate_pem: node.text(&realm.certificate), key_pem: node.text(&realm.key) };
+    let before = Timestamp::now() - SignedDuration::from_hours(24 * 365 * 7);
+    let aged = authority_again(&current, AUTHORITY_LIFETIME, before).unwrap();
+    written(&node.host, &realm.certificate, &aged).unwrap();
+    let safe = Path::new("/media/safe");
+    protect_roots(&node.host, "horse", Some(safe), false).unwrap();
+    let keys = RootKeys { folder: Some(safe), password: Some("horse") };
+    for dry_run in [true, false] {
+        let deeds = renew_authorities(&node.host, &keys, LIFETIME, false, dry_run).unwrap();
+        assert_eq!(deeds.iter().map(|deed| deed.name).collect::<Vec<_>>(), ["etcd-ca"]);
+        assert!(deeds[0].summary.contains("/etc/kubernetes/pki/etcd/ca.crt with its own key"), "{deeds:?}");
+    }
+    assert_ne!(node.text(&realm.certificate), aged);
+    assert!(standing(&node.host).unwrap()[1].root_due > Some(Timestamp::now()));
+    assert!(renew_authorities(&node.host, &keys, LIFETIME, false, false).unwrap().is_empty());
 }
 
 #[test]

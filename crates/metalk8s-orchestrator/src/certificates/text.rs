@@ -23,7 +23,7 @@ pub fn text(nodes: &[NodeCertificates], zone: &TimeZone, paint: Paint) -> String
                 Cell::plain(&match validity.map(|validity| validity.renewal) {
                     Some(Some(renewal)) if certificate.by_hand => format!("by hand from {}", time(renewal)),
                     Some(Some(renewal)) => time(renewal),
-                    Some(None) => "by hand".to_owned(),
+                    Some(None) => "elsewhere".to_owned(),
                     None => String::new(),
                 }),
                 status(*standing),

@@ -14,7 +14,7 @@ use metalk8s_artifacts::{
     source::SourceError,
 };
 use metalk8s_diagnostics::{Code, Diagnose, explain, sentence};
-use metalk8s_formulas::public_authorities;
+use metalk8s_formulas::{authorities, public_authorities};
 use metalk8s_kube::{Fleet, fleet::FleetError};
 use metalk8s_saltcompat::{PillarNode, add_fleet, pillar_tree};
 use metalk8s_types::{
@@ -41,6 +41,8 @@ const LOOK: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(2);
 /// The largest key that is read, in bytes.
 const KEY_LIMIT: u64 = 64 << 10;
+/// The formula that makes the certificates of a node what they should be.
+const RENEWED: &str = "metalk8s.certificates.renewed";
 /// Inside an archive: the key that signs its packages, and the program of its version.
 const PACKAGES_KEY: &str = "keys/packages.asc";
 const PROGRAM: &str = "bin/metalk8s";
@@ -187,8 +189,8 @@ async fn member_follows(settings: &ClusterPillar) -> Result<(), EtcdError> {
     Ok(())
 }
 
-/// Which formulas nodes apply for other settings: masters, where they know clients by authorities that have changed,
-/// or are called by other names; all, where the repositories are elsewhere. Other nodes that come, go or move are
+/// Which formulas nodes apply for other settings: all, where a root was renewed, or the repositories are elsewhere;
+/// masters, where they know clients by other authorities, or are called by other names. Other nodes that come, go or move are
 /// told of by their own runs. Pure.
 fn to_be_told(
     former: Option<&ClusterPillar>,
@@ -196,15 +198,22 @@ fn to_be_told(
     agents: &[Agent],
 ) -> Vec<(&'static str, BTreeSet<String>)> {
     let Some(former) = former else { return Vec::new() };
+    let all = || agents.iter().filter_map(|agent| agent.metadata.name.clone()).collect();
     let mut told = Vec::new();
-    if former.authorities != wished.authorities || former.api_server_names != wished.api_server_names {
-        told.push(("metalk8s.certificates.renewed", wished.masters.keys().cloned().collect()));
+    if has_other_roots(former, wished) {
+        told.push((RENEWED, all()));
+    } else if former.authorities != wished.authorities || former.api_server_names != wished.api_server_names {
+        told.push((RENEWED, wished.masters.keys().cloned().collect()));
     }
     if moved_repositories(former, wished).is_some() {
-        let nodes = agents.iter().filter_map(|agent| agent.metadata.name.clone()).collect();
-        told.push((NEIGHBOURS, nodes));
+        told.push((NEIGHBOURS, all()));
     }
     told
+}
+
+fn has_other_roots(former: &ClusterPillar, wished: &ClusterPillar) -> bool {
+    let root = |settings: &ClusterPillar, name| settings.authorities.get(name).cloned();
+    authorities().iter().any(|realm| root(former, realm.common_name) != root(wished, realm.common_name))
 }
 
 /// The settings as they should be now, with these agents.
@@ -302,6 +311,23 @@ mod tests {
     }
 
     #[test]
+    fn all_follow_a_renewed_root_and_masters_the_authorities_of_their_clients() {
+        let with = |root: &str, clients: &str| ClusterPillar {
+            masters: BTreeMap::from([("m".to_owned(), "10.0.0.3".parse().unwrap())]),
+            authorities: [("etcd-ca", root), ("client-ca", clients)]
+                .map(|(name, pem)| (name.to_owned(), pem.to_owned()))
+                .into(),
+            ..cluster()
+        };
+        let agents = ["m", "w"].map(agent);
+        let told = |wished: &ClusterPillar| to_be_told(Some(&with("a", "x")), wished, &agents);
+        let masters = BTreeSet::from(["m".to_owned()]);
+        assert_eq!(told(&with("a", "y")), [(RENEWED, masters)]);
+        let all = BTreeSet::from(["m", "w"].map(str::to_owned));
+        assert_eq!(told(&with("b", "y")), [(RENEWED, all)]);
+    }
+
+    #[test]
     fn masters_follow_authorities_and_names_and_all_follow_the_repositories() {
         let at = |address: &str| {
             let of = |node: &str, address: &str| (node.to_owned(), address.parse().unwrap());
@@ -320,7 +346,7 @@ mod tests {
         let all = (NEIGHBOURS, names(&["boot", "m", "w"]));
         assert_eq!(to_be_told(Some(&former), &moved, &agents), std::slice::from_ref(&all));
         let named = ClusterPillar { api_server_names: vec!["api.example.com".into()], ..moved };
-        let masters = ("metalk8s.certificates.renewed", names(&["boot", "m"]));
+        let masters = (RENEWED, names(&["boot", "m"]));
         assert_eq!(to_be_told(Some(&former), &named, &agents), [masters, all]);
         // A first Bootstrap node has not moved.
         assert_eq!(moved_repositories(&cluster(), &former), None);

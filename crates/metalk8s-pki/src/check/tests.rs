@@ -117,11 +117,12 @@ fn missing_and_damaged_parts_are_named() {
 }
 
 #[test]
-fn an_authority_is_kept_until_it_expires() {
+fn an_authority_is_due_after_two_thirds_of_its_life_and_over_at_its_end() {
     let (ca, issued) = realm();
     let found = |at| check_authority(&ca.certificate_pem, &ca.key_pem, "kubernetes", at);
     assert_eq!(found(now()), None);
-    assert_eq!(found(after_days(3600)), None);
+    assert_eq!(found(after_days(2430)), None);
+    assert!(matches!(found(after_days(2434)), Some(Reason::Due(_))));
     assert!(matches!(found(after_days(3651)), Some(Reason::Expired(_))));
     assert!(matches!(
         check_authority(&ca.certificate_pem, &ca.key_pem, "etcd", now()),

@@ -182,3 +182,35 @@ fn token_keys_are_in_the_forms_that_kubernetes_reads() {
     assert!(pair.public_pem.starts_with("-----BEGIN PUBLIC KEY-----\n"));
     assert_eq!(crate::check_key_pair(&pair.private_pem, &pair.public_pem), None);
 }
+
+#[test]
+fn a_root_made_again_and_the_former_one_both_verify_what_either_has_signed() {
+    let former = ca();
+    let years = |years: i64| now() + SignedDuration::from_hours(years * 365 * 24);
+    let between: AuthorityMaterial =
+        issuing_authority(&former, "between", 365 * 86_400, now()).unwrap().into();
+    for moment in [years(7), years(11)] {
+        let certificate_pem = authority_again(&former, 3650 * 86_400, moment).unwrap();
+        let again = AuthorityMaterial { certificate_pem, ..former.clone() };
+        let read = Certificate::parse(&again.certificate_pem).unwrap();
+        let before = Certificate::parse(&former.certificate_pem).unwrap();
+        assert_eq!(
+            (read.life().begin, read.not_after()),
+            (before.life().begin, moment + SignedDuration::from_hours(87_600))
+        );
+        assert!(Certificate::parse(&between.certificate_pem).unwrap().is_signed_by(&read));
+        let issued = issue(&again, &server(), moment).unwrap();
+        let seconds = u64::try_from(moment.duration_since(now()).as_secs()).unwrap();
+        assert_eq!(verify(&again, &issued, KeyUsage::server_auth(), seconds), Ok(()));
+        let by_former = verify(&former, &issued, KeyUsage::server_auth(), 0);
+        // webpki looks at no end of an anchor; OpenSSL and Go do.
+        assert_ne!(by_former, Err(webpki::Error::UnknownIssuer));
+    }
+    let stranger = authority("kubernetes", 86_400, now()).unwrap();
+    let mixed = AuthorityMaterial { key_pem: stranger.key_pem, ..former };
+    assert!(matches!(authority_again(&mixed, 86_400, now()), Err(IssueError::AuthorityKeyMismatch(_))));
+    // A clock that was ahead when it was made first.
+    let ahead: AuthorityMaterial = authority("kubernetes", 86_400, years(1)).unwrap().into();
+    let mended = authority_again(&ahead, 86_400, now()).unwrap();
+    assert!(Certificate::parse(&mended).unwrap().is_valid_at(now()));
+}

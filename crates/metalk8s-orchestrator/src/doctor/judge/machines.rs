@@ -146,17 +146,13 @@ pub(crate) fn certificates(machines: &Machines, now: Timestamp) -> Verdict {
 fn judged(node: &str, certificate: &CertificateSeen, now: Timestamp) -> Option<Finding> {
     let subject = format!("{node}: {}", certificate.file.display());
     let end = certificate.validity.map(|validity| validity.end.to_string()).unwrap_or_default();
-    let is_root = certificate.validity.is_some_and(|validity| validity.renewal.is_none());
-    let waits = format!("it waits for the key of its root, and ends at {end}");
+    let was_given = certificate.validity.is_some_and(|validity| validity.renewal.is_none());
+    let waits = format!("it waits for the key of the root, and ends at {end}");
     Some(match certificate.standing(now) {
         Standing::Good => return None,
-        Standing::Due if certificate.by_hand && !is_root => {
-            Finding::warning(ISSUING_AUTHORITY_DUE, subject, waits)
-        }
-        Standing::Late if certificate.by_hand && !is_root => {
-            Finding::error(ISSUING_AUTHORITY_DUE, subject, waits)
-        }
-        Standing::Due if !is_root => return None,
+        Standing::Due if certificate.by_hand => Finding::warning(ISSUING_AUTHORITY_DUE, subject, waits),
+        Standing::Late if certificate.by_hand => Finding::error(ISSUING_AUTHORITY_DUE, subject, waits),
+        Standing::Due if !was_given => return None,
         Standing::Due => Finding::warning(AUTHORITY_ENDS, subject, format!("this authority ends at {end}")),
         Standing::Late => {
             Finding::error(CERTIFICATE_LATE, subject, format!("it was not renewed, and expires at {end}"))
@@ -298,7 +294,7 @@ mod tests {
             issuer: "CN=y".into(),
             validity: Some(Validity { begin: at(0), end: at(end), renewal: renewal.map(at) }),
             restarts: false,
-            by_hand: renewal.is_none(),
+            by_hand: false,
         };
         let seen = Ok(vec![
             certificate(Some(2000), 3000),
