@@ -10,6 +10,9 @@ use serde_json::Value;
 pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Where the local balancer of the API servers listens (NET-12).
 pub(crate) const APISERVER_PROXY: &str = "127.0.0.1:7443";
+/// Where kubectl keeps what it learns of an API server when we call it.
+pub(crate) const KUBECTL_CACHE: &str = "/run/metalk8s/kubectl";
+
 /// Seconds that a root is valid for: ten years. It is renewed with its own key, so its life need not be settable.
 pub const AUTHORITY_LIFETIME: u64 = 3650 * 86_400;
 

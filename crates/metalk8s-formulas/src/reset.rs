@@ -23,7 +23,7 @@ const AGENT: &str = "metalk8s-agent";
 const BROUGHT_ALONG: &str = "kubernetes-node";
 
 /// Folders and files that are ours alone.
-const FILES: [&str; 26] = [
+const FILES: [&str; 27] = [
     "/etc/kubernetes",
     "/etc/containerd",
     "/etc/cni",
@@ -37,6 +37,7 @@ const FILES: [&str; 26] = [
     "/opt/containerd",
     "/run/calico",
     "/run/containerd",
+    "/run/metalk8s",
     "/run/nri",
     "/usr/libexec/kubernetes",
     "/usr/libexec/metalk8s",

@@ -20,13 +20,18 @@ const SALT_DIR: &str = "/etc/salt";
 /// The program, as its package brings it.
 const PROGRAM: &str = "/usr/bin/metalk8s";
 
-/// Kernel parameters that Kubernetes and Calico need.
-const SYSCTLS: [(&str, &str); 5] = [
+/// Kernel parameters that Kubernetes, Calico and etcd need.
+///
+/// etcd means to give a silent member up after 5 s, but its dialer with that limit is not the one that is used (3.6.16,
+/// client/pkg/transport: `DialContext` goes before `Dial`), so the kernel has to: after 13 s instead of 15 min, and a
+/// member that was cut off is spoken to again after 7 s instead of minutes (tcp(7), `tcp_retries2`).
+const SYSCTLS: [(&str, &str); 6] = [
     ("net.ipv4.ip_forward", "1"),
     ("net.bridge.bridge-nf-call-iptables", "1"),
     ("net.bridge.bridge-nf-call-ip6tables", "1"),
     ("vm.overcommit_memory", "1"),
     ("kernel.panic", "10"),
+    ("net.ipv4.tcp_retries2", "5"),
 ];
 
 /// Everything the host must be before the first package of ours comes.

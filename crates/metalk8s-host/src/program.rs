@@ -345,12 +345,22 @@ fn said(stderr: &str) -> String {
     if stderr.is_empty() { String::new() } else { format!(": {stderr}") }
 }
 
-/// The last lines, in which programs say why they failed.
+/// What the kernel says where a disk is full (errno(3)).
+const DISK_FULL: &str = "No space left on device";
+
+/// The last lines, in which programs say why they failed; and one before them that tells of a full disk, after which
+/// programs fail for many other reasons.
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let last = lines[lines.len().saturating_sub(5)..].join("; ");
+    let (before, last) = lines.split_at(lines.len().saturating_sub(5));
+    let last = last.join("; ");
     let start = last.ceil_char_boundary(last.len().saturating_sub(1_000));
-    last[start..].to_owned()
+    let last = &last[start..];
+    match before.iter().find(|line| line.contains(DISK_FULL)) {
+        Some(_) if last.contains(DISK_FULL) => last.to_owned(),
+        Some(line) => format!("{}; {last}", shortened(line)),
+        None => last.to_owned(),
+    }
 }
 
 fn shortened(line: &str) -> String {
@@ -433,6 +443,10 @@ mod tests {
     #[test]
     fn long_words_are_cut_from_the_front() {
         assert_eq!(last_lines("a\n\nb\n"), "a; b");
+        let full = "dpkg: error: failed to write (No space left on device)";
+        let after = "1\n2\n3\n4\n5";
+        assert_eq!(last_lines(&format!("a\n{full}\n{after}")), format!("{full}; 1; 2; 3; 4; 5"));
+        assert_eq!(last_lines(&format!("{full}\n{after}\n{full}")), format!("2; 3; 4; 5; {full}"));
         assert_eq!(last_lines(&"ä".repeat(3_000)).chars().count(), 500);
     }
 }

@@ -8,7 +8,11 @@ use metalk8s_types::{Grains, Pillar, paths};
 use serde_json::Value;
 
 use super::manifests::{Addon, AddonError, UpstreamManifests, object_state, rolled_out, title, variable};
-use crate::{bootstrap::FormulaError, hostname::node_name, layout::APISERVER_PROXY};
+use crate::{
+    bootstrap::FormulaError,
+    hostname::node_name,
+    layout::{APISERVER_PROXY, KUBECTL_CACHE},
+};
 
 const NODE: [(&str, &str); 2] = [
     ("rbac.yaml", include_str!("../../../../addons/calico/manifests/rbac.yaml")),
@@ -66,7 +70,8 @@ pub(crate) fn calico(
 /// calico-node looks for the node's address when it starts: it starts anew where it knows another one (NET-19).
 fn looks_again(grains: &Grains, pillar: &Pillar) -> Command {
     let (node, address) = (node_name(grains), pillar.node.workload_plane);
-    let kubectl = format!("kubectl --kubeconfig {}", paths::ADMIN_KUBECONFIG);
+    // The agent has no home, where kubectl would keep what it learns.
+    let kubectl = format!("kubectl --kubeconfig {} --cache-dir {KUBECTL_CACHE}", paths::ADMIN_KUBECONFIG);
     let known = format!(
         "known=\"$({kubectl} get node {node} \
          --output 'jsonpath={{.metadata.annotations.projectcalico\\.org/IPv4Address}}')\"; known=\"${{known%/*}}\""
