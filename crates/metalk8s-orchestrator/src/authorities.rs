@@ -288,14 +288,12 @@ pub fn renew_authorities(
     let mut deeds = Vec::new();
     for (realm, wish) in realms(host)?.into_iter().zip(issuing(lifetime_seconds)) {
         let life = inspect_certificate(&text(host, &realm.certificate)?).map(|inspected| inspected.life);
-        if let Some(life) = life.filter(|life| life.is_due(Timestamp::now())) {
+        let now = Timestamp::now();
+        if let Some(life) = life.filter(|life| life.is_due(now)) {
+            let reason = if now < life.end { Reason::Due(life.end) } else { Reason::Expired(life.end) };
             deeds.push(Deed {
                 name: realm.common_name,
-                summary: format!(
-                    "renew {} with its own key: {}",
-                    realm.certificate.display(),
-                    Reason::Due(life.end)
-                ),
+                summary: format!("renew {} with its own key: {reason}", realm.certificate.display()),
             });
             if !dry_run {
                 let key = root_key(host, &realm, keys)?;

@@ -44,6 +44,6 @@ super::explanations! { CLUSTER:
         "The agent answered, but the job failed, was killed, or was cut off by a restart.",
         "`salt-run jobs.lookup_jid JID` shows what it returned; `journalctl -u metalk8s-agent` on the node tells more.";
     NODES_UNKNOWN = "MK1715", "no API server tells which nodes there are",
-        "This machine has been one of several masters. At its own address and at those of the others no API server answered for a minute, and without their answer the bootstrap would take this node for the only one. Nothing was changed.",
-        "Start another master and its API server, then begin again. Where none can answer before this one does, as with two members of etcd, or where the others are gone for good, take their lines out of /var/lib/metalk8s/apiserver-proxy/backends first.";
+        "This machine has been one of several masters. At its own address and at those of the others no API server answered for a minute, or they refused to, and without their answer the bootstrap would take this node for the only one. Nothing was changed.",
+        "Where the cause is a certificate that has expired: `salt-call state.apply metalk8s.certificates.renewed`, then begin again. Else start another master and its API server, then begin again. Where none can answer before this one does, as with two members of etcd, or where the others are gone for good, take their lines out of /var/lib/metalk8s/apiserver-proxy/backends first.";
 }

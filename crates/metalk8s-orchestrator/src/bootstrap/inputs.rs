@@ -85,12 +85,12 @@ pub enum PrepareError {
     /// The archive lacks something.
     #[error(transparent)]
     Formula(#[from] FormulaError),
-    /// The machine has been one of several masters, and none answers.
-    #[error("no API server of {} answers, so it is not known which nodes there are", listing(.servers))]
+    /// The machine has been one of several masters, and none tells who is there.
+    #[error("no API server of {} tells which nodes there are", listing(.servers))]
     Unanswered {
         /// Those that its balancer knows.
         servers: Vec<SocketAddr>,
-        /// Why the last one that was asked did not answer.
+        /// Why the last one that was asked did not.
         #[source]
         source: FleetError,
     },

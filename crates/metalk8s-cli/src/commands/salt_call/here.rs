@@ -17,7 +17,7 @@ use metalk8s_formulas::{CONTAINERD, CONTROL_PLANE, DEPLOYED, PACKAGES, Stage, as
 use metalk8s_host::Host;
 use metalk8s_kube::{Cluster, Fleet, fleet::FleetError};
 use metalk8s_orchestrator::{
-    ConfigurationError, ConfigurationFile, LockError, Requests, RunLock,
+    ConfigurationError, ConfigurationFile, LockError, Requests, RunLock, api_servers,
     archives::{self, ArchivesOptions},
     bootstrap::{self, Bootstrap, BootstrapOptions},
     certificates, doctor, lock_within,
@@ -159,9 +159,11 @@ fn not_here(why: String) -> BoxError {
 impl Here {
     pub(crate) fn new(roots: Folders, config_dir: PathBuf) -> Self {
         let name = Path::new(paths::BOOTSTRAP_CONFIG).file_name().unwrap_or_default();
+        // What brings the own API server back must not wait for it.
+        let servers = api_servers::listed().unwrap_or_default();
         Self {
             host: Host::new().with_fingerprints(paths::PLAN_KEY),
-            cluster: Cluster::lazy(paths::ADMIN_KUBECONFIG),
+            cluster: Cluster::lazy_or_at(paths::ADMIN_KUBECONFIG, &servers),
             roots,
             config: config_dir.join(name),
             fleet: None,
