@@ -1,8 +1,12 @@
 //! The local balancer of the API servers: TLS passes through, nothing is decrypted (NET-12).
 //!
-//! A connection goes to the API server of this machine while that one answers, else to the least used of the
+//! A connection goes to the API server of this machine while that one is ready, else to the least used of the
 //! others; when one cannot be reached the next is tried within a quarter of a second. There is no idle time-out,
 //! since watches are quiet for long; dead peers are found by TCP keepalive.
+//!
+//! An API server uses the member of etcd beside it alone. While that one is away it accepts connections and lets
+//! requests wait, for 34 s (the default of Kubernetes' API server), among them the kubelet's, which starts that
+//! member again only after it has told the API. So its connections are cut when it is not ready.
 
 mod backends;
 mod config;
@@ -10,6 +14,7 @@ mod connect;
 mod forward;
 mod health;
 mod probe;
+mod readiness;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +25,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use config::{BackendError, Backends, BalancerConfig, Probe, parse_backends};
+pub use config::{BackendError, Backends, BalancerConfig, Probe, Readiness, parse_backends};
 
 use self::backends::Pool;
 use self::health::Health;

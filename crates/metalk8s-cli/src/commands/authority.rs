@@ -86,6 +86,8 @@ fn tell(deeds: &[Deed], dry_run: bool, printer: &mut Printer) {
     let count = deeds.len();
     printer.say(&match (count, dry_run) {
         (0, _) => "Nothing is to be done.".to_owned(),
+        (1, true) => "1 authority would change; nothing was changed.".to_owned(),
+        (1, false) => "1 authority changed.".to_owned(),
         (_, true) => format!("{count} authorities would change; nothing was changed."),
         (_, false) => format!("{count} authorities changed."),
     });

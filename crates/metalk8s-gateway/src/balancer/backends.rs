@@ -10,7 +10,10 @@ pub(super) struct Backend {
     pub(super) address: SocketAddr,
     /// Whether it is the one of this machine.
     pub(super) is_local: bool,
-    is_up: AtomicBool,
+    /// Whether it accepts connections.
+    accepts: AtomicBool,
+    /// Whether it has not told that it cannot answer requests.
+    is_ready: AtomicBool,
     connections: AtomicUsize,
     failures: AtomicU64,
     /// Ends the connections that were made so far.
@@ -39,7 +42,8 @@ impl Backend {
             address,
             is_local,
             // Until it is tried, it is thought well of: the first client must not wait for a probe.
-            is_up: AtomicBool::new(true),
+            accepts: AtomicBool::new(true),
+            is_ready: AtomicBool::new(true),
             connections: AtomicUsize::new(0),
             failures: AtomicU64::new(0),
             cut: Mutex::default(),
@@ -47,7 +51,7 @@ impl Backend {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.is_up.load(Ordering::Relaxed)
+        self.accepts.load(Ordering::Relaxed) && self.is_ready.load(Ordering::Relaxed)
     }
 
     pub(super) fn connections(&self) -> usize {
@@ -58,15 +62,37 @@ impl Backend {
         self.failures.load(Ordering::Relaxed)
     }
 
+    /// It has accepted a connection.
     pub(super) fn answered(&self) {
-        if !self.is_up.swap(true, Ordering::Relaxed) {
+        if !self.accepts.swap(true, Ordering::Relaxed) {
             tracing::info!(backend = %self.address, "an API server answers again");
+        }
+    }
+
+    /// It has told that it can answer requests.
+    pub(super) fn ready(&self) {
+        if !self.is_ready.swap(true, Ordering::Relaxed) {
+            tracing::info!(backend = %self.address, "the API server of this machine is ready");
+        }
+    }
+
+    /// It may accept connections before it can answer requests: it has to tell first.
+    pub(super) fn distrust(&self) {
+        self.is_ready.store(false, Ordering::Relaxed);
+    }
+
+    /// It accepts connections, and cannot answer requests.
+    pub(super) fn unready(&self, err: &std::io::Error) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if self.is_ready.swap(false, Ordering::Relaxed) {
+            let (backend, error) = (self.address, err as &dyn std::error::Error);
+            tracing::warn!(%backend, error, "the API server of this machine is not ready, will use the others");
         }
     }
 
     pub(super) fn failed(&self, err: &std::io::Error) {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        if self.is_up.swap(false, Ordering::Relaxed) {
+        if self.accepts.swap(false, Ordering::Relaxed) {
             let error = err as &dyn std::error::Error;
             tracing::warn!(backend = %self.address, error, "an API server does not answer, will use the others");
         }

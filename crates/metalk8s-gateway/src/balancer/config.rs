@@ -37,6 +37,20 @@ pub struct Probe {
     pub retry: Duration,
     /// Time a backend has to accept a connection.
     pub timeout: Duration,
+    /// How this machine's API server is asked whether it is ready; if `None`, it is enough that it accepts
+    /// connections, as for the others.
+    pub readiness: Option<Readiness>,
+}
+
+/// How this machine's API server is asked for its `/readyz`.
+///
+/// Those of other machines are not: each node would ask each of them, and that is what they have most of.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    /// Time between two questions while it is ready.
+    pub interval: Duration,
+    /// Time it has to answer. It gives etcd 2 s itself, so that less would be no answer at all.
+    pub timeout: Duration,
 }
 
 impl BalancerConfig {
@@ -61,6 +75,7 @@ impl Default for Probe {
             interval: Duration::from_secs(5),
             retry: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
+            readiness: Some(Readiness { interval: Duration::from_secs(2), timeout: Duration::from_secs(3) }),
         }
     }
 }

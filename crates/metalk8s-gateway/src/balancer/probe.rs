@@ -2,23 +2,43 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::backends::{Backend, Pool};
 use super::config::{Backends, Probe};
+use super::readiness::Question;
 
 /// A backend that failed this often in a row is dead, and not only busy.
 const DEAD_AFTER: u32 = 3;
 
-/// Follows the file of backends, and looks whether they accept connections, for ever.
+/// What is known of a backend.
+#[derive(Default)]
+struct Known {
+    /// How often in a row it has failed.
+    failures: u32,
+    /// Whether it was ready before that.
+    was_ready: bool,
+    next_look: Option<Instant>,
+}
+
+/// What a look has found.
+enum Found {
+    Up,
+    /// It accepts connections, and cannot answer requests.
+    Unready(io::Error),
+    Away(io::Error),
+}
+
+/// Follows the file of backends, and looks whether they are there, for ever.
 ///
-/// A TCP connection is all that can be asked without credentials: anonymous requests are refused.
+/// Of API servers on other machines a TCP connection is all that is asked.
 pub(super) async fn keep_probing(pool: Arc<Pool>, source: Backends, probe: Probe) {
-    let mut failures: HashMap<SocketAddr, u32> = HashMap::new();
-    let mut next_look: HashMap<SocketAddr, Instant> = HashMap::new();
+    let question = Question::new();
+    let mut known: HashMap<SocketAddr, Known> = HashMap::new();
     let mut interval = tokio::time::interval(probe.retry);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut is_source_bad = false;
@@ -26,35 +46,68 @@ pub(super) async fn keep_probing(pool: Arc<Pool>, source: Backends, probe: Probe
         interval.tick().await;
         is_source_bad = follow(&pool, &source, is_source_bad).await;
         let backends = pool.all();
-        failures.retain(|address, _| backends.iter().any(|backend| backend.address == *address));
-        next_look.retain(|address, _| backends.iter().any(|backend| backend.address == *address));
+        known.retain(|address, _| backends.iter().any(|backend| backend.address == *address));
         let now = Instant::now();
         let due = backends.iter().filter(|backend| {
-            !backend.is_up() || next_look.get(&backend.address).is_none_or(|&look| look <= now)
+            let next_look = known.get(&backend.address).and_then(|known| known.next_look);
+            !backend.is_up() || next_look.is_none_or(|look| look <= now)
         });
-        for (backend, result) in join_all(due.map(|backend| look(backend, &probe))).await {
-            next_look.insert(backend.address, now + probe.interval);
-            let failed = failures.entry(backend.address).or_default();
-            match result {
-                Ok(()) => {
-                    *failed = 0;
-                    backend.answered();
-                }
-                Err(err) => {
-                    *failed = failed.saturating_add(1);
-                    backend.failed(&err);
-                }
-            }
+        for (backend, found) in join_all(due.map(|backend| look(backend, &probe, &question))).await {
+            let known = known.entry(backend.address).or_default();
+            known.next_look = Some(now + pause(backend, &probe));
+            note(backend, known, &found, &probe);
         }
         let has_choice = backends.iter().any(|backend| backend.is_up());
         for backend in &backends {
-            let is_dead = failures.get(&backend.address).is_some_and(|&failed| failed >= DEAD_AFTER);
-            // Cutting helps only those who then find another one.
-            if is_dead && has_choice && backend.connections() > 0 {
+            let is_dead = known.get(&backend.address).is_some_and(|known| is_dead(known, has_choice));
+            if is_dead && backend.connections() > 0 {
                 tracing::warn!(backend = %backend.address, "an API server is dead, its connections are closed");
                 backend.cut_connections();
             }
         }
+    }
+}
+
+/// Whether connections to it are better closed.
+///
+/// Where there is another one, all are, until it is back. Where there is none, those that wait for an answer are
+/// freed, once: the kubelet goes on with its pods without it, among which is the member of etcd.
+fn is_dead(known: &Known, has_choice: bool) -> bool {
+    match has_choice {
+        true => known.failures >= DEAD_AFTER,
+        false => known.failures == DEAD_AFTER && known.was_ready,
+    }
+}
+
+fn note(backend: &Backend, known: &mut Known, found: &Found, probe: &Probe) {
+    match found {
+        Found::Up => {
+            *known = Known { failures: 0, was_ready: is_asked(backend, probe), ..*known };
+            backend.answered();
+            backend.ready();
+            return;
+        }
+        Found::Unready(err) => backend.unready(err),
+        Found::Away(err) => {
+            backend.failed(err);
+            if is_asked(backend, probe) {
+                backend.distrust();
+            }
+        }
+    }
+    known.failures = known.failures.saturating_add(1);
+}
+
+/// Whether it is asked if it is ready.
+fn is_asked(backend: &Backend, probe: &Probe) -> bool {
+    backend.is_local && probe.readiness.is_some()
+}
+
+/// How long one that answers is left alone.
+fn pause(backend: &Backend, probe: &Probe) -> Duration {
+    match &probe.readiness {
+        Some(readiness) if backend.is_local => readiness.interval,
+        _ => probe.interval,
     }
 }
 
@@ -81,10 +134,25 @@ async fn follow(pool: &Pool, source: &Backends, was_bad: bool) -> bool {
     }
 }
 
-async fn look<'a>(backend: &'a Arc<Backend>, probe: &Probe) -> (&'a Arc<Backend>, io::Result<()>) {
-    let connecting = tokio::time::timeout(probe.timeout, TcpStream::connect(backend.address));
-    let result = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    (backend, result.map(drop))
+async fn look<'a>(
+    backend: &'a Arc<Backend>,
+    probe: &Probe,
+    question: &Question,
+) -> (&'a Arc<Backend>, Found) {
+    let too_late = |_| Err(io::ErrorKind::TimedOut.into());
+    let connecting = timeout(probe.timeout, TcpStream::connect(backend.address));
+    let stream = match connecting.await.unwrap_or_else(too_late) {
+        Ok(stream) => stream,
+        Err(err) => return (backend, Found::Away(err)),
+    };
+    let Some(readiness) = probe.readiness.as_ref().filter(|_| backend.is_local) else {
+        return (backend, Found::Up);
+    };
+    let asking = timeout(readiness.timeout, question.ask(backend.address, stream));
+    match asking.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(()) => (backend, Found::Up),
+        Err(err) => (backend, Found::Unready(err)),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use metalk8s_gateway::balancer::Probe;
+use metalk8s_gateway::balancer::{Probe, Readiness};
 use metalk8s_gateway::{Backends, Balancer, BalancerConfig, StartError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,8 +14,8 @@ use crate::eventually;
 
 /// A backend that says its name, then sends back what it gets until the client has closed its side, and then
 /// says `end`.
-struct Backend {
-    address: SocketAddr,
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
     name: String,
     deafen: oneshot::Sender<()>,
     task: AbortHandle,
@@ -50,7 +50,7 @@ impl Backend {
         Self { address, name: name.to_owned(), deafen, task: task.abort_handle() }
     }
 
-    async fn new(name: &str) -> Self {
+    pub(crate) async fn new(name: &str) -> Self {
         Self::start(name, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
     }
 
@@ -69,8 +69,8 @@ impl Backend {
     }
 }
 
-struct Running {
-    address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
     health: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -78,12 +78,26 @@ struct Running {
 
 impl Running {
     async fn start(backends: Backends, local: Option<IpAddr>) -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let probe = Probe {
             interval: Duration::from_millis(20),
             retry: Duration::from_millis(20),
             timeout: Duration::from_secs(1),
+            readiness: None,
         };
+        Self::start_with(backends, local, probe).await
+    }
+
+    /// The local one is asked whether it is ready.
+    pub(crate) async fn asking(backends: Backends, local: IpAddr) -> Self {
+        let often = Duration::from_millis(20);
+        let timeout = Duration::from_secs(1);
+        let readiness = Some(Readiness { interval: often, timeout });
+        Self::start_with(backends, Some(local), Probe { interval: often, retry: often, timeout, readiness })
+            .await
+    }
+
+    async fn start_with(backends: Backends, local: Option<IpAddr>, probe: Probe) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = BalancerConfig {
             listen: any,
             health: any,
@@ -102,7 +116,7 @@ impl Running {
     }
 
     /// Which backend a new connection reaches; empty if none.
-    async fn reached(&self) -> String {
+    pub(crate) async fn reached(&self) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.shutdown().await.unwrap();
         let mut text = String::new();
@@ -110,7 +124,7 @@ impl Running {
         text.trim_end_matches("end").to_owned()
     }
 
-    async fn is_ready(&self) -> bool {
+    pub(crate) async fn is_ready(&self) -> bool {
         get(self.health, "/readyz").await.status == 200
     }
 }

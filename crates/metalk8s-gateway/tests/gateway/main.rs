@@ -8,6 +8,7 @@ mod client;
 mod connections;
 mod hostile;
 mod packages;
+mod readiness;
 mod registry;
 mod server;
 mod tls;

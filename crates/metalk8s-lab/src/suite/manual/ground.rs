@@ -15,6 +15,8 @@ use crate::{
 
 /// Exit code of what could not be run to its end.
 const NOT_RUN: i32 = 125;
+/// The folder for temporary files, beside the clone.
+const SCRATCH: &str = "tmp";
 
 /// The machines of a lab, and a clone of this repository.
 pub(super) struct Ground<'a> {
@@ -57,6 +59,7 @@ impl Clone {
         // What a run that was killed has left.
         Lab::down(&lab, &Progress::new(ProgressMode::Quiet, None)).map_err(Diagnosed::new)?;
         let folder = tempfile::tempdir()?;
+        std::fs::create_dir(folder.path().join(SCRATCH))?;
         let mut command = Command::new("git");
         command
             .args(["clone", "--quiet", "--no-hardlinks"])
@@ -73,6 +76,8 @@ impl Clone {
         // The clone is another repository than the one this program was called from.
         shell.env_remove("METALK8S_CHECKOUT").env_remove("METALK8S_RESULTS");
         shell.env("METALK8S_LAB", self.lab.as_str());
+        // What a command makes there goes away with the clone.
+        shell.env("TMPDIR", self.folder.path().join(SCRATCH));
         Ok(process::capture(&mut shell, None, deadline)?)
     }
 }
