@@ -14,7 +14,7 @@ use crate::{
 const RECIPE: &str = include_str!("components.rs");
 
 /// Seconds of a first build on two cores, for the estimate (docs: components).
-const GUESSES: [(&str, u64); 8] = [
+const GUESSES: [(&str, u64); 9] = [
     ("kubernetes", 480),
     ("kubeadm", 30),
     ("etcd", 80),
@@ -23,6 +23,7 @@ const GUESSES: [(&str, u64); 8] = [
     ("cri-tools", 160),
     ("coredns", 80),
     ("calico", 310),
+    ("metallb", 170),
 ];
 
 /// Name of the task that builds the component `name`.

@@ -223,24 +223,27 @@ pub fn timestamp(epoch: u64) -> String {
     jiff::Timestamp::from_second(second).unwrap_or_default().to_string()
 }
 
-/// Files that addons take over from an upstream module, such as Calico's resource definitions.
+/// Where the modules of addons keep their resource definitions.
+const UPSTREAM_CRDS: [(&str, &str); 2] =
+    [("calico", "libcalico-go/config/crd"), ("metallb", "config/crd/bases")];
+
+/// Files that addons take over from an upstream module.
 pub fn addon_tasks(ctx: &Context) -> Vec<Task> {
-    let source = ctx.versions.components.get("calico").map(|component| component.source.clone());
-    let Some(source) = source else { return Vec::new() };
-    let folder = ctx.root.join("components/calico");
-    let fact = source.clone();
+    UPSTREAM_CRDS.iter().filter_map(|(name, crds)| addon_task(ctx, name, crds)).collect()
+}
+
+fn addon_task(ctx: &Context, name: &str, crds: &'static str) -> Option<Task> {
+    let source = ctx.versions.components.get(name)?.source.clone();
+    let folder = ctx.root.join("components").join(name);
+    let facts = vec![source.clone(), RECIPE.to_owned()];
     let action = move |step: &Step<'_>| {
         let module = module_folder(step, &folder, &source)?;
-        copy_tree(&module.join("libcalico-go/config/crd"), &step.out.join("crds"))?;
+        copy_tree(&module.join(crds), &step.out.join("crds"))?;
         Ok(Outcome::Done)
     };
-    let task = Task::stored("addons:calico", "take Calico's resource definitions from its module", action);
-    vec![Task {
-        tasks: vec![components::task_name("calico")],
-        facts: vec![fact, RECIPE.to_owned()],
-        guess: 5,
-        ..task
-    }]
+    let about = format!("take the resource definitions of {name} from its module");
+    let task = Task::stored(format!("addons:{name}"), about, action);
+    Some(Task { tasks: vec![components::task_name(name)], facts, guess: 5, ..task })
 }
 
 /// Where the cache has the module, at the version that `go.mod` in this folder names.

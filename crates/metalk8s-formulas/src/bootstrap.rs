@@ -119,16 +119,23 @@ pub fn bootstrap(
         },
         Stage { title: "Deploying the network", name: NETWORK, graph: network },
         Stage { title: "Deploying DNS", name: DNS, graph: addons::coredns(grains, pillar)? },
-        Stage {
-            title: "Waiting until the node is ready",
-            name: "ready",
-            graph: {
-                let mut graph = node::ready(grains);
-                graph.add("settings of the cluster", fleet::conducted());
-                graph
-            },
-        },
     ]);
+    if pillar.addons.metallb {
+        stages.push(Stage {
+            title: "Deploying the load balancer",
+            name: "load-balancer",
+            graph: addons::metallb(pillar, upstream)?,
+        });
+    }
+    stages.extend([Stage {
+        title: "Waiting until the node is ready",
+        name: "ready",
+        graph: {
+            let mut graph = node::ready(grains);
+            graph.add("settings of the cluster", fleet::conducted());
+            graph
+        },
+    }]);
     Ok(stages)
 }
 

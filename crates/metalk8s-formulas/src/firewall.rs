@@ -39,11 +39,19 @@ const OPENINGS: [(&str, Option<Role>, &str, u16, From); 7] = [
     ("VXLAN", None, "udp", 4789, From::WorkloadPlane),
 ];
 
+/// Speakers of MetalLB tell each other which nodes live (github.com/hashicorp/memberlist).
+const METALLB_OPENINGS: [(&str, Option<Role>, &str, u16, From); 2] = [
+    ("MetalLB members", None, "tcp", 7946, From::ControlPlane),
+    ("MetalLB members over UDP", None, "udp", 7946, From::ControlPlane),
+];
+
 /// Openings of a node with its roles. A host without a firewall needs none, and gets no firewall.
 pub(crate) fn openings(pillar: &Pillar) -> Graph {
     let mut graph = Graph::default();
     let is_wanted = |role: Option<Role>| role.is_none_or(|role| pillar.roles.contains(&role));
-    for (name, _, protocol, port, from) in OPENINGS.into_iter().filter(|opening| is_wanted(opening.1)) {
+    let optional = METALLB_OPENINGS.into_iter().filter(|_| pillar.addons.metallb);
+    let all = OPENINGS.into_iter().filter(|opening| is_wanted(opening.1)).chain(optional);
+    for (name, _, protocol, port, from) in all {
         let sources = sources(pillar, from);
         // Without sources it would be open to everybody.
         if sources.is_empty() {

@@ -20,7 +20,7 @@ use metalk8s_types::{
     Grains, Leftovers, Pillar, Role, fake,
     grains::{Cgroup, OsFamily},
     pillar::{
-        ArchiveFacts, ArchiveMount, ArchiveSource, Authorities, Certificates, ImageFacts, Networks,
+        Addons, ArchiveFacts, ArchiveMount, ArchiveSource, Authorities, Certificates, ImageFacts, Networks,
         NodeAddresses, Proxies,
     },
 };
@@ -68,6 +68,7 @@ fn pillar() -> Pillar {
         proxies: Proxies::default(),
         certificates: Certificates::default(),
         api_server_names: Vec::new(),
+        addons: Addons::default(),
         ca_node: "bootstrap".into(),
         node: NodeAddresses {
             control_plane: "10.200.1.2".parse().unwrap(),
@@ -103,6 +104,42 @@ fn upstream() -> UpstreamManifests {
         "metadata": {"name": "ippools.crd.projectcalico.org"},
     });
     UpstreamManifests::from([("calico".to_owned(), vec![crd])])
+}
+
+/// With MetalLB, which the archive has.
+fn with_load_balancer() -> (Pillar, UpstreamManifests) {
+    let mut pillar = pillar();
+    pillar.addons.metallb = true;
+    let facts = pillar.archive.images["coredns"].clone();
+    for name in ["metallb-controller", "metallb-speaker"] {
+        pillar.archive.images.insert(name.to_owned(), facts.clone());
+    }
+    let mut upstream = upstream();
+    let pools =
+        json!({"kind": "CustomResourceDefinition", "metadata": {"name": "ipaddresspools.metallb.io"}});
+    upstream.insert("metallb".to_owned(), vec![pools]);
+    (pillar, upstream)
+}
+
+#[test]
+fn a_load_balancer_comes_where_it_is_asked_for() {
+    let members = |pillar: &Pillar, upstream: &UpstreamManifests| {
+        let stages = bootstrap(&grains(), pillar, upstream).unwrap();
+        let openings =
+            stages.iter().flat_map(|stage| stage.graph.steps()).filter_map(|step| match &step.state {
+                State::Opening(opening) if opening.port == 7946 => Some(opening.sources.clone()),
+                _ => None,
+            });
+        let openings: Vec<_> = openings.collect();
+        let stage = stages.into_iter().find(|stage| stage.name == "load-balancer");
+        (stage.map(|stage| stage.graph), openings)
+    };
+    assert_eq!(members(&pillar(), &upstream()), (None, Vec::new()));
+    let (pillar, upstream) = with_load_balancer();
+    let (graph, openings) = members(&pillar, &upstream);
+    insta::assert_yaml_snapshot!("physical-load-balancer", graph.unwrap());
+    let control_plane = pillar.networks.control_plane;
+    assert_eq!(openings, [control_plane.clone(), control_plane]);
 }
 
 #[test]
@@ -145,7 +182,8 @@ fn a_container_differs_only_in_what_its_host_decides() {
 fn every_image_of_a_pod_comes_from_the_archive() {
     let prefix = "metalk8s-registry-from-config.invalid/metalk8s-9.8.7/";
     let mut seen = 0;
-    for stage in bootstrap(&grains(), &pillar(), &upstream()).unwrap() {
+    let (pillar, upstream) = with_load_balancer();
+    for stage in bootstrap(&grains(), &pillar, &upstream).unwrap() {
         for step in stage.graph.steps() {
             let spec = match &step.state {
                 State::StaticPod(pod) => &pod.manifest["spec"],

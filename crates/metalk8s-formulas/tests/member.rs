@@ -15,7 +15,8 @@ use metalk8s_types::{
     bootstrap_config::GivenSettings,
     fake, paths,
     pillar::{
-        Certificates, ClusterPillar, ImageFacts, Networks, NodeAddresses, NodeWish, Proxies, VersionFacts,
+        Addons, Certificates, ClusterPillar, ImageFacts, Networks, NodeAddresses, NodeWish, Proxies,
+        VersionFacts,
     },
 };
 use serde_json::json;
@@ -59,6 +60,7 @@ fn pillar(roles: &[Role]) -> Pillar {
         proxies: Proxies::default(),
         certificates: Certificates::default(),
         api_server_names: Vec::new(),
+        addons: Addons::default(),
         ca_node: "bootstrap".into(),
         versions: BTreeMap::from([("9.8.7".to_owned(), facts)]),
         masters: BTreeMap::from([("bootstrap".to_owned(), "10.200.1.2".parse().unwrap())]),

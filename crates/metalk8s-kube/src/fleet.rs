@@ -26,6 +26,7 @@ use crate::{
 };
 
 pub use follow::{Follow, Seen};
+pub use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 pub use lease::{Lease, LeaseHeld};
 pub use nodes::{NodeAnnotations, NodeFacts};
 pub use pods::{Evicted, PodFacts};

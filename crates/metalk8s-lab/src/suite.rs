@@ -11,6 +11,7 @@ use metalk8s_diagnostics::{Diagnosed, Printer, Progress, ProgressMode};
 
 use crate::lab::{Lab, LabConfig, LabName, TemporaryLab};
 
+pub mod balancing;
 pub mod chance;
 pub mod cluster;
 pub mod conformance;
@@ -96,6 +97,7 @@ pub const SUITES: &[Suite] = &[
     manual::SUITE,
     survival::SUITE,
     layout::SUITE,
+    balancing::SUITE,
     conformance::SUITE,
 ];
 

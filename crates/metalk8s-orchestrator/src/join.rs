@@ -310,6 +310,7 @@ fn as_configuration(invitation: &Invitation) -> BootstrapConfiguration {
         archives: Vec::new(),
         api_server_names: Vec::new(),
         feature_gates: BTreeMap::new(),
+        addons: invitation.settings.addons,
     }
 }
 

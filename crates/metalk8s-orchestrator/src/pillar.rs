@@ -73,6 +73,7 @@ pub(crate) fn bootstrap_pillar(
         proxies: configuration.proxies.clone(),
         certificates: configuration.certificates,
         api_server_names: configuration.api_server_names.clone(),
+        addons: configuration.addons,
         ca_node: configuration.ca_minion.clone(),
         node: NodeAddresses { control_plane, workload_plane },
         archive: archive.facts(root, &grains.package_repository()),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use metalk8s_artifacts::{Manifest, Product, digest::sha256, manifest::FileEntry, signature::PrivateKey};
-use metalk8s_types::pillar::{Certificates, ClusterPillar, Networks, Proxies, VersionFacts};
+use metalk8s_types::pillar::{Addons, Certificates, ClusterPillar, Networks, Proxies, VersionFacts};
 
 /// A temporary folder in which archives are made.
 pub(crate) struct ArchiveFiles(tempfile::TempDir);
@@ -102,6 +102,7 @@ pub(crate) fn cluster() -> ClusterPillar {
         proxies: Proxies::default(),
         certificates: Certificates::default(),
         api_server_names: Vec::new(),
+        addons: Addons::default(),
         ca_node: "bootstrap".into(),
         versions: BTreeMap::from([("1.0.0".into(), facts)]),
         masters: BTreeMap::new(),

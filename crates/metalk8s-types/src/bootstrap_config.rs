@@ -19,7 +19,7 @@ pub use given::GivenSettings;
 pub use mistake::{Mistake, MistakeCode};
 pub use values::is_host_name;
 
-use crate::pillar::{Certificates, Networks, Proxies};
+use crate::pillar::{Addons, Certificates, Networks, Proxies};
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -50,6 +50,8 @@ pub struct BootstrapConfiguration {
     pub api_server_names: Vec<String>,
     /// `kubernetes.apiServer.featureGates`.
     pub feature_gates: BTreeMap<String, bool>,
+    /// `addons.metallb.enabled`; none is, where the file does not say it.
+    pub addons: Addons,
 }
 
 /// A layout of the file. Both accept all keys that are known today.

@@ -24,6 +24,8 @@ pub struct Pillar {
     pub certificates: Certificates,
     /// Further names and addresses that clients call API servers by (NET-13).
     pub api_server_names: Vec<String>,
+    /// Parts that this cluster may have or not.
+    pub addons: Addons,
     /// The node that holds the authorities, which is the Bootstrap node.
     pub ca_node: String,
     /// Addresses of this node, found by the CIDRs of both planes (BOOT-32).
@@ -70,6 +72,9 @@ pub struct ClusterPillar {
     /// Further names and addresses that clients call API servers by; the settings of older versions do not say them.
     #[serde(default)]
     pub api_server_names: Vec<String>,
+    /// Parts that this cluster may have or not; the settings of older versions do not say it.
+    #[serde(default)]
+    pub addons: Addons,
     /// The node that holds the authorities.
     pub ca_node: String,
     /// What each version that can be installed offers, by version.
@@ -134,6 +139,7 @@ impl ClusterPillar {
             proxies: self.proxies.clone(),
             certificates: self.certificates,
             api_server_names: self.api_server_names.clone(),
+            addons: self.addons,
             ca_node: self.ca_node.clone(),
             node: *addresses,
             archive: ArchiveFacts {
@@ -205,6 +211,13 @@ impl Default for Certificates {
     fn default() -> Self {
         Self { lifetime_seconds: 365 * 86_400 }
     }
+}
+
+/// Parts that a cluster may have or not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addons {
+    /// MetalLB, which gives addresses to Services of the type LoadBalancer (NET-14).
+    pub metallb: bool,
 }
 
 /// Addresses of one node.

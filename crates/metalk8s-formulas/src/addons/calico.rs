@@ -1,18 +1,14 @@
 //! Calico, the pods' network (NET-06).
 
-use metalk8s_engine::{
-    Graph, State,
-    state::{Command, Condition, Wait},
-};
+use metalk8s_engine::{Graph, State, state::Command};
 use metalk8s_types::{Grains, Pillar, paths};
 use serde_json::Value;
 
-use super::manifests::{Addon, AddonError, UpstreamManifests, object_state, rolled_out, title, variable};
-use crate::{
-    bootstrap::FormulaError,
-    hostname::node_name,
-    layout::{APISERVER_PROXY, KUBECTL_CACHE},
+use super::{
+    crds,
+    manifests::{Addon, UpstreamManifests, by_the_balancer, rolled_out, variable},
 };
+use crate::{bootstrap::FormulaError, hostname::node_name, layout::KUBECTL_CACHE};
 
 const NODE: [(&str, &str); 2] = [
     ("rbac.yaml", include_str!("../../../../addons/calico/manifests/rbac.yaml")),
@@ -28,18 +24,7 @@ pub(crate) fn calico(
     upstream: &UpstreamManifests,
 ) -> Result<Graph, FormulaError> {
     let mut graph = Graph::default();
-    let crds = upstream.get("calico").ok_or(AddonError::NoUpstream("calico"))?;
-    let mut established = Vec::new();
-    for crd in crds {
-        let name = crd["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let applied = graph.add(title(crd), object_state(crd.clone(), "metalk8s-calico"));
-        let wait = graph.add(
-            format!("{name} is served"),
-            State::Wait(Wait { until: Condition::CrdEstablished(name), deadline_seconds: 60 }),
-        );
-        graph.require(&wait, &applied);
-        established.push(wait);
-    }
+    let established = crds::served(&mut graph, "calico", upstream)?;
     let mut addon = Addon::read("calico", &NODE)?;
     addon.fill_images(pillar)?;
     let environment = environment(pillar);
@@ -90,15 +75,13 @@ fn looks_again(grains: &Grains, pillar: &Pillar) -> Command {
 
 /// What depends on the settings of the cluster, the same for all containers of calico-node.
 fn environment(pillar: &Pillar) -> Vec<Value> {
-    let (host, port) = APISERVER_PROXY.split_once(':').expect("the constant has a port");
     let workload_plane: Vec<_> = pillar.networks.workload_plane.iter().map(ToString::to_string).collect();
-    let mut list = vec![
-        variable("KUBERNETES_SERVICE_HOST", host),
-        variable("KUBERNETES_SERVICE_PORT", port),
+    let mut list = Vec::from(by_the_balancer());
+    list.extend([
         // BOOT-32: the overlay uses the address in the workload plane.
         variable("IP_AUTODETECTION_METHOD", format!("cidr={}", workload_plane.join(","))),
         variable("CALICO_IPV4POOL_CIDR", pillar.networks.pods.to_string()),
-    ];
+    ]);
     if let Some(mtu) = pillar.networks.workload_plane_mtu {
         list.push(variable("FELIX_VXLANMTU", (mtu - 50).to_string()));
     }

@@ -9,7 +9,10 @@ use metalk8s_engine::{
 use metalk8s_types::{Pillar, labels};
 use serde_json::{Value, json};
 
-use crate::bootstrap::{FormulaError, image};
+use crate::{
+    bootstrap::{FormulaError, image},
+    layout::APISERVER_PROXY,
+};
 
 /// Manifests that an archive takes from upstream programs: addon name to objects, in file order.
 pub type UpstreamManifests = BTreeMap<String, Vec<Value>>;
@@ -113,14 +116,25 @@ pub(crate) fn object_state(manifest: Value, manager: &str) -> State {
 
 /// A state that waits for a workload of kube-system.
 pub(super) fn rolled_out(kind: &str, name: &str) -> State {
+    rolled_out_in("kube-system", kind, name)
+}
+
+/// A state that waits for a workload of this namespace.
+pub(super) fn rolled_out_in(namespace: &str, kind: &str, name: &str) -> State {
     State::Wait(Wait {
         until: Condition::RolledOut {
             kind: kind.to_owned(),
-            namespace: "kube-system".to_owned(),
+            namespace: namespace.to_owned(),
             name: name.to_owned(),
         },
         deadline_seconds: 300,
     })
+}
+
+/// By which a program on the node's own network reaches the API before Services work there.
+pub(super) fn by_the_balancer() -> [Value; 2] {
+    let (host, port) = APISERVER_PROXY.split_once(':').expect("the constant has a port");
+    [variable("KUBERNETES_SERVICE_HOST", host), variable("KUBERNETES_SERVICE_PORT", port)]
 }
 
 /// One environment variable of a container.

@@ -189,7 +189,8 @@ async fn member_follows(settings: &ClusterPillar) -> Result<(), EtcdError> {
     Ok(())
 }
 
-/// Which formulas nodes apply for other settings: all, where a root was renewed, or the repositories are elsewhere;
+/// Which formulas nodes apply for other settings: all, where a root was renewed, the repositories are elsewhere, or
+/// an addon needs openings;
 /// masters, where they know clients by other authorities, or are called by other names. Other nodes that come, go or move are
 /// told of by their own runs. Pure.
 fn to_be_told(
@@ -205,7 +206,7 @@ fn to_be_told(
     } else if former.authorities != wished.authorities || former.api_server_names != wished.api_server_names {
         told.push((RENEWED, wished.masters.keys().cloned().collect()));
     }
-    if moved_repositories(former, wished).is_some() {
+    if moved_repositories(former, wished).is_some() || former.addons != wished.addons {
         told.push((NEIGHBOURS, all()));
     }
     told
@@ -250,6 +251,7 @@ pub fn cluster_pillar(
         proxies: configuration.proxies,
         certificates: configuration.certificates,
         api_server_names: configuration.api_server_names,
+        addons: configuration.addons,
         ca_node: configuration.ca_minion,
         versions,
         masters: with(Role::Master),
@@ -292,7 +294,10 @@ fn version(path: &Path) -> Result<(String, VersionFacts), SettingsError> {
 
 #[cfg(test)]
 mod tests {
-    use metalk8s_types::{fleet::AgentSpec, pillar::NodeAddresses};
+    use metalk8s_types::{
+        fleet::AgentSpec,
+        pillar::{Addons, NodeAddresses},
+    };
 
     use super::*;
     use crate::testing::cluster;
@@ -348,6 +353,8 @@ mod tests {
         let named = ClusterPillar { api_server_names: vec!["api.example.com".into()], ..moved };
         let masters = (RENEWED, names(&["boot", "m"]));
         assert_eq!(to_be_told(Some(&former), &named, &agents), [masters, all]);
+        let balanced = ClusterPillar { addons: Addons { metallb: true }, ..former.clone() };
+        assert_eq!(to_be_told(Some(&former), &balanced, &agents), [(NEIGHBOURS, names(&["boot", "m", "w"]))]);
         // A first Bootstrap node has not moved.
         assert_eq!(moved_repositories(&cluster(), &former), None);
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -11,33 +12,41 @@ use metalk8s_engine::state::{Signer, Usage};
 use metalk8s_formulas::{AuthorityFiles, WantedCertificate, authorities, certificates};
 use metalk8s_kube::{
     Fleet,
-    fleet::{PendingRequest, RequestOutcome, Seen},
+    fleet::{CertificateSigningRequest, Follow, PendingRequest, RequestOutcome, Seen},
 };
 use metalk8s_pki::{AuthorityMaterial, Request, RequestedCertificate, sign_request};
 use metalk8s_types::{
     fleet::{AgentSpec, CONDUCTOR, agent_user, node_of_agent},
     pillar::ClusterPillar,
 };
+use tokio::time::timeout;
 
 use super::{ConductorConfig, cluster_pillar};
 
 /// How many signed certificates a node finds in its agent's object: the newest.
 const HANDED_OUT: usize = 24;
 
+/// How long a request waits that could not be decided about: nothing need happen that would have it looked at.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Decides about every request for one of our signers.
 pub(super) async fn sign(fleet: &Fleet, config: &ConductorConfig) {
-    let mut requests = fleet.follow_requests();
+    decide(fleet.follow_requests(), async |request| answer(fleet, config, request).await).await;
+}
+
+/// Has each request answered, once that succeeds.
+async fn decide(
+    mut requests: Follow<CertificateSigningRequest>,
+    answer: impl AsyncFn(&PendingRequest) -> Result<(), String>,
+) {
     // Those that could not be decided about, because the API did not answer in between.
     let mut open: HashMap<String, PendingRequest> = HashMap::new();
     // Those that were: what is seen of them later may be older than the decision.
     let mut decided: HashSet<String> = HashSet::new();
     loop {
-        let seen = match requests.recv().await {
-            Some(seen) => seen,
-            None => return,
-        };
-        match seen {
-            Seen::There(object) => {
+        let patience = if open.is_empty() { Duration::MAX } else { AGAIN };
+        match timeout(patience, requests.recv()).await {
+            Ok(Some(Seen::There(object))) => {
                 let pending = PendingRequest::of(&object);
                 let is_ours = |pending: &PendingRequest| {
                     authority(&pending.signer).is_some() && !decided.contains(&pending.name)
@@ -46,16 +55,19 @@ pub(super) async fn sign(fleet: &Fleet, config: &ConductorConfig) {
                     open.insert(pending.name.clone(), pending);
                 }
             }
-            Seen::Gone(name) => {
+            Ok(Some(Seen::Gone(name))) => {
                 open.remove(&name);
                 decided.remove(&name);
             }
-            Seen::Complete => {}
-            Seen::Blind(why) => tracing::warn!(error = why, "requests for certificates cannot be seen"),
+            Ok(Some(Seen::Blind(why))) => {
+                tracing::warn!(error = why, "requests for certificates cannot be seen");
+            }
+            Ok(Some(Seen::Complete)) | Err(_) => {}
+            Ok(None) => return,
         }
         let names: Vec<String> = open.keys().cloned().collect();
         for name in names {
-            match answer(fleet, config, &open[&name]).await {
+            match answer(&open[&name]).await {
                 Ok(()) => {
                     open.remove(&name);
                     decided.insert(name);
@@ -189,13 +201,35 @@ fn hand_out(spec: &AgentSpec, name: &str, certificate: String) -> BTreeMap<Strin
 mod tests {
     use std::collections::BTreeSet;
 
+    use std::cell::RefCell;
+
     use metalk8s_pki::certificate_request;
     use metalk8s_types::{Role, pillar::NodeAddresses};
+    use serde_json::json;
+    use tokio::sync::mpsc;
 
     use super::*;
     use crate::testing::cluster;
 
     const KUBERNETES: &str = "metalk8s.scality.com/kubernetes";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_could_not_be_answered_is_looked_at_again_by_itself() {
+        let (tell, requests) = mpsc::channel(1);
+        let asked = json!({
+            "metadata": {"name": "a"},
+            "spec": {"signerName": KUBERNETES, "request": "", "usages": ["client auth"]},
+        });
+        tell.send(Seen::There(serde_json::from_value(asked).unwrap())).await.unwrap();
+        let answers = RefCell::new(Vec::new());
+        let deciding = decide(requests, async |request: &PendingRequest| {
+            answers.borrow_mut().push(request.name.clone());
+            if answers.borrow().len() < 3 { Err("no etcd".to_owned()) } else { Ok(()) }
+        });
+        assert!(timeout(10 * AGAIN, deciding).await.is_err(), "it waits for more");
+        assert_eq!(*answers.borrow(), ["a", "a", "a"]);
+        drop(tell);
+    }
 
     fn judged(roles: &[Role], user: &str, signer: &str, wish: &Request) -> Result<Request, String> {
         let spec = AgentSpec {

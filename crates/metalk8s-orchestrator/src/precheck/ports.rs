@@ -42,8 +42,14 @@ const PORTS: [Port; 21] = [
     Port(9101, Bind::Loopback, "calico-node", false, None),
 ];
 
+/// With MetalLB.
+const METALLB_PORTS: [Port; 2] = [
+    Port(7472, Bind::Loopback, "metallb-speaker", true, None),
+    Port(7946, Bind::ControlPlane, "metallb-speaker", true, None),
+];
+
 /// Names under which the kernel knows our own parts; it keeps 15 characters of each.
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     "apiserver-proxy",
     "calico-node",
     "etcd",
@@ -54,6 +60,7 @@ const OURS: [&str; 13] = [
     "kubelet",
     "kubernetes",
     "metalk8s",
+    "metallb-speaker",
     "node_exporter",
     "repositories",
     "traefik",
@@ -68,7 +75,9 @@ pub(super) fn check(
     let control_plane = address(grains, &configuration.networks.control_plane).ok().flatten();
     let mut told: Vec<u16> = Vec::new();
     let is_brought = |role: &Option<Role>| role.is_none_or(|role| observed.roles.contains(&role));
-    for Port(port, bind, part, is_needed, _) in PORTS.iter().filter(|port| is_brought(&port.4)) {
+    let optional = METALLB_PORTS.iter().filter(|_| configuration.addons.metallb);
+    let ports = PORTS.iter().filter(|port| is_brought(&port.4)).chain(optional);
+    for Port(port, bind, part, is_needed, _) in ports {
         let taken = observed.listeners.iter().find(|listener| {
             listener.port == *port
                 && collide(*bind, control_plane, listener.address)

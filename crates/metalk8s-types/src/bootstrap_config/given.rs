@@ -207,7 +207,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::pillar::{ArchiveFacts, ArchiveSource, Authorities, Certificates, NodeAddresses};
+    use crate::pillar::{Addons, ArchiveFacts, ArchiveSource, Authorities, Certificates, NodeAddresses};
 
     const CONFIGURATION: &[u8] = b"\
 apiVersion: metalk8s.scality.com/v1alpha2
@@ -256,6 +256,7 @@ archives: [/archives/metalk8s.iso]
             proxies: configuration.proxies,
             certificates: Certificates::default(),
             api_server_names: Vec::new(),
+            addons: Addons::default(),
             ca_node: configuration.ca_minion,
             node: NodeAddresses {
                 control_plane: [10, 200, 1, 2].into(),

@@ -12,7 +12,7 @@ use super::{
     values,
     yaml::{Node, Value},
 };
-use crate::pillar::{Certificates, Networks, Proxies};
+use crate::pillar::{Addons, Certificates, Networks, Proxies};
 
 const CIDRS: &str = "a range such as `10.200.1.0/28`, or a list of ranges";
 const API_VERSIONS: &str = "`metalk8s.scality.com/v1alpha2`, `metalk8s.scality.com/v1alpha3`";
@@ -69,7 +69,17 @@ pub(super) fn configuration(document: &Node) -> Result<BootstrapConfiguration, V
 
 /// The configuration; whoever returns `None` has added a mistake.
 fn read(reader: &mut Reader, document: &Node) -> Option<BootstrapConfiguration> {
-    let known = ["apiVersion", "kind", "networks", "proxies", "certificates", "ca", "archives", "kubernetes"];
+    let known = [
+        "apiVersion",
+        "kind",
+        "networks",
+        "proxies",
+        "certificates",
+        "ca",
+        "archives",
+        "kubernetes",
+        "addons",
+    ];
     let fields = reader.fields(document, "", &known)?;
     let version = version(reader, &fields);
     kind(reader, &fields);
@@ -86,6 +96,7 @@ fn read(reader: &mut Reader, document: &Node) -> Option<BootstrapConfiguration> 
         .map(|node| archives(reader, node, "archives"));
     let (api_server_names, feature_gates) =
         fields.get("kubernetes").map(|node| api_server(reader, node)).unwrap_or_default();
+    let addons = fields.get("addons").map(|node| addons(reader, node)).unwrap_or_default();
     let (networks, ingress_ip) = networks?;
     Some(BootstrapConfiguration {
         version: version?,
@@ -97,6 +108,7 @@ fn read(reader: &mut Reader, document: &Node) -> Option<BootstrapConfiguration> 
         archives: archives?,
         api_server_names,
         feature_gates,
+        addons,
     })
 }
 
@@ -193,12 +205,23 @@ fn ingress(reader: &mut Reader, node: &Node, path: &str) -> Option<IpAddr> {
 }
 
 fn metal_lb(reader: &mut Reader, node: &Node, path: &str) {
-    let Some(fields) = reader.fields(node, path, &["enabled"]) else { return };
-    let Some(enabled) = fields.get("enabled") else { return };
-    let path = fields.path("enabled");
-    if values::boolean(reader, enabled, &path) == Some(true) {
-        reader.bad(enabled, &path, "MetalLB is not a part of this version", "`false`");
-    }
+    let Some((true, enabled)) = enabled(reader, node, path) else { return };
+    let message =
+        "MetalLB gives no address to the GUIs in this version; `addons.metallb.enabled` has it for Services";
+    reader.bad(enabled, &format!("{path}.enabled"), message, "`false`");
+}
+
+/// What `enabled` says, and where it stands.
+fn enabled<'a>(reader: &mut Reader, node: &'a Node, path: &str) -> Option<(bool, &'a Node)> {
+    let fields = reader.fields(node, path, &["enabled"])?;
+    let enabled = fields.get("enabled")?;
+    Some((values::boolean(reader, enabled, &fields.path("enabled"))?, enabled))
+}
+
+fn addons(reader: &mut Reader, node: &Node) -> Addons {
+    let fields = reader.fields(node, "addons", &["metallb"]);
+    let metallb = fields.and_then(|fields| enabled(reader, fields.get("metallb")?, &fields.path("metallb")));
+    Addons { metallb: metallb.is_some_and(|(is_enabled, _)| is_enabled) }
 }
 
 fn cluster_range<'a>(

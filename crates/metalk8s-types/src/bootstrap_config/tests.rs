@@ -281,9 +281,26 @@ fn proxies_are_addresses_and_their_passwords_are_not_shown() {
 }
 
 #[test]
+fn addons_are_left_out_unless_they_are_enabled() {
+    let with = |line: &str| BootstrapConfiguration::parse(format!("{GOOD}{line}").as_bytes());
+    let is_there = |line: &str| with(line).unwrap().addons.metallb;
+    for line in ["", "addons: {}\n", "addons: {metallb: {}}\n", "addons: {metallb: {enabled: false}}\n"] {
+        assert!(!is_there(line), "{line}");
+    }
+    assert!(is_there("addons: {metallb: {enabled: true}}\n"));
+    for (line, words) in [
+        ("addons: {metallb: {enabled: often}}\n", "`addons.metallb.enabled`"),
+        ("addons: {metallb: true}\n", "`addons.metallb`"),
+        ("addons: {metalb: {enabled: true}}\n", "did you mean `metallb`?"),
+    ] {
+        assert!(mistakes(&format!("{GOOD}{line}"))[0].contains(words), "{line}");
+    }
+}
+
+#[test]
 fn what_this_version_cannot_do_is_refused_instead_of_ignored() {
     let plane = "controlPlane: {cidr: 10.200.1.0/28, metalLB: {enabled: true}}";
-    assert!(mistake("controlPlane: 10.200.1.0/28", plane).contains("MetalLB is not a part of this version"));
+    assert!(mistake("controlPlane: 10.200.1.0/28", plane).contains("MetalLB gives no address to the GUIs"));
     assert!(mistake("ca:\n", "debug: true\nca:\n").starts_with("MK1104 line 6, column 1: `debug`"));
 }
 

@@ -51,6 +51,7 @@ fn check_promises(configuration: &BootstrapConfiguration) {
         archives,
         api_server_names,
         feature_gates,
+        addons: _,
     } = configuration;
     // A certificate must end before its authority.
     assert!((300..3650 * 86_400).contains(&certificates.lifetime_seconds));
@@ -95,6 +96,7 @@ fn render(configuration: &BootstrapConfiguration) -> String {
         archives,
         api_server_names,
         feature_gates,
+        addons,
     } = configuration;
     let version = match version {
         Version::V1Alpha2 => "metalk8s.scality.com/v1alpha2",
@@ -114,6 +116,7 @@ fn render(configuration: &BootstrapConfiguration) -> String {
         "ca": { "minion": ca_minion },
         "archives": archives,
         "kubernetes": { "apiServer": { "certSANs": api_server_names, "featureGates": feature_gates } },
+        "addons": { "metallb": { "enabled": addons.metallb } },
     })
     .to_string()
 }
