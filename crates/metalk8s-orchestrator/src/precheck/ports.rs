@@ -110,10 +110,20 @@ fn collide(bind: Bind, control_plane: Option<IpAddr>, taken: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use metalk8s_types::pillar::Addons;
+
     use super::*;
     use crate::precheck::testing;
 
     fn ports(already_begun: bool, taken: &[(u16, &str, Option<&str>)]) -> Vec<String> {
+        ports_of(&testing::configuration(), already_begun, taken)
+    }
+
+    fn ports_of(
+        configuration: &BootstrapConfiguration,
+        already_begun: bool,
+        taken: &[(u16, &str, Option<&str>)],
+    ) -> Vec<String> {
         let listeners = taken
             .iter()
             .map(|(port, address, process)| Listener {
@@ -124,7 +134,7 @@ mod tests {
             .collect();
         let observed = Observed { already_begun, listeners, ..testing::observed() };
         let mut findings = Vec::new();
-        check(&testing::grains(), &testing::configuration(), &observed, &mut findings);
+        check(&testing::grains(), configuration, &observed, &mut findings);
         findings.iter().map(|finding| format!("{:?} {}", finding.severity, finding.message)).collect()
     }
 
@@ -153,6 +163,18 @@ mod tests {
             findings,
             ["Warning port 80, which the workload-plane Ingress needs, is taken by apache2 on 0.0.0.0"]
         );
+    }
+
+    #[test]
+    fn ports_of_metallb_are_needed_where_it_is_asked_for() {
+        let with = |metallb| {
+            let configuration =
+                BootstrapConfiguration { addons: Addons { metallb }, ..testing::configuration() };
+            ports_of(&configuration, false, &[(7946, "10.200.1.2", Some("serf"))])
+        };
+        assert_eq!(with(false), [""; 0]);
+        let told = "Error port 7946, which metallb-speaker needs, is taken by serf on 10.200.1.2";
+        assert_eq!(with(true), [told]);
     }
 
     #[test]

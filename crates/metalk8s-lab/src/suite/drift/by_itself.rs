@@ -53,18 +53,22 @@ fn wait_told(machine: &Machine, status: &str, listed: &str, states: u32) -> Resu
 
 /// Looks go on, and the object stays as it is.
 fn tells_only_news(machine: &Machine) -> Result<()> {
-    let version = || -> Result<Value> {
-        let agent = kubectl_json(machine, &format!("get agent {} -n metalk8s-fleet", machine.name))?;
-        Ok(agent["metadata"]["resourceVersion"].clone())
-    };
+    let agent = || kubectl_json(machine, &format!("get agent {} -n metalk8s-fleet", machine.name));
     let looked = || machine.run_checked(&format!("grep ^metalk8s_drift_checked {METRICS}"));
-    let (before, first) = (version()?, looked()?);
+    let (before, first) = (agent()?, looked()?);
     wait_until("another look", PATIENCE, || match looked() {
         Ok(now) if now != first => Ok(()),
         Ok(now) => Err(now),
         Err(error) => Err(error.to_string()),
     })?;
-    let after = version()?;
-    ensure!(before == after, "the object was changed: {before}, {after}");
+    let after = agent()?;
+    let version = |agent: &Value| agent["metadata"]["resourceVersion"].clone();
+    let told = |agent: &Value| [&agent["status"]["drift"], &agent["status"]["jobs"]].map(Value::to_string);
+    ensure!(
+        version(&before) == version(&after),
+        "the object was changed from\n{:#?}\nto\n{:#?}",
+        told(&before),
+        told(&after)
+    );
     Ok(())
 }
