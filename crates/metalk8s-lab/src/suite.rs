@@ -6,10 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use metalk8s_diagnostics::{Diagnosed, Printer, Progress, ProgressMode};
 
-use crate::lab::{Lab, LabConfig, LabName, TemporaryLab};
+use crate::{
+    Machine,
+    lab::{Lab, LabConfig, LabName, TemporaryLab},
+};
 
 pub mod balancing;
 pub mod chance;
@@ -141,6 +144,14 @@ impl Finding {
 }
 
 impl Stage {
+    /// A machine of the lab.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn machine(&self, name: &str) -> Result<&Machine> {
+        self.lab.machine(name).with_context(|| format!("the lab has no machine `{name}`"))
+    }
+
     /// A stage on which nothing has been checked yet.
     pub fn new(lab: Lab, archive: PathBuf, options: &Options) -> Self {
         let (reference, notes) = (OnceCell::new(), RefCell::default());

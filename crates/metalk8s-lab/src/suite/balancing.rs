@@ -65,13 +65,9 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
 }
 
-fn machine<'s>(stage: &'s Stage, name: &str) -> Result<&'s Machine> {
-    stage.lab.machine(name).with_context(|| format!("the lab has no machine `{name}`"))
-}
-
 fn deployed(stage: &Stage) -> Result<()> {
     let node = NODES[1];
-    let host = machine(stage, node)?.control.to_string();
+    let host = stage.machine(node)?.control.to_string();
     apply(stage, &node_manifest(stage, node, &host, &[Role::Node, Role::Infra])?)?;
     let output = deploy_node(stage, node)?;
     ensure!(output.success(), "{}", said(&output));
@@ -133,12 +129,12 @@ fn answering(stage: &Stage, wished: Option<&str>) -> Result<&'static str> {
 type Links = Vec<(&'static str, String)>;
 
 fn links(stage: &Stage) -> Result<Links> {
-    NODES.into_iter().map(|name| Ok((name, link_address(machine(stage, name)?)?))).collect()
+    NODES.into_iter().map(|name| Ok((name, link_address(stage.machine(name)?)?))).collect()
 }
 
 fn answering_of(stage: &Stage, links: &Links, wished: Option<&str>) -> Result<&'static str> {
     let address = address(stage)?;
-    let outside = machine(stage, OUTSIDE)?;
+    let outside = stage.machine(OUTSIDE)?;
     let ask = format!(
         "curl --silent --fail --max-time 2 --output /dev/null http://{address}:9153/metrics && \
          ip neighbour show to {address}"
@@ -186,7 +182,7 @@ fn handed_over(stage: &Stage) -> Result<()> {
 fn taken_over(stage: &Stage) -> Result<()> {
     let links = links(stage)?;
     let first = answering_of(stage, &links, None)?;
-    let machine = machine(stage, first)?;
+    let machine = stage.machine(first)?;
     machine.cut_power()?;
     let began = Instant::now();
     let taken = answering_of(stage, &links, Some(other_than(first)?));

@@ -138,7 +138,7 @@ fn all_tests(stage: &Stage) -> Result<Vec<report::Test>> {
 
 fn join(stage: &Stage) -> Result<()> {
     for name in WORKERS {
-        let machine = stage.lab.machine(name).with_context(|| format!("the lab has no machine `{name}`"))?;
+        let machine = stage.machine(name)?;
         apply(stage, &node_manifest(stage, name, &machine.control.to_string(), &[Role::Node])?)?;
         let output = deploy_node(stage, name)?;
         ensure!(output.success(), "{}", said(&output));

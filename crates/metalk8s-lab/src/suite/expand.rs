@@ -152,7 +152,7 @@ pub(super) fn node_manifest(stage: &Stage, node: &str, host: &str, roles: &[Role
 /// Makes each of these machines a master with a member of etcd, one after the other.
 pub(super) fn masters_join(stage: &Stage, names: &[&str]) -> Result<()> {
     for name in names {
-        let machine = stage.lab.machine(name).with_context(|| format!("the lab has no machine `{name}`"))?;
+        let machine = stage.machine(name)?;
         let host = machine.control.to_string();
         apply(stage, &node_manifest(stage, name, &host, &[Role::Master, Role::Etcd, Role::Infra])?)?;
         let output = deploy_node(stage, name)?;

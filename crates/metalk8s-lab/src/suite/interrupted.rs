@@ -2,7 +2,7 @@
 
 use std::{thread::sleep, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use metalk8s_diagnostics::Printer;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     fleet_run::FleetRun,
     run_checks,
 };
-use crate::{Lab, Machine, wait_until};
+use crate::{Lab, wait_until};
 
 mod kills;
 
@@ -43,13 +43,9 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
 }
 
-fn machine<'s>(stage: &'s Stage, name: &str) -> Result<&'s Machine> {
-    stage.lab.machine(name).with_context(|| format!("the lab has no machine `{name}`"))
-}
-
 /// Begins the deployment of a machine as it is.
 fn begin<'s>(stage: &'s Stage, node: &str) -> Result<FleetRun<'s>> {
-    apply(stage, &manifest(stage, node, &machine(stage, node)?.control.to_string())?)?;
+    apply(stage, &manifest(stage, node, &stage.machine(node)?.control.to_string())?)?;
     FleetRun::deploy(stage, node)
 }
 
@@ -85,7 +81,8 @@ fn removed(stage: &Stage, names: &[&str]) -> Result<()> {
     runs.iter().try_for_each(|run| run.succeeds(PATIENCE))?;
     for name in names {
         wait_until(&format!("the agent of {name} to be gone"), PATIENCE, || {
-            let there = machine(stage, name)
+            let there = stage
+                .machine(name)
                 .and_then(|machine| Ok(machine.run("test -e /usr/bin/metalk8s")?))
                 .map_err(|error| format!("{error:#}"))?;
             if there.code == 1 { Ok(()) } else { Err("its program is there".to_owned()) }

@@ -16,7 +16,7 @@ use super::{
     install::pod,
     listening, run_checks,
 };
-use crate::{Lab, Machine, wait_until};
+use crate::{Lab, wait_until};
 
 /// Run by `metalk8s-lab suite layout`.
 pub const SUITE: Suite = Suite {
@@ -64,10 +64,6 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
 }
 
-fn machine<'s>(stage: &'s Stage, name: &str) -> Result<&'s Machine> {
-    stage.lab.machine(name).with_context(|| format!("the lab has no machine `{name}`"))
-}
-
 /// Every node with its roles, the Bootstrap node first.
 fn nodes() -> impl Iterator<Item = (&'static str, &'static [Role])> {
     const BOOTSTRAP: &[Role] = &[Role::Bootstrap, Role::Etcd, Role::Infra, Role::Master];
@@ -76,7 +72,7 @@ fn nodes() -> impl Iterator<Item = (&'static str, &'static [Role])> {
 
 fn join(stage: &Stage) -> Result<()> {
     for (name, roles) in LAYOUT {
-        let host = machine(stage, name)?.control.to_string();
+        let host = stage.machine(name)?.control.to_string();
         apply(stage, &node_manifest(stage, name, &host, roles)?)?;
     }
     let (masters, others) = LAYOUT.split_at(MASTERS);
@@ -124,7 +120,7 @@ fn runs_its_own(stage: &Stage) -> Result<()> {
 }
 
 fn listen(stage: &Stage) -> Result<()> {
-    nodes().try_for_each(|(name, roles)| listening::as_documented(machine(stage, name)?, roles))
+    nodes().try_for_each(|(name, roles)| listening::as_documented(stage.machine(name)?, roles))
 }
 
 fn reaches(stage: &Stage) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use metalk8s_diagnostics::{Diagnosed, Printer};
 use metalk8s_types::Role;
 
@@ -100,29 +100,25 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     Ok(run_checks(&checks, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
 }
 
-fn machine<'s>(stage: &'s Stage, name: &str) -> Result<&'s Machine> {
-    stage.lab.machine(name).with_context(|| format!("the lab has no machine `{name}`"))
-}
-
 fn listen(stage: &Stage) -> Result<()> {
     listening::as_documented(stage.lab.bootstrap()?, &Role::ALL)?;
     JOINING.iter().try_for_each(|name| {
-        listening::as_documented(machine(stage, name)?, &[Role::Master, Role::Etcd, Role::Infra])
+        listening::as_documented(stage.machine(name)?, &[Role::Master, Role::Etcd, Role::Infra])
     })
 }
 
 fn writer(stage: &Stage) -> Result<&Machine> {
-    machine(stage, WRITER)
+    stage.machine(WRITER)
 }
 
 /// All machines of the cluster.
 fn machines(stage: &Stage) -> Result<Vec<&Machine>> {
-    let joined = JOINING.iter().map(|name| machine(stage, name));
+    let joined = JOINING.iter().map(|name| stage.machine(name));
     [stage.lab.bootstrap().map_err(Into::into)].into_iter().chain(joined).collect()
 }
 
 fn joined(stage: &Stage) -> Result<()> {
-    trace::remember(machine(stage, JOINING[0])?)?;
+    trace::remember(stage.machine(JOINING[0])?)?;
     masters_join(stage, &JOINING)?;
     whole(stage)?;
     // What is called by hand on one master knows the others.

@@ -190,9 +190,8 @@ async fn member_follows(settings: &ClusterPillar) -> Result<(), EtcdError> {
 }
 
 /// Which formulas nodes apply for other settings: all, where a root was renewed, the repositories are elsewhere, or
-/// an addon needs openings;
-/// masters, where they know clients by other authorities, or are called by other names. Other nodes that come, go or move are
-/// told of by their own runs. Pure.
+/// an addon needs openings; masters, where they know clients by other authorities, or are called by other names.
+/// Other nodes that come, go or move are told of by their own runs. Pure.
 fn to_be_told(
     former: Option<&ClusterPillar>,
     wished: &ClusterPillar,

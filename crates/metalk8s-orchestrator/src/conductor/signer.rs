@@ -199,9 +199,7 @@ fn hand_out(spec: &AgentSpec, name: &str, certificate: String) -> BTreeMap<Strin
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use std::cell::RefCell;
+    use std::{cell::RefCell, collections::BTreeSet};
 
     use metalk8s_pki::certificate_request;
     use metalk8s_types::{Role, pillar::NodeAddresses};

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{PATIENCE, are_whole, begin, ends, machine, removed};
+use super::{PATIENCE, are_whole, begin, ends, removed};
 use crate::suite::{Stage, chance::Chance};
 
 /// The machines that are deployed at once. Most of the time of a deployment that was killed is waited for the
@@ -31,7 +31,7 @@ impl Victim {
     fn kill(self, stage: &Stage) -> Result<()> {
         let (machine, command) = match self {
             Self::Conductor => (stage.lab.bootstrap()?, "metalk8s conductor"),
-            Self::Machine(name) => (machine(stage, name)?, "[^ ]*metalk8s[^ ]* (join|agent|job)"),
+            Self::Machine(name) => (stage.machine(name)?, "[^ ]*metalk8s[^ ]* (join|agent|job)"),
         };
         machine.run(&format!("pkill --signal KILL --full '^{command}'")).map(drop)?;
         Ok(())

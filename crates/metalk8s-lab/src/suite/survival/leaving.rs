@@ -9,7 +9,7 @@ use super::{
     Machine, Stage, apply, etcd, kubectl,
     load::silence_of,
     losses::{kill, lose_power},
-    machine, machines, node_manifest, wait_until, walls, whole, writer,
+    machines, node_manifest, wait_until, walls, whole, writer,
 };
 use crate::suite::{chance::Chance, fleet_run::FleetRun, listening, shrink::trace};
 
@@ -46,12 +46,12 @@ pub(super) fn master(stage: &Stage) -> Result<()> {
         ensure!(!found.contains(NAME), "{kinds}: {found}");
     }
     others_forget(stage)?;
-    trace::is_as_before(machine(stage, NAME)?)
+    trace::is_as_before(stage.machine(NAME)?)
 }
 
 /// It becomes a worker by its labels, and a master again: what it had as one is gone meanwhile.
 pub(super) fn gives_roles_away(stage: &Stage) -> Result<()> {
-    let (bootstrap, machine) = (stage.lab.bootstrap()?, machine(stage, NAME)?);
+    let (bootstrap, machine) = (stage.lab.bootstrap()?, stage.machine(NAME)?);
     let [master, etcd, node] = [Role::Master, Role::Etcd, Role::Node].map(Role::key);
     let become_so = |labels: &str| {
         kubectl(bootstrap, &format!("label node {NAME} {labels}"))?;
@@ -73,7 +73,7 @@ pub(super) fn gives_roles_away(stage: &Stage) -> Result<()> {
 
 /// Nobody balances over its API server, etcd has no member of it, and firewalls no hole for it.
 fn others_forget(stage: &Stage) -> Result<()> {
-    let left = machine(stage, NAME)?;
+    let left = stage.machine(NAME)?;
     let address = left.control.to_string();
     for other in machines(stage)?.into_iter().filter(|other| other.name != NAME) {
         let members = etcd::peers(other)?;
@@ -104,7 +104,7 @@ pub(super) fn joins_under_losses(stage: &Stage) -> Result<()> {
         let about = || format!("{loss:?} after {after:.1} s");
         silence_of(stage, &about(), || {
             let roles = [Role::Master, Role::Etcd, Role::Infra];
-            let address = machine(stage, NAME)?.control.to_string();
+            let address = stage.machine(NAME)?.control.to_string();
             apply(stage, &node_manifest(stage, NAME, &address, &roles)?)?;
             let run = FleetRun::deploy(stage, NAME)?;
             sleep(Duration::from_secs_f64(after));

@@ -4,7 +4,7 @@ use std::{thread::sleep, time::Duration};
 
 use anyhow::{Context, Result};
 
-use super::{Machine, Stage, etcd, load::silence_of, machine, machines, whole};
+use super::{Machine, Stage, etcd, load::silence_of, machines, whole};
 use crate::suite::{chance::Chance, fleet_run::FleetRun};
 
 /// How long a machine is without power: in the sample, and in all of it.
@@ -63,7 +63,7 @@ pub(super) fn deployment(stage: &Stage) -> Result<()> {
 }
 
 pub(super) fn master(stage: &Stage) -> Result<()> {
-    off_and_on(stage, machine(stage, "node1")?)
+    off_and_on(stage, stage.machine("node1")?)
 }
 
 pub(super) fn bootstrap(stage: &Stage) -> Result<()> {
@@ -96,7 +96,7 @@ pub(super) fn partition(stage: &Stage) -> Result<()> {
     // The writer's own machine would be cut off from its writes.
     let mut cut_off = etcd::leader(stage)?;
     if cut_off.name == super::WRITER {
-        cut_off = machine(stage, "node1")?;
+        cut_off = stage.machine("node1")?;
     }
     let others = machines(stage)?.into_iter().filter(|other| other.name != cut_off.name);
     let addresses: Vec<String> =

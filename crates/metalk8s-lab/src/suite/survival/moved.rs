@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{JOINING, Stage, etcd, load::silence_of, machine, machines, wait_until, whole};
+use super::{JOINING, Stage, etcd, load::silence_of, machines, wait_until, whole};
 use crate::suite::{
     expand::moved::{Move, answers_from, back_of, give, is_followed, there_of},
     install::moved::bootstrap_goes,
@@ -18,7 +18,7 @@ const NAME: &str = "node1";
 
 /// It moves and moves back while a client writes, and its member of etcd stays the same.
 pub(super) fn master(stage: &Stage) -> Result<()> {
-    let machine = machine(stage, NAME)?;
+    let machine = stage.machine(NAME)?;
     let member = etcd::member_of(machine)?;
     let there = follows(stage, &there_of(machine));
     let back = follows(stage, &back_of(machine));
@@ -31,7 +31,7 @@ pub(super) fn master(stage: &Stage) -> Result<()> {
 fn follows(stage: &Stage, moves: &[Move; 2]) -> Result<()> {
     let [(former, control), _] = moves;
     silence_of(stage, "other addresses", || {
-        give(machine(stage, NAME)?, moves)?;
+        give(stage.machine(NAME)?, moves)?;
         answers_from(stage, NAME, *control)?;
         is_followed(stage, NAME, moves)
     })?;
@@ -66,7 +66,7 @@ fn bootstrap_is_followed(stage: &Stage, moves: &[Move; 2]) -> Result<()> {
     let [(former, control), _] = moves;
     silence_of(stage, "other addresses", || bootstrap_goes(stage, moves))?;
     for other in JOINING {
-        let other = machine(stage, other)?;
+        let other = stage.machine(other)?;
         let places = "/etc/apt /etc/containerd /var/lib/metalk8s/apiserver-proxy";
         wait_until("it to know the Bootstrap node elsewhere", Duration::from_secs(120), || {
             let at = |address| {

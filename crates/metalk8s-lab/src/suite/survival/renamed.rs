@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use metalk8s_types::Role;
 
 use super::{
-    Stage, apply, deploy_node, etcd, in_master, kubectl, kubectl_json, load::silence_of, machine,
-    node_manifest, said, wait_until, whole,
+    Stage, apply, deploy_node, etcd, in_master, kubectl, kubectl_json, load::silence_of, node_manifest, said,
+    wait_until, whole,
 };
 
 /// Its name afterwards; its machine in the lab is called as before.
@@ -17,7 +17,7 @@ const UNREADY: Duration = Duration::from_secs(120);
 
 /// With the manual's commands, while a client writes. Its member of etcd stays one, under the new name.
 pub(super) fn master(stage: &Stage) -> Result<()> {
-    let (bootstrap, machine) = (stage.lab.bootstrap()?, machine(stage, "node1")?);
+    let (bootstrap, machine) = (stage.lab.bootstrap()?, stage.machine("node1")?);
     let former = &machine.name;
     let member = etcd::member_of(machine)?;
     silence_of(stage, "called otherwise", || {
