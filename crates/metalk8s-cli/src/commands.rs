@@ -18,6 +18,7 @@ pub(crate) mod join;
 pub(crate) mod look;
 mod master;
 pub(crate) mod node;
+mod other_version;
 pub(crate) mod plan;
 mod procedure;
 pub(crate) mod repositories;

@@ -11,18 +11,25 @@ use metalk8s_engine::journal::RunId;
 use metalk8s_kube::fleet::{FleetError, Follow, Seen};
 use metalk8s_saltcompat::{PING, must_not_be_repeated};
 use metalk8s_types::fleet::{Agent, Job, JobStatus};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::bus::Bus;
 
 mod job;
+mod to_bootstrap;
 
 pub use job::{JobError, job};
+pub use to_bootstrap::{ToBootstrapError, dispatch_to_bootstrap, only_answer};
 
 /// How many agents are given a job at the same time.
 const AT_ONCE: usize = 32;
 /// How many jobs of an agent are over before they are taken away, so that not every job costs two writes.
 const OLD_AT_ONCE: usize = 4;
+/// How long after its end a job can be looked up at most; Salt's `keep_jobs_seconds` is as long.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// How long, and how often, a job that nobody waits for is offered to an API that does not take it.
+const OFFERED: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A call of a function, before it has a name.
 #[derive(Debug, Clone)]
@@ -130,6 +137,61 @@ pub async fn dispatch_as(bus: &dyn Bus, id: String, nodes: &BTreeSet<String>, ca
     dispatched
 }
 
+/// Leaves a job with these nodes for which nobody waits: an agent that is away finds it when it is there again. What
+/// the API does not take for now is offered again, for a minute.
+///
+/// # Errors
+/// When a node could not be given the job, other than because it has left the fleet.
+pub async fn leave(bus: &dyn Bus, nodes: &BTreeSet<String>, call: &Call) -> Result<(), FleetError> {
+    let end = Instant::now() + OFFERED;
+    let mut nodes = nodes.clone();
+    loop {
+        let mut refused = dispatch(bus, &nodes, call).await.refused;
+        refused.retain(|_, error| !error.is_not_found());
+        nodes = refused.keys().cloned().collect();
+        let is_passing = |error: &FleetError| error.is_retryable() || error.is_forbidden();
+        let is_late = Instant::now() > end;
+        if let Some(error) = refused.into_values().find(|error| is_late || !is_passing(error)) {
+            return Err(error);
+        }
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+/// Takes away jobs that nobody looks up any more, of all agents.
+///
+/// # Errors
+/// When the API cannot be asked.
+pub async fn forget_old(bus: &dyn Bus) -> Result<(), FleetError> {
+    let now = Timestamp::now();
+    for agent in bus.agents().await? {
+        let old: BTreeMap<String, Option<Job>> =
+            outlived(&agent, now).into_iter().map(|name| (name, None)).collect();
+        if let Some(node) = agent.metadata.name.filter(|_| !old.is_empty()) {
+            bus.give_jobs(&node, &old).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The jobs of an agent that ended too long ago to be looked up, or came too late that long ago. Pure.
+fn outlived(agent: &Agent, now: Timestamp) -> Vec<String> {
+    let is_old = |name: &String, job: &Job| {
+        let known = agent.status.as_ref().and_then(|status| status.jobs.get(name));
+        let since = match known {
+            Some(status) if status.state.is_final() => status.finished.unwrap_or(status.started),
+            Some(_) => return false,
+            None => job.expires,
+        };
+        now.duration_since(since) > KEPT_FOR
+    };
+    let jobs = agent.spec.jobs.iter().filter(|(name, job)| is_old(name, job));
+    jobs.map(|(name, _)| name.clone()).collect()
+}
+
 /// Gives the job, and takes away those that are over. Returns the version of the agent that has the job.
 async fn give(
     bus: &dyn Bus,
@@ -231,5 +293,17 @@ mod tests {
         assert!(!taken.contains(&"20260101000000000000".to_owned()), "it runs still");
         assert!(over(&agent(OLD_AT_ONCE + 1, -1, now), now).is_empty(), "somebody may still wait for them");
         assert_eq!(over(&agent(OLD_AT_ONCE, 61, now), now).len(), OLD_AT_ONCE, "nobody waits for so long");
+    }
+
+    #[test]
+    fn a_day_after_its_end_the_last_job_goes_too() {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(48);
+        let day = 24 * 60;
+        assert!(outlived(&agent(3, day, now), now).is_empty());
+        let old = outlived(&agent(3, day + 1, now), now);
+        assert_eq!(old, ["20260101000000000001", "20260101000000000002"], "the first one runs still");
+        let mut silent = agent(1, day + 1, now);
+        silent.status = None;
+        assert_eq!(outlived(&silent, now).len(), 1, "it came too late");
     }
 }

@@ -10,7 +10,10 @@ use axum::{
 };
 use metalk8s_diagnostics::sentence;
 use metalk8s_kube::fleet::FleetError;
-use metalk8s_orchestrator::master::{CallMasterError, OrchestrationError};
+use metalk8s_orchestrator::{
+    dispatch::ToBootstrapError,
+    master::{CallMasterError, OrchestrationError},
+};
 use metalk8s_saltcompat::api::LowstateError;
 use serde_json::{Value, json};
 
@@ -82,6 +85,15 @@ impl From<CallMasterError> for ApiError {
             CallMasterError::Bus(error) => error.into(),
             CallMasterError::Orchestration(error) => error.into(),
             CallMasterError::Away { .. } => Self::Failed { why: error.to_string(), passes: true },
+        }
+    }
+}
+
+impl From<ToBootstrapError> for ApiError {
+    fn from(error: ToBootstrapError) -> Self {
+        match error {
+            ToBootstrapError::Bus(error) => error.into(),
+            ToBootstrapError::Nobody => Self::Failed { why: error.to_string(), passes: false },
         }
     }
 }

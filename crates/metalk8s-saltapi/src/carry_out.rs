@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use metalk8s_orchestrator::{
-    dispatch::{Call, Dispatched, dispatch_as, new_id},
+    dispatch::{Call, Dispatched, dispatch_as, dispatch_to_bootstrap, new_id, only_answer},
     master::{Answers, Told, call, minions, name},
 };
 use metalk8s_saltcompat::{
@@ -16,8 +16,8 @@ use metalk8s_saltcompat::{
     batch::Batch,
     keys::Keys,
     matching,
-    output::Answer,
-    runner::RunnerCall,
+    output::{Answer, envelope_of},
+    runner::{Orchestrate, RunnerCall},
     subset,
 };
 use serde_json::{Map, Value, json};
@@ -51,7 +51,7 @@ pub(crate) async fn carry_out(api: &Arc<Api>, chunks: Vec<(Session, Chunk)>) -> 
         match chunk.asked {
             Asked::Minions(call) => returned.extend(on_minions(api, call, patience).await?),
             Asked::Master(call) if call.is_async => returned.push(in_background(api, call, patience).await?),
-            Asked::Master(call) => returned.push(on_master(api, call, patience).await?),
+            Asked::Master(call) => returned.push(on_master(api, call.call, patience).await?.0),
             Asked::Keys(call) => returned.push(about_keys(api, &session, &call).await?),
         }
     }
@@ -133,12 +133,23 @@ fn told(answer: &Answer, jid: &str, full_return: bool) -> Value {
     }
 }
 
-async fn on_master(api: &Arc<Api>, asked: MasterCall, patience: Duration) -> Result<Value, ApiError> {
-    match call(&*api.bus, asked.call, patience).await? {
-        Told::Value(value) => Ok(value),
-        Told::Answers(answers) => Ok(values(answers)),
-        Told::Begun(orchestration) => Ok(orchestration.finish().await?),
+/// What a function of the master returned, and whether it went well. Procedures are waited for, and states of the
+/// master's own machine.
+async fn on_master(api: &Api, asked: RunnerCall, patience: Duration) -> Result<(Value, bool), ApiError> {
+    if let RunnerCall::Orchestrate(Orchestrate { states: Some(states), .. }) = &asked {
+        let given = dispatch_to_bootstrap(&*api.bus, states, patience).await?;
+        let answer = only_answer(given, patience).await;
+        return Ok((envelope_of(&answer), answer.retcode() == 0));
     }
+    Ok(match call(&*api.bus, asked, patience).await? {
+        Told::Value(value) => (value, true),
+        Told::Answers(answers) => (values(answers), true),
+        Told::Begun(orchestration) => {
+            let value = orchestration.finish().await?;
+            let success = value["retcode"] == 0;
+            (value, success)
+        }
+    })
 }
 
 fn values(answers: BTreeMap<String, Answer>) -> Value {
@@ -147,9 +158,8 @@ fn values(answers: BTreeMap<String, Answer>) -> Value {
 
 /// Begins a function of the master; what it returns is an event. Of a procedure the conductor's record tells.
 async fn in_background(api: &Arc<Api>, asked: MasterCall, patience: Duration) -> Result<Value, ApiError> {
-    if matches!(asked.call, RunnerCall::Orchestrate(_))
-        && let Told::Begun(orchestration) = call(&*api.bus, asked.call.clone(), patience).await?
-    {
+    let is_procedure = matches!(asked.call, RunnerCall::Orchestrate(Orchestrate { states: None, .. }));
+    if is_procedure && let Told::Begun(orchestration) = call(&*api.bus, asked.call.clone(), patience).await? {
         return Ok(begun(&orchestration.run));
     }
     let busy = |_| ApiError::TooMany(Duration::from_secs(5));
@@ -162,11 +172,9 @@ async fn in_background(api: &Arc<Api>, asked: MasterCall, patience: Duration) ->
         let _place = place;
         let called = Called { jid: &jid, function: &function, words: &words, at: Timestamp::now() };
         api.events.publish(&Event::run_new(called));
-        let (returned, success) = match call(&*api.bus, asked, patience).await {
-            Ok(Told::Value(value)) => (value, true),
-            Ok(Told::Answers(answers)) => (values(answers), true),
-            Ok(Told::Begun(orchestration)) => (begun(&orchestration.run), true),
-            Err(error) => (Value::from(ApiError::from(error).to_string()), false),
+        let (returned, success) = match on_master(&api, asked, patience).await {
+            Ok(told) => told,
+            Err(error) => (Value::from(error.to_string()), false),
         };
         let called = Called { at: Timestamp::now(), ..called };
         api.events.publish(&Event::run_returned(called, &returned, success));

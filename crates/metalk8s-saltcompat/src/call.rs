@@ -155,6 +155,10 @@ pub async fn call(
         Does::Interfaces(link) => call.interfaces(link, minion.hands()).await?,
         Does::Services(state) => call.services(state, minion.hands()).await?,
         Does::HasService(is_there) => call.has_service(is_there, minion.hands()).await?,
+        Does::RunningServices => call.running_services(minion.hands()).await?,
+        Does::Systemctl(verb) => call.systemctl(verb, minion.hands()).await?,
+        Does::IsMasked => call.is_masked(minion.hands()).await?,
+        Does::ShowUnit => call.show_unit(minion.hands()).await?,
         Does::DiskUsage => call.disk_usage(minion.hands()).await?,
         Does::DiskDump => call.disk_dump(minion.hands()).await?,
         Does::Sys { states, ask } => {

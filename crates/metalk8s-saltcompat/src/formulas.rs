@@ -120,6 +120,11 @@ pub(crate) fn check_environment(saltenv: Option<&str>, installed: &[String]) -> 
     Err(if installed.iter().any(|name| name == other) {
         let program = format!("{}/{other}/bin/metalk8s", metalk8s_types::paths::ARCHIVES);
         problems.hint(format!("that version brings its own program: `{program} salt-call ...`"))
+    } else if other.starts_with("metalk8s-") {
+        problems.hint(format!(
+            "the agent of a node gets the program of another version: `salt NODE state.sls ... \
+             saltenv={other}`, where the command `salt` is"
+        ))
     } else {
         problems
     })

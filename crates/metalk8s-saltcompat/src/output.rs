@@ -19,7 +19,7 @@ pub use answers::{Answer, Form, answer, together};
 pub use highstate::StateOutput;
 pub use indent::Indent;
 pub use job::{FAILED, NO_MATCH, NO_RETURN, docs, docs_of, executed, heading, is_done, summary};
-pub use orchestration::{MASTER, Orchestrated, StepEnded};
+pub use orchestration::{MASTER, Orchestrated, StepEnded, envelope_of, of_master};
 
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -18,14 +18,14 @@ use table::{Does, JobsAsk};
 pub use error::RunnerError;
 pub use jobs::{Job, JobFilter, active, last_run, list_job, list_jobs, lookup, print_job};
 pub use minions::synced;
-pub use orchestrate::{DEPLOY_NODE, NodeSettings, Orchestrate, REMOVE_NODE, STEP};
+pub use orchestrate::{DEPLOY_NODE, NodeSettings, Orchestrate, REMOVE_NODE, STEP, StatesCall};
 pub use table::{Minions, RUNNERS, Runner};
 pub use versions::versions;
 
 /// What is asked of the master.
 #[derive(Debug, Clone)]
 pub enum RunnerCall {
-    /// A procedure over many nodes.
+    /// A procedure over many nodes, or states of the master's own machine.
     Orchestrate(Orchestrate),
     /// Minions that answer, or do not, among the target ([`Minions::told`]).
     Minions(Minions, Target),
@@ -77,7 +77,8 @@ pub fn parse(function: &str, words: &[String]) -> Result<RunnerCall, RunnerError
         let near = functions_like(function, RUNNERS.iter().map(|known| known.name));
         return Err(RunnerError::Unknown { function: function.to_owned(), near });
     };
-    let mut asked = Asked { function: known.name, words: parse_words(words), problems: Vec::new() };
+    let mut asked =
+        Asked { function: known.name, typed: words, words: parse_words(words), problems: Vec::new() };
     let call = asked.call(known.does);
     match (call, asked.problems) {
         (Some(call), problems) if problems.is_empty() => Ok(call),
@@ -104,19 +105,25 @@ pub fn docs(names: &[String]) -> Value {
 }
 
 /// A function that is known, with its words and what is wrong with them.
-struct Asked {
+struct Asked<'w> {
     function: &'static str,
+    /// As they were typed.
+    typed: &'w [String],
     words: Words,
     problems: Vec<Problem>,
 }
 
-impl Asked {
+impl Asked<'_> {
     /// Nothing where a mistake leaves nothing to ask for.
     fn call(&mut self, does: Does) -> Option<RunnerCall> {
         match does {
             Does::Orchestrate => {
-                let read = Orchestrate::from_words(&self.words);
-                read.map(RunnerCall::Orchestrate).map_err(|problems| self.problems.extend(problems)).ok()
+                let read = Orchestrate::from_words(&self.words, self.typed);
+                self.orchestrate(read)
+            }
+            Does::Single => {
+                let read = Orchestrate::single(&self.words, self.typed);
+                self.orchestrate(read)
             }
             Does::Minions(minions @ (Minions::Present | Minions::NotPresent)) => {
                 self.takes(0, &[]);
@@ -165,6 +172,10 @@ impl Asked {
                 Some(RunnerCall::Answer(docs(&names)))
             }
         }
+    }
+
+    fn orchestrate(&mut self, read: Result<Orchestrate, Vec<Problem>>) -> Option<RunnerCall> {
+        read.map(RunnerCall::Orchestrate).map_err(|problems| self.problems.extend(problems)).ok()
     }
 
     fn jobs(&mut self, ask: JobsAsk) -> Option<RunnerCall> {

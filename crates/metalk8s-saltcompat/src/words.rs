@@ -55,7 +55,7 @@ pub fn parse_words<S: AsRef<str>>(words: &[S]) -> Words {
 }
 
 /// `name=value`, where the name looks like one and the value does not begin with another `=`.
-fn split_name(word: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_name(word: &str) -> Option<(&str, &str)> {
     let (name, value) = word.split_once('=')?;
     let mut characters = name.chars();
     let starts = characters.next().is_some_and(|first| first.is_alphabetic() || first == '_');

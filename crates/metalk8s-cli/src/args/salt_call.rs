@@ -17,11 +17,13 @@ Functions:
   pillar.get PATH          settings of this machine; also pillar.item, pillar.items, pillar.ls, config.get
   cmd.run COMMAND          run a command; also cmd.run_all, cmd.run_stdout, cmd.run_stderr, cmd.retcode
   service.status NAME      whether a unit runs; also service.available, service.missing, service.enabled,
-                           service.disabled, service.get_all, service.get_enabled, service.get_disabled,
-                           service.start, service.stop, service.restart, service.enable, service.disable
+                           service.disabled, service.masked, service.show, service.get_all, service.get_enabled,
+                           service.get_disabled, service.get_static, service.get_running, service.start,
+                           service.stop, service.restart, service.reload, service.enable, service.disable,
+                           service.mask, service.unmask
   pkg.list_pkgs            installed packages; also pkg.version
-  network.ip_addrs         addresses of this machine; also network.ipaddrs, network.ip_addrs6, network.interfaces,
-                           network.interface_ip, network.hw_addr
+  network.ip_addrs         addresses of this machine; also network.ipaddrs, network.ip_addrs6, network.ipaddrs6,
+                           network.interfaces, network.interface_ip, network.hw_addr
   disk.usage               how full its file systems are; also disk.dump
   metalk8s.certificates    its certificates, and when each is renewed; also metalk8s.health
   sys.doc [NAME]           what these functions do; also sys.list_functions, sys.list_modules

@@ -6,7 +6,10 @@ use super::{LogLevel, salt_output::SaltOutput};
 
 const EXAMPLES: &str = "\
 Functions:
-  state.orchestrate NAME   carry out a procedure over many nodes; also state.orch, state.sls
+  state.orchestrate NAME   carry out a procedure over many nodes, or apply formulas to the Bootstrap node; also
+                           state.orch, state.sls
+  state.orchestrate_single FUN NAME
+                           apply one state to the Bootstrap node, its arguments written as NAME=VALUE
   manage.versions          versions of minions beside the master's
   manage.status            which minions answer; also manage.up, manage.down, manage.present,
                            manage.not_present
@@ -19,6 +22,7 @@ Functions:
 
 Examples:
   salt-run manage.versions
+  salt-run state.sls metalk8s.deployed saltenv=metalk8s-2.5.1
   salt-run state.orchestrate metalk8s.orchestrate.deploy_node saltenv=metalk8s-2.5.1 \\
       pillar='{\"orchestrate\": {\"node_name\": \"node-1\"}}'";
 

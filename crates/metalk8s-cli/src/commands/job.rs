@@ -1,22 +1,22 @@
 //! `metalk8s job`.
 
-use std::{env, error::Error, os::unix::process::CommandExt, path::Path, process::Command};
+use std::{error::Error, path::Path};
 
 use jiff::tz::TimeZone;
 use metalk8s_agent::{Outcome, Spool, carry_out};
 use metalk8s_diagnostics::{DiagnoseExt, Exit, Problems, coded_sentence, logging, sentence};
 use metalk8s_engine::ApplyOptions;
-use metalk8s_formulas::{repositories_authority, repositories_endpoint};
 use metalk8s_orchestrator::{
     plans::{self, Reply},
     programs,
 };
 use metalk8s_saltcompat::{CallError, Formula, Minion, call};
-use metalk8s_types::{VERSION, paths};
+use metalk8s_types::paths;
 use serde_json::Map;
 
 use super::{
     look::{coded, record},
+    other_version::go_on_as,
     salt_call::Here,
 };
 use crate::args;
@@ -29,7 +29,11 @@ pub(crate) async fn run(args: args::Job) -> anyhow::Result<Exit> {
         let here = Here::of_agent(&args.kubeconfig, &args.node).await;
         let here = here.map_err(|error| coded(error.as_ref()))?;
         if let Some(version) = programs::other_version(&job.function, &job.arguments) {
-            return Err(become_program_of(version, &here).await);
+            let why = go_on_as(version, &here).await;
+            let unknown = || {
+                format!("the program of {version} is not known: the conductor has not written any settings")
+            };
+            return Err(why.as_ref().map_or_else(unknown, |why| coded(why)));
         }
         if let Some(request) = plans::Request::of(&job.function, &job.arguments) {
             return about_plans(&request.map_err(|error| coded_sentence(&error))?, &here).await;
@@ -55,31 +59,6 @@ fn told(error: &CallError) -> String {
         next = cause.source();
     }
     coded_sentence(error)
-}
-
-/// Which version's program this one was started as by another.
-const STARTED_AS: &str = "METALK8S_STARTED_AS";
-
-/// Goes on as the program of another version, which finds the job where this one did; returns why it could not.
-async fn become_program_of(version: &str, here: &Here) -> String {
-    // Two programs that take each other for the right one would go on for ever.
-    if env::var_os(STARTED_AS).is_some_and(|started| started == version) {
-        return format!("the program that is offered as {version} is {VERSION}");
-    }
-    let told = here.told();
-    let Some(settings) = told.settings_of_cluster() else {
-        return format!("the program of {version} is not known: the conductor has not written any settings");
-    };
-    let endpoints: Vec<String> =
-        settings.repositories.values().map(|address| repositories_endpoint(*address)).collect();
-    let (folder, authority) = (Path::new(paths::PROGRAMS), repositories_authority());
-    match programs::program_of(settings, version, folder, &authority, &endpoints).await {
-        Ok(program) => {
-            let error = Command::new(&program).args(env::args_os().skip(1)).env(STARTED_AS, version).exec();
-            format!("could not run `{}`: {error}", program.display())
-        }
-        Err(error) => coded_sentence(&error),
-    }
 }
 
 async fn about_plans(request: &plans::Request, here: &Here) -> Result<Outcome, String> {

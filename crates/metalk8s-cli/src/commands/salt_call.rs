@@ -8,13 +8,17 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use metalk8s_diagnostics::{Diagnose, Diagnosed, Exit, Printer, explain};
 use metalk8s_engine::ApplyOptions;
+use metalk8s_orchestrator::programs;
 use metalk8s_saltcompat::{
     call,
     output::{self, Answer},
     reads_settings,
 };
 
-use super::master::{begin_log, form};
+use super::{
+    master::{begin_log, form},
+    other_version::go_on_as,
+};
 use crate::args::SaltCall;
 pub(crate) use here::Here;
 pub(crate) use roots::Folders;
@@ -35,11 +39,18 @@ pub(crate) async fn run(args: SaltCall, printer: &mut Printer) -> anyhow::Result
         (false, true) => ("grains.items".to_owned(), Vec::new()),
         (false, false) => (args.function.unwrap_or_default(), args.arguments),
     };
-    let here = if reads_settings(&function, &arguments) {
+    let other = programs::other_version(&function, &arguments);
+    let here = if other.is_some() || reads_settings(&function, &arguments) {
         Here::of_machine(roots, args.config_dir, Duration::from_secs(args.timeout.into())).await
     } else {
         Here::new(roots, args.config_dir)
     };
+    if let Some(version) = other
+        && let Some(why) = go_on_as(version, &here).await
+    {
+        printer.error(&why);
+        return Ok(Exit::Failed);
+    }
     let options = ApplyOptions::in_order();
     match call(&function, &arguments, &here, &options, &TimeZone::system()).await {
         Ok(returned) if args.doc => {

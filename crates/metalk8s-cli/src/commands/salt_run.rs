@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use metalk8s_diagnostics::{DiagnoseExt, Exit, Printer};
-use metalk8s_orchestrator::master::{Orchestration, Progress, Told, call};
+use metalk8s_orchestrator::{
+    dispatch::{Dispatched, dispatch_to_bootstrap, only_answer},
+    master::{Orchestration, Progress, Told, call},
+};
 use metalk8s_saltcompat::{
     output::{self, Form, Orchestrated},
-    runner,
+    runner::{self, Orchestrate, RunnerCall},
 };
 use metalk8s_types::fleet::RunPhase;
 
@@ -28,7 +31,16 @@ pub(crate) async fn run(args: SaltRun, printer: &mut Printer) -> anyhow::Result<
         return Ok(Exit::Done);
     }
     let asked = runner::parse(args.function.as_deref().unwrap_or_default(), &args.arguments).diagnose()?;
-    match call(&fleet(), asked, Duration::from_secs(args.timeout)).await.diagnose()? {
+    let (fleet, patience) = (fleet(), Duration::from_secs(args.timeout));
+    if let RunnerCall::Orchestrate(Orchestrate { states: Some(states), .. }) = &asked {
+        let given = dispatch_to_bootstrap(&fleet, states, patience).await.diagnose()?;
+        if args.is_async {
+            printer.data(output::executed(&given.id).trim_end());
+            return Ok(Exit::Done);
+        }
+        return wait(given, patience, &form, printer).await;
+    }
+    match call(&fleet, asked, patience).await.diagnose()? {
         Told::Value(value) => print(printer, &output::bare(&value, &form)?),
         Told::Answers(answers) => print(printer, &output::together(&answers, &form)?),
         Told::Begun(orchestration) if args.is_async => {
@@ -37,6 +49,25 @@ pub(crate) async fn run(args: SaltRun, printer: &mut Printer) -> anyhow::Result<
         Told::Begun(orchestration) => return follow(*orchestration, form, printer).await,
     }
     Ok(Exit::Done)
+}
+
+/// Waits for the agent of the Bootstrap node, and prints what it returned as what the master did.
+async fn wait(
+    given: Dispatched,
+    patience: Duration,
+    form: &Form,
+    printer: &mut Printer,
+) -> anyhow::Result<Exit> {
+    let jid = given.id.clone();
+    let answer = tokio::select! {
+        answer = only_answer(given, patience) => answer,
+        _ = told_to_stop() => {
+            printer.say(&format!("The job {jid} goes on; `salt-run jobs.lookup_jid {jid}` shows what it returned."));
+            return Ok(Exit::Interrupted);
+        }
+    };
+    print(printer, &output::of_master(&answer, form)?);
+    Ok(if answer.retcode() == 0 { Exit::Done } else { Exit::Failed })
 }
 
 async fn follow(mut orchestration: Orchestration, form: Form, printer: &mut Printer) -> anyhow::Result<Exit> {

@@ -11,7 +11,7 @@ use metalk8s_saltcompat::{
     },
     output::Answer,
 };
-use metalk8s_types::fleet::{Agent, Run};
+use metalk8s_types::fleet::{Agent, Run, StepState};
 
 use super::Events;
 
@@ -19,8 +19,7 @@ use super::Events;
 #[derive(Default)]
 pub(super) struct History {
     agents: BTreeMap<String, Known>,
-    /// Runs, and whether they are over.
-    runs: BTreeMap<String, bool>,
+    runs: BTreeMap<String, KnownRun>,
     agents_complete: bool,
     runs_complete: bool,
 }
@@ -30,6 +29,13 @@ struct Known {
     started: Option<Timestamp>,
     given: BTreeSet<String>,
     ended: BTreeSet<String>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct KnownRun {
+    is_over: bool,
+    /// How many of its steps ended.
+    ended: usize,
 }
 
 impl History {
@@ -97,8 +103,12 @@ impl History {
 
     pub(super) fn run(&mut self, run: &Run, events: &Events) {
         let Some(jid) = run.metadata.name.as_deref() else { return };
-        let is_over = run.status.as_ref().is_some_and(|status| status.phase.is_final());
-        let before = self.runs.insert(jid.to_owned(), is_over);
+        let status = run.status.clone().unwrap_or_default();
+        let now = KnownRun {
+            is_over: status.phase.is_final(),
+            ended: status.steps.iter().filter(|step| step.state != StepState::Running).count(),
+        };
+        let before = self.runs.insert(jid.to_owned(), now);
         if !self.runs_complete {
             return;
         }
@@ -107,8 +117,16 @@ impl History {
         if before.is_none() {
             events.publish(&Event::run_new(called));
         }
-        if is_over && before != Some(true) {
-            let (returned, success) = outcome(run);
+        let before = before.unwrap_or_default();
+        let is_over_now = now.is_over && !before.is_over;
+        if now.ended <= before.ended && !is_over_now {
+            return;
+        }
+        let (returned, success) = outcome(run);
+        for step in Event::steps_ended(called, &returned, before.ended) {
+            events.publish(&step);
+        }
+        if is_over_now {
             events.publish(&Event::run_returned(called, &returned, success));
         }
     }

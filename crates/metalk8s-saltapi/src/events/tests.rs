@@ -112,3 +112,64 @@ fn a_run_is_told_when_it_is_asked_for_and_when_it_ends() {
     ];
     assert_eq!(tags(&[], &looks), expected);
 }
+
+#[test]
+fn each_step_of_a_run_is_told_once_as_it_ends_and_before_the_run_does() {
+    let steps = |phase: &str, states: &[&str]| {
+        let step = |(number, state): (usize, &&str)| {
+            let (name, title) = (format!("step-{number}"), format!("Step {number}"));
+            json!({
+                "name": name, "title": title, "state": state, "started": "2026-01-01T00:00:00Z",
+                "finished": "2026-01-01T00:00:02Z", "comment": "as it should be",
+            })
+        };
+        let steps: Vec<Value> = states.iter().enumerate().map(step).collect();
+        let mut run = run(phase);
+        run.metadata.name = Some("20260101000000000010".to_owned());
+        run.status = serde_json::from_value(json!({"phase": phase, "steps": steps})).unwrap();
+        run
+    };
+    let looks = [
+        run("Succeeded"),
+        steps("Pending", &[]),
+        steps("Running", &["Running"]),
+        steps("Running", &["Done", "Running"]),
+        steps("Running", &["Done", "Running"]),
+        steps("Failed", &["Done", "Done", "Failed"]),
+        steps("Failed", &["Done", "Done", "Failed"]),
+    ];
+    let expected = [
+        "tag: salt/run/20260101000000000010/new",
+        "tag: salt/job/20260101000000000010/prog/bootstrap_master/0",
+        "tag: salt/job/20260101000000000010/prog/bootstrap_master/1",
+        "tag: salt/job/20260101000000000010/prog/bootstrap_master/2",
+        "tag: salt/run/20260101000000000010/ret",
+    ];
+    assert_eq!(tags(&[], &looks), expected);
+}
+
+#[test]
+fn a_step_is_told_with_its_name_result_comment_and_duration() {
+    let events = Events::new(1);
+    let mut receiver = events.sender.subscribe();
+    let mut history = History::default();
+    history.runs_complete();
+    let mut run = run("Running");
+    run.status = serde_json::from_value(json!({"phase": "Running", "steps": [{
+        "name": "examine", "title": "Examining the machine", "state": "Failed",
+        "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:02Z", "comment": "it is away",
+        "error": ["it is away"],
+    }]}))
+    .unwrap();
+    history.run(&run, &events);
+    receiver.try_recv().expect("that it was begun");
+    let line = receiver.try_recv().expect("that its step ended");
+    let event: Value =
+        serde_json::from_str(line.lines().nth(1).unwrap().strip_prefix("data: ").unwrap()).unwrap();
+    let data = &event["data"];
+    assert_eq!((&data["id"], &data["jid"]), (&json!("bootstrap_master"), &json!("20260101000000000009")));
+    let step = &data["data"]["ret"];
+    assert_eq!((&step["__id__"], &step["name"]), (&json!("Examining the machine"), &json!("node-2")));
+    assert_eq!((&step["result"], &step["comment"]), (&json!(false), &json!("it is away")));
+    assert_eq!(step["duration"], json!(2000.0));
+}

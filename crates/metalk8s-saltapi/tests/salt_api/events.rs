@@ -55,14 +55,38 @@ async fn a_procedure_and_a_function_of_the_master_are_told() {
         "client": "runner_async", "fun": "state.orchestrate", "pillar": pillar,
         "arg": "metalk8s.orchestrate.deploy_node",
     });
-    for chunk in [deploy, json!({"client": "runner_async", "fun": "manage.present"})] {
+    let present = json!({"client": "runner_async", "fun": "manage.present"});
+    for (chunk, steps) in [(deploy, 1), (present, 0)] {
         let begun = client.low(chunk).await;
-        let tag = begun["tag"].as_str().unwrap();
-        for end in ["new", "ret"] {
+        let (tag, jid) = (begun["tag"].as_str().unwrap(), begun["jid"].as_str().unwrap());
+        let mut expected = vec![format!("{tag}/new")];
+        expected.extend((0..steps).map(|step| format!("salt/job/{jid}/prog/bootstrap_master/{step}")));
+        expected.push(format!("{tag}/ret"));
+        for tag in expected {
             let event = next(&mut stream).await.unwrap();
-            assert!(event.starts_with(&format!("tag: {tag}/{end}\n")), "{event}");
+            assert!(event.starts_with(&format!("tag: {tag}\n")), "{event}");
         }
     }
+}
+
+#[tokio::test]
+async fn states_of_the_masters_machine_are_told_as_a_job_and_as_what_the_master_returned() {
+    let client = Client::of("admin").await;
+    let mut stream = open(&client, "/events").await;
+    let chunk = json!({"client": "runner_async", "fun": "state.sls", "arg": ["metalk8s.deployed"]});
+    let begun = client.low(chunk).await;
+    let tag = begun["tag"].as_str().unwrap();
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        told.push(next(&mut stream).await.unwrap());
+    }
+    let begins = |start: &str| told.iter().filter(|event| event.starts_with(start)).count();
+    assert_eq!(
+        (begins(&format!("tag: {tag}/new\n")), begins(&format!("tag: {tag}/ret\n"))),
+        (1, 1),
+        "{told:?}"
+    );
+    assert_eq!(begins("tag: salt/job/"), 2, "{told:?}");
 }
 
 #[tokio::test]

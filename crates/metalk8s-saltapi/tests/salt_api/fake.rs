@@ -35,16 +35,18 @@ struct State {
 }
 
 impl FakeFleet {
-    /// A fleet with these agents.
+    /// A fleet with these agents, the first of which is that of the Bootstrap node.
     pub(crate) fn new(names: &[&str]) -> Arc<Self> {
         let fleet = Self::default();
-        for name in names {
+        for (number, name) in names.iter().enumerate() {
+            let roles: &[&str] = if number == 0 { &["bootstrap"] } else { &[] };
             let agent: Agent = serde_json::from_value(json!({
                 "apiVersion": "fleet.metalk8s.scality.com/v1alpha1",
                 "kind": "Agent",
                 "metadata": {"name": name},
                 "spec": {
                     "version": "1",
+                    "roles": roles,
                     "addresses": {"controlPlane": "10.0.0.1", "workloadPlane": "10.0.0.1"},
                 },
                 "status": {"version": "1", "started": MOMENT, "grains": {"id": name, "os": "Debian"}},
@@ -87,7 +89,7 @@ impl FakeFleet {
 fn carry_out(job: &Job, agent: &Agent) -> JobStatus {
     let value = match job.function.as_str() {
         "test.ping" => json!(true),
-        "test.arg" => json!(job.arguments),
+        "test.arg" | "state.sls" | "state.single" => json!(job.arguments),
         "grains.items" => agent.status.as_ref().unwrap().grains.clone(),
         _ => json!("done"),
     };

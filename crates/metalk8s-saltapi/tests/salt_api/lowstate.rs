@@ -123,6 +123,25 @@ async fn a_procedure_is_waited_for_or_polled_by_its_id() {
 }
 
 #[tokio::test]
+async fn formulas_that_the_master_is_asked_for_are_applied_by_the_bootstrap_nodes_agent() {
+    let client = Client::of("admin").await;
+    let chunk = json!({
+        "client": "runner", "fun": "state.sls", "arg": ["metalk8s.deployed"], "kwarg": {"saltenv": "metalk8s-9.9.9"},
+    });
+    let words = json!(["metalk8s.deployed", "saltenv=metalk8s-9.9.9"]);
+    let returned = json!({"data": {"bootstrap_master": words}, "outputter": "highstate", "retcode": 0});
+    assert_eq!(client.low(chunk).await, returned);
+    let single = json!({"client": "runner", "fun": "state.orchestrate_single", "arg": ["test.nop", "a"]});
+    assert_eq!(client.low(single).await["data"]["bootstrap_master"], json!(["test.nop", "a"]));
+    assert_eq!(client.fleet.given("node-1"), ["state.sls", "state.single"]);
+    assert!(client.fleet.given("node-2").is_empty());
+    let unknown = json!({"client": "runner", "fun": "state.orchestrate_single", "arg": ["salt.wheel", "a"]});
+    let answer = client.post("/", &unknown).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.text.contains("salt.wheel"), "{}", answer.text);
+}
+
+#[tokio::test]
 async fn keys_are_listed_and_deleted_in_an_envelope() {
     let client = Client::of("admin").await;
     let listed = client.low(json!({"client": "wheel", "fun": "key.list_all"})).await;

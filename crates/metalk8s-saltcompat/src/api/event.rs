@@ -2,10 +2,11 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use metalk8s_types::fleet::{Procedure, ProcedureName};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     Returned,
+    output::MASTER,
     runner::{DEPLOY_NODE, REMOVE_NODE},
 };
 
@@ -69,6 +70,24 @@ impl Event {
         data["return"] = returned.clone();
         data["success"] = success.into();
         Self { tag: format!("salt/run/{}/ret", called.jid), data }
+    }
+
+    /// Steps of a procedure ended: those that it has `returned` so far, without as many of the first as were `told`.
+    pub fn steps_ended(called: Called<'_>, returned: &Value, told: usize) -> Vec<Self> {
+        let Called { jid, function: _, words: _, at } = called;
+        let steps = returned["data"][MASTER].as_object().into_iter().flat_map(Map::values);
+        let mut steps: Vec<(u64, &Value)> =
+            steps.filter_map(|step| Some((step["__run_num__"].as_u64()?, step))).collect();
+        steps.sort_by_key(|(number, _)| *number);
+        let event = |(number, step): (u64, &Value)| {
+            let tag = format!("salt/job/{jid}/prog/{MASTER}/{number}");
+            let data = json!({
+                "jid": jid, "id": MASTER, "tag": tag, "cmd": "_minion_event", "data": {"ret": step},
+                "_stamp": stamp(at),
+            });
+            Self { tag, data }
+        };
+        steps.into_iter().skip(told).map(event).collect()
     }
 
     /// A minion was started.

@@ -245,6 +245,23 @@ fn an_event_is_one_tag_and_one_line_of_data() {
     assert_eq!((&event.data["success"], &event.data["return"]), (&json!(true), &json!("a\nb")));
 }
 
+#[test]
+fn each_step_is_told_by_its_number_as_salt_tells_of_states() {
+    let at: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
+    let called = Called { jid: "1", function: "state.orchestrate", words: &[], at };
+    let step = |number: u64, id: &str| json!({"__run_num__": number, "__id__": id, "result": true});
+    let returned = json!({"data": {"bootstrap_master": {"z": step(0, "Cordon"), "a": step(1, "Drain")}}});
+    let tags = |told: usize| -> Vec<String> {
+        Event::steps_ended(called, &returned, told).into_iter().map(|event| event.tag).collect()
+    };
+    assert_eq!(tags(0), ["salt/job/1/prog/bootstrap_master/0", "salt/job/1/prog/bootstrap_master/1"]);
+    assert_eq!(tags(1), ["salt/job/1/prog/bootstrap_master/1"]);
+    assert_eq!(tags(2), [""; 0]);
+    let data = Event::steps_ended(called, &returned, 0).remove(0).data;
+    assert_eq!(data["data"]["ret"], step(0, "Cordon"));
+    assert_eq!((&data["id"], &data["jid"]), (&json!("bootstrap_master"), &json!("1")));
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

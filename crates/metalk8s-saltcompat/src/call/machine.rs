@@ -135,6 +135,53 @@ impl Call<'_> {
         Ok((found == is_there).into())
     }
 
+    /// Names of services that run, without their ending.
+    pub(super) async fn running_services(&self, hands: &dyn Hands) -> Result<Value, CallError> {
+        self.no_words()?;
+        let argv = [
+            "systemctl",
+            "list-units",
+            "--type=service",
+            "--state=running",
+            "--full",
+            "--plain",
+            "--no-legend",
+            "--no-pager",
+        ];
+        let ran = self.run(Command::new(argv.map(str::to_owned).to_vec()), hands).await?;
+        let names = ran.stdout.lines().filter_map(|line| line.split_whitespace().next());
+        let names: BTreeSet<&str> = names.filter_map(|name| name.strip_suffix(".service")).collect();
+        Ok(names.into_iter().collect())
+    }
+
+    /// What no wish of a state says as exactly: reloading never starts a unit, and masking stops none.
+    pub(super) async fn systemctl(&self, verb: &str, hands: &dyn Hands) -> Result<Value, CallError> {
+        let unit = unit_name(&self.name("the name of a unit")?);
+        let argv = ["systemctl", verb, "--", &unit];
+        let ran = self.run(Command::new(argv.map(str::to_owned).to_vec()), hands).await?;
+        match (ran.status, ran.stderr.trim()) {
+            (0, _) => Ok(true.into()),
+            (status, "") => Err(self.failed(StateError::new(format!("systemctl ended with {status}")))),
+            (_, said) => Err(self.failed(StateError::new(said))),
+        }
+    }
+
+    /// For this boot alone does not count.
+    pub(super) async fn is_masked(&self, hands: &dyn Hands) -> Result<Value, CallError> {
+        let unit = unit_name(&self.name("the name of a unit")?);
+        let argv = ["systemctl", "show", "--property=UnitFileState", "--", &unit];
+        let ran = self.run(Command::new(argv.map(str::to_owned).to_vec()), hands).await?;
+        Ok((ran.status == 0 && ran.stdout.trim_end() == "UnitFileState=masked").into())
+    }
+
+    /// Properties in Salt's forms: lists of some, and maps of those in braces.
+    pub(super) async fn show_unit(&self, hands: &dyn Hands) -> Result<Value, CallError> {
+        let unit = unit_name(&self.name("the name of a unit")?);
+        let argv = ["systemctl", "show", "--", &unit];
+        let ran = self.run(Command::new(argv.map(str::to_owned).to_vec()), hands).await?;
+        Ok(ran.stdout.lines().filter_map(property).collect::<Map<_, _>>().into())
+    }
+
     pub(super) async fn packages(&self, show: Show, minion: &dyn Minion) -> Result<Value, CallError> {
         let read = async {
             let read = minion.packages().await;
@@ -209,6 +256,21 @@ const OF_DEVICES: [&str; 11] = [
     "getra",
     "getfra",
 ];
+
+/// A line of `systemctl show`, such as `Wants=a.service b.service`.
+fn property(line: &str) -> Option<(String, Value)> {
+    let (name, value) = line.split_once('=')?;
+    let told: Value = match value.strip_prefix('{') {
+        Some(inner) => {
+            let fields = inner.trim_end_matches('}').split(" ; ").filter_map(|field| field.split_once('='));
+            let fields = fields.map(|(name, value)| (name.trim().to_owned(), Value::from(value.trim())));
+            fields.collect::<Map<_, _>>().into()
+        }
+        None if ["Before", "After", "Wants"].contains(&name) => value.split_whitespace().collect(),
+        None => value.into(),
+    };
+    Some((name.to_owned(), told))
+}
 
 /// A line such as `/dev/vda1 10 4 6 40% /srv/with blanks`.
 fn file_system(line: &str) -> Option<(String, Value)> {

@@ -2,9 +2,10 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use metalk8s_diagnostics::Paint;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Form, Out, OutputError, document, highstate, states};
+use super::{Answer, Form, Out, OutputError, answer, document, highstate, states};
 use crate::is_success;
 
 /// Who carries out orchestrations.
@@ -81,11 +82,7 @@ impl Orchestrated {
 
     /// All steps under the name of the master, in the envelope that programs read.
     pub fn value(&self) -> Value {
-        json!({
-            "data": { MASTER: self.steps },
-            "outputter": "highstate",
-            "retcode": u8::from(!self.is_success()),
-        })
+        envelope(&self.steps, self.is_success())
     }
 
     /// All steps, as a state function returns its states.
@@ -124,14 +121,39 @@ impl StepEnded {
     }
 }
 
+/// What states of the master's own machine returned, in the envelope that programs read.
+pub fn envelope_of(returned: &Answer) -> Value {
+    envelope(&returned.value(), returned.retcode() == 0)
+}
+
+/// The same as `salt-run` prints it, ended by a line break.
+///
+/// # Errors
+/// When it cannot be written as YAML.
+pub fn of_master(returned: &Answer, form: &Form) -> Result<String, OutputError> {
+    match form.out {
+        Out::Json | Out::Yaml | Out::Raw => document(&envelope_of(returned), form.out, form.indent),
+        Out::Nested | Out::Highstate | Out::Txt | Out::NewlineValuesOnly | Out::Quiet => {
+            answer(MASTER, returned, form)
+        }
+    }
+}
+
+fn envelope(steps: &impl Serialize, is_success: bool) -> Value {
+    json!({ "data": { MASTER: steps }, "outputter": "highstate", "retcode": u8::from(!is_success) })
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::tz::TimeZone;
     use metalk8s_diagnostics::Paint;
     use serde_json::{Value, json};
 
-    use super::{Orchestrated, StepEnded};
-    use crate::output::{Form, StateOutput, states};
+    use super::{Orchestrated, StepEnded, envelope_of, of_master};
+    use crate::{
+        Returned,
+        output::{Answer, Form, StateOutput, states},
+    };
 
     fn step(id: &str, function: &str, result: Option<bool>, changes: Value) -> StepEnded {
         StepEnded {
@@ -262,5 +284,21 @@ Total run time:  37.037 s
         assert_eq!(first["__run_num__"], 0);
         assert_eq!(read["retcode"], 0);
         assert_eq!(first["__id__"], "Cordon");
+    }
+
+    #[test]
+    fn states_of_the_masters_machine_are_shown_as_its_own() {
+        let minion = steps()[1].changes["ret"]["n1"].as_object().unwrap().clone();
+        let done = Answer::Returned(Returned::States(minion.clone()));
+        let told = of_master(&done, &Form::default()).unwrap();
+        assert!(told.starts_with("bootstrap_master:\n----------\n          ID: a\n"), "{told}");
+        assert!(told.contains("Summary for bootstrap_master\n"), "{told}");
+        let form = Form { out: "json".parse().unwrap(), ..Form::default() };
+        let read: Value = serde_json::from_str(&of_master(&done, &form).unwrap()).unwrap();
+        assert_eq!(read, envelope_of(&done));
+        assert_eq!((&read["data"]["bootstrap_master"], &read["retcode"]), (&json!(minion), &json!(0)));
+        let failed = Answer::Returned(Returned::Ended { value: json!("there is none"), retcode: 2 });
+        assert_eq!(envelope_of(&failed)["retcode"], 1);
+        assert_eq!(of_master(&failed, &Form::default()).unwrap(), "bootstrap_master:\n    there is none\n");
     }
 }

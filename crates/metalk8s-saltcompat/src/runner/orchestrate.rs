@@ -5,12 +5,12 @@ use metalk8s_types::is_host_name;
 use serde_json::{Map, Value};
 
 use super::shown;
-use crate::{Words, nearest::accepted};
+use crate::{Words, formulas, functions, nearest::accepted, words::split_name};
 
-/// A procedure over many nodes that is asked for.
+/// A procedure over many nodes that is asked for, or states of the master's own machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Orchestrate {
-    /// Its name, such as `metalk8s.orchestrate.deploy_node`.
+    /// Its name, such as `metalk8s.orchestrate.deploy_node`, or those of formulas, or a state function.
     pub name: String,
     /// The environment it is of, where one is named.
     pub saltenv: Option<String>,
@@ -18,10 +18,24 @@ pub struct Orchestrate {
     pub pillar: Value,
     /// Whether it is only shown what would be done.
     pub test: bool,
+    /// Where it is no procedure: what the agent of the master's machine is to carry out.
+    pub states: Option<StatesCall>,
+}
+
+/// A call of a function that makes states of a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatesCall {
+    /// Such as `state.sls`.
+    pub function: &'static str,
+    /// The words after it.
+    pub words: Vec<String>,
 }
 
 /// The procedure that makes a machine what its Node object says.
 pub const DEPLOY_NODE: &str = "metalk8s.orchestrate.deploy_node";
+
+/// What the names of procedures begin with.
+const PROCEDURES: &str = "metalk8s.orchestrate.";
 
 /// What a step of a procedure is called among functions.
 pub const STEP: &str = "metalk8s.step";
@@ -51,48 +65,99 @@ const NODE_NAME: &str = "the name of a Node: lower-case letters, digits and `-`,
                          characters joined by `.`";
 
 impl Orchestrate {
-    pub(super) fn from_words(words: &Words) -> Result<Self, Vec<Problem>> {
-        let mut problems: Vec<Problem> = words
-            .superfluous(1, &NAMED)
-            .into_iter()
-            .map(|word| {
-                let message = format!("an orchestration does not take {word}");
-                Problem::new(explain::WRONG_USAGE, message).accepted("`saltenv=`, `pillar=`, `test=`")
-            })
-            .collect();
-        let mut wrong = |key: &str, found: Option<&Value>, accepted: &str| {
-            let found = found.map_or_else(|| "nothing".to_owned(), |found| format!("`{}`", shown(found)));
-            let problem = Problem::new(explain::WRONG_USAGE, "this value is not accepted");
-            problems.push(problem.found(found).accepted(accepted).key(key));
-        };
-        let named = |name: &str| words.named.get(name).filter(|value| !value.is_null());
-        let name = words.positional.first().or(named("mods"));
+    /// Reads the words of `state.orchestrate`, as they were `typed` and what they mean.
+    pub(super) fn from_words(words: &Words, typed: &[String]) -> Result<Self, Vec<Problem>> {
+        let unknown = words.superfluous(1, &NAMED).into_iter().map(|word| {
+            let message = format!("an orchestration does not take {word}");
+            Problem::new(explain::WRONG_USAGE, message).accepted("`saltenv=`, `pillar=`, `test=`")
+        });
+        let mut problems: Vec<Problem> = unknown.collect();
+        let name = words.positional.first().or(named(words, "mods"));
         let name_text = name.and_then(Value::as_str).filter(|name| !name.is_empty());
         if name_text.is_none() {
-            wrong("NAME", name, "the name of an orchestration such as `metalk8s.orchestrate.deploy_node`");
+            let accepted = "the name of an orchestration such as `metalk8s.orchestrate.deploy_node`";
+            problems.push(not_accepted("NAME", name, accepted));
         }
-        let saltenv = named("saltenv");
-        if saltenv.is_some_and(|saltenv| !saltenv.is_string()) {
+        let are_states = name_text.is_some_and(are_formulas);
+        let states = are_states.then(|| StatesCall { function: "state.sls", words: typed.to_vec() });
+        Self::checked(name_text, words, states, problems)
+    }
+
+    /// Reads the words of `state.orchestrate_single`.
+    pub(super) fn single(words: &Words, typed: &[String]) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let fun = named(words, "fun");
+        let mut positional = words.positional.iter();
+        let function = fun.or_else(|| positional.next());
+        let function_text = function.and_then(Value::as_str).filter(|function| !function.is_empty());
+        match function_text.map(functions::find) {
+            None => {
+                let accepted = "a state function such as `file.managed`";
+                problems.push(not_accepted("FUNCTION", function, accepted));
+            }
+            Some(Err(problem)) => problems.push(*problem),
+            Some(Ok(_)) => {}
+        }
+        let name = positional.next().or(named(words, "name"));
+        if name.is_none() {
+            problems.push(not_accepted("NAME", None, "what the state is about, such as `/etc/motd`"));
+        }
+        // `state.single` takes the function as its first word, and by no name.
+        let is_fun = |word: &str| split_name(word).is_some_and(|(name, _)| name == "fun");
+        let first = fun.and(function_text).map(str::to_owned);
+        let rest = typed.iter().filter(|word| !is_fun(word)).cloned();
+        let states = StatesCall { function: "state.single", words: first.into_iter().chain(rest).collect() };
+        Self::checked(function_text, words, Some(states), problems)
+    }
+
+    /// What all orchestrations have in common.
+    fn checked(
+        name: Option<&str>,
+        words: &Words,
+        states: Option<StatesCall>,
+        mut problems: Vec<Problem>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut wrong = |key: &str, found: &Value, accepted: &str| {
+            problems.push(not_accepted(key, Some(found), accepted));
+        };
+        let saltenv = named(words, "saltenv");
+        if let Some(saltenv) = saltenv.filter(|saltenv| !saltenv.is_string()) {
             wrong("saltenv", saltenv, "an environment such as `metalk8s-2.5.1`");
         }
-        let pillar = named("pillar");
-        if pillar.is_some_and(|pillar| !pillar.is_object()) {
+        let pillar = named(words, "pillar");
+        if let Some(pillar) = pillar.filter(|pillar| !pillar.is_object()) {
             wrong("pillar", pillar, PILLAR);
         }
-        let test = named("test");
-        if test.is_some_and(|test| !test.is_boolean()) {
+        if let Some(test) = named(words, "test").filter(|test| !test.is_boolean()) {
             wrong("test", test, "`True` or `False`");
         }
-        match name_text {
+        match name {
             Some(name) if problems.is_empty() => Ok(Self {
                 name: name.to_owned(),
                 saltenv: saltenv.and_then(Value::as_str).map(str::to_owned),
                 pillar: pillar.cloned().unwrap_or_else(|| Map::new().into()),
                 test: words.is_true("test"),
+                states,
             }),
             _ => Err(problems),
         }
     }
+}
+
+/// Whether all these names, with commas between them, are of formulas: they are of machines, not of the fleet. Those
+/// of another version are not known here.
+fn are_formulas(names: &str) -> bool {
+    names.split(',').map(str::trim).all(|name| formulas::is_built_in(name) && !name.starts_with(PROCEDURES))
+}
+
+fn named<'w>(words: &'w Words, name: &str) -> Option<&'w Value> {
+    words.named.get(name).filter(|value| !value.is_null())
+}
+
+fn not_accepted(key: &str, found: Option<&Value>, accepted: &str) -> Problem {
+    let found = found.map_or_else(|| "nothing".to_owned(), |found| format!("`{}`", shown(found)));
+    let problem = Problem::new(explain::WRONG_USAGE, "this value is not accepted");
+    problem.found(found).accepted(accepted).key(key)
 }
 
 impl NodeSettings {

@@ -15,6 +15,8 @@ pub struct Runner {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Does {
     Orchestrate,
+    /// One state of the master's own machine.
+    Single,
     Minions(Minions),
     Versions,
     Jobs(JobsAsk),
@@ -61,9 +63,20 @@ const fn runner(name: &'static str, words: &'static str, about: &'static str, do
 
 /// Every function of the master that is offered.
 pub const RUNNERS: &[Runner] = &[
-    runner("state.orchestrate", ORCHESTRATE, "carries out a procedure over many nodes", Does::Orchestrate),
+    runner(
+        "state.orchestrate",
+        ORCHESTRATE,
+        "carries out a procedure over many nodes, or applies formulas to the Bootstrap node",
+        Does::Orchestrate,
+    ),
     runner("state.orch", ORCHESTRATE, "the same as state.orchestrate", Does::Orchestrate),
     runner("state.sls", ORCHESTRATE, "the same as state.orchestrate", Does::Orchestrate),
+    runner(
+        "state.orchestrate_single",
+        "FUNCTION NAME [ARGUMENT=VALUE...] [test=True]",
+        "applies one state to the Bootstrap node",
+        Does::Single,
+    ),
     runner("manage.status", TARGET, "shows which minions answer", Does::Minions(Minions::Status)),
     runner("manage.up", TARGET, "names the minions that answer", Does::Minions(Minions::Up)),
     runner("manage.down", TARGET, "names the minions that do not answer", Does::Minions(Minions::Down)),

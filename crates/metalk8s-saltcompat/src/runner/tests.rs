@@ -39,6 +39,7 @@ fn the_documented_orchestrations_are_read() {
         saltenv: saltenv.map(str::to_owned),
         pillar,
         test: false,
+        states: None,
     };
     let name = "metalk8s.orchestrate.deploy_node";
     let pillar = json!({"orchestrate": {"node_name": "node-1"}});
@@ -65,6 +66,46 @@ fn all_mistakes_in_an_orchestration_are_told_at_once() {
         ("test", "`maybe`"),
     ];
     assert_eq!(mistakes, expect.map(|(key, found)| (key.to_owned(), found.to_owned())));
+}
+
+#[test]
+fn formulas_are_states_of_the_masters_machine_and_procedures_are_not() {
+    let typed = ["metalk8s.deployed, metalk8s.repo", "saltenv=metalk8s-9.9.9", "pillar={a: 1}", "test=True"];
+    let read = orchestrate(&typed).unwrap();
+    let states = read.states.unwrap();
+    assert_eq!((states.function, &states.words[..]), ("state.sls", &typed.map(str::to_owned)[..]));
+    assert_eq!(read.name, typed[0]);
+    // Another version may have it.
+    assert!(orchestrate(&["metalk8s.addons.ui.deployed"]).unwrap().states.is_some());
+    let named = orchestrate(&["mods=metalk8s.deployed"]).unwrap().states.unwrap();
+    assert_eq!(named.words, ["mods=metalk8s.deployed"]);
+    for name in [DEPLOY_NODE, "metalk8s.orchestrate.nothing", "web", "web,metalk8s.repo", "metalk8s.repo,"] {
+        assert_eq!(orchestrate(&[name]).unwrap().states, None, "{name}");
+    }
+    assert!(orchestrate(&["metalk8s.deployed", "test=maybe"]).is_err());
+}
+
+#[test]
+fn one_state_is_made_on_the_masters_machine() {
+    let single = |line: &str| match read(&format!("state.orchestrate_single {line}")) {
+        Ok(RunnerCall::Orchestrate(read)) => Ok(read.states.unwrap()),
+        Err(RunnerError::Words { source, .. }) => Err(source.problems),
+        other => panic!("{other:?}"),
+    };
+    for line in ["test.nop a test=True", "fun=test.nop a test=True"] {
+        let states = single(line).unwrap();
+        assert_eq!(
+            (states.function, states.words.join(" ").as_str()),
+            ("state.single", "test.nop a test=True")
+        );
+    }
+    assert_eq!(single("name=a fun=test.nop").unwrap().words, ["test.nop", "name=a"]);
+    let unknown = single("fun=salt.wheel name=key.list_all").unwrap_err();
+    assert!(unknown[0].message.contains("`salt.wheel`"), "{unknown:?}");
+    let keys =
+        |line: &str| single(line).unwrap_err().into_iter().map(|problem| problem.key).collect::<Vec<_>>();
+    assert_eq!(keys("test=maybe"), ["FUNCTION", "NAME", "test"].map(|key| Some(key.to_owned())));
+    assert_eq!(keys("test.nop"), [Some("NAME".to_owned())]);
 }
 
 #[test]
@@ -121,7 +162,7 @@ fn an_unknown_function_names_its_neighbours() {
     assert_eq!(
         told("state.orchestrat x"),
         "the runner function `state.orchestrat` is not known; it may be `state.orchestrate`, \
-         `state.orch`, `state.sls`"
+         `state.orchestrate_single`, `state.orch`"
     );
     assert!(told("manage.version").contains("`manage.versions`"));
     assert!(told("nope.nope").contains("`doc.runner`"));
@@ -153,6 +194,7 @@ fn every_function_is_read() {
         let line = match function.words.split_whitespace().next().unwrap_or_default() {
             "JID" => format!("{} {JID}", function.name),
             "NAME" => format!("{} x", function.name),
+            "FUNCTION" => format!("{} test.nop x", function.name),
             _ => function.name.to_owned(),
         };
         read(&line).unwrap();

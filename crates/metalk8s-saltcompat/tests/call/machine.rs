@@ -56,6 +56,7 @@ fn packages_addresses_and_file_systems_are_listed() {
     assert_eq!(fake.value(&["pkg.version", "bash"]), json!("5.2"));
     assert_eq!(fake.value(&["pkg.version", "bash", "vim"]), json!({"bash": "5.2", "vim": ""}));
     assert_eq!(fake.value(&["network.ip_addrs"]), json!(["10.200.1.2", "10.200.2.2"]));
+    assert_eq!(fake.value(&["network.ipaddrs6"]), fake.value(&["network.ip_addrs6"]));
     assert_eq!(fake.value(&["network.ip_addrs", "eth1"]), json!(["10.200.2.2"]));
     assert_eq!(fake.value(&["network.ip_addrs", "cidr=10.200.1.0/28"]), json!(["10.200.1.2"]));
     assert_eq!(
@@ -114,7 +115,52 @@ fn services_are_listed_and_looked_for() {
     assert_eq!(fake.value(&["service.missing", "nope"]), json!(true));
     assert_eq!(fake.value(&["service.get_enabled"]), json!(["ssh"]));
     assert_eq!(fake.value(&["service.get_disabled"]), json!([]));
+    assert_eq!(fake.value(&["service.get_static"]), json!(["cron"]));
     fake.refuses(&["service.available"]);
+}
+
+#[test]
+fn units_are_reloaded_and_masked_as_systemctl_does_it() {
+    let fake = fake();
+    let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    for verb in ["reload", "mask", "unmask"] {
+        let function = format!("service.{verb}");
+        assert_eq!(fake.value(&[function.as_str(), "web"]), json!(true));
+        assert_eq!(fake.host.world().ran.pop(), Some(argv(&format!("systemctl {verb} -- web.service"))));
+        fake.refuses(&[function.as_str()]);
+    }
+    fake.host.change_world(|world| {
+        world.failing.insert(argv("systemctl reload -- dead.service"));
+        let show = argv("systemctl show --property=UnitFileState -- shut.service");
+        world.says.insert(show, "UnitFileState=masked\n".to_owned());
+        let show = argv("systemctl show --property=UnitFileState -- boot.service");
+        world.says.insert(show, "UnitFileState=masked-runtime\n".to_owned());
+    });
+    let err = fake.call(&["service.reload", "dead"]).unwrap_err();
+    assert_eq!(err.to_string(), "`service.reload` could not be carried out");
+    assert_eq!(fake.value(&["service.masked", "shut"]), json!(true));
+    assert_eq!(fake.value(&["service.masked", "boot"]), json!(false));
+}
+
+#[test]
+fn a_unit_is_shown_in_salts_forms_and_running_services_are_named() {
+    let fake = fake();
+    let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    fake.host.change_world(|world| {
+        let said =
+            "Id=web.service\nWants=a.service b.service\nExecStart={ path=/bin/a ; argv[]=/bin/a -x=1 }\n";
+        world.says.insert(argv("systemctl show -- web.service"), said.to_owned());
+        let list =
+            "systemctl list-units --type=service --state=running --full --plain --no-legend --no-pager";
+        let said = "web.service loaded active running The web\ncron.service loaded active running Cron\n";
+        world.says.insert(argv(list), said.to_owned());
+    });
+    let start = json!({"path": "/bin/a", "argv[]": "/bin/a -x=1"});
+    assert_eq!(
+        fake.value(&["service.show", "web"]),
+        json!({"Id": "web.service", "Wants": ["a.service", "b.service"], "ExecStart": start})
+    );
+    assert_eq!(fake.value(&["service.get_running"]), json!(["cron", "web"]));
 }
 
 #[test]

@@ -121,6 +121,9 @@ fn another_versions_formulas_are_left_to_its_own_program() {
     let told = mistakes(&fake, &["state.sls", ARCHIVES, "saltenv=metalk8s-0.0.1"]);
     assert!(told.contains("installed: `metalk8s-0.0.1`, `metalk8s-"), "{told}");
     assert!(told.contains("`/srv/scality/metalk8s-0.0.1/bin/metalk8s salt-call ...`"), "{told}");
+    let told = mistakes(&fake, &["state.sls", ARCHIVES, "saltenv=metalk8s-9.9.9"]);
+    assert!(told.contains("`salt NODE state.sls ... saltenv=metalk8s-9.9.9`"), "{told}");
+    assert!(!told.contains("/bin/metalk8s"), "{told}");
     let told = mistakes(&fake, &["state.sls", ARCHIVES, "saltenv=base"]);
     assert!(told.contains("not of `base`") && !told.contains("/bin/metalk8s"), "{told}");
 }

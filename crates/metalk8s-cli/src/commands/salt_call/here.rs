@@ -119,7 +119,7 @@ impl Told {
     }
 
     /// What the API tells of the others: without it a formula would forget them.
-    fn others(&self) -> Result<Option<&ClusterPillar>, BoxError> {
+    pub(in crate::commands) fn others(&self) -> Result<Option<&ClusterPillar>, BoxError> {
         match &self.known {
             Ok(known) => Ok(known.as_ref()),
             Err(Untold { code, why }) => Err(Diagnosed::with_code(*code, why.clone()).into()),
