@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
-use metalk8s_diagnostics::{Code, Diagnose, sentence};
+use metalk8s_diagnostics::{Code, Diagnose, coded_sentence, sentence};
 use metalk8s_kube::{
     Fleet,
     fleet::{FleetError, Seen},
@@ -11,7 +11,7 @@ use metalk8s_kube::{
 use metalk8s_pki::Life;
 use metalk8s_types::{
     VERSION,
-    fleet::{Agent, JobState},
+    fleet::{Agent, Job, JobState, JobStatus},
 };
 use serde_json::{Map, Value, json};
 use tokio::{process::Child, task::JoinSet};
@@ -73,6 +73,7 @@ impl Diagnose for ServeError {
 pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let mut daemon = Daemon {
         spool: Spool::open(&config.spool)?,
+        unwritten: BTreeMap::new(),
         fleet: Fleet::lazy(&config.kubeconfig),
         started: Timestamp::now(),
         looking: Looking::new(&config.node, config.looks.clone()),
@@ -89,7 +90,7 @@ pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> R
     let mut shutdown = std::pin::pin!(shutdown);
     tracing::info!(node = daemon.config.node, version = VERSION, "the agent begins");
     loop {
-        daemon.renew()?;
+        daemon.renew();
         let again = daemon.act().await?;
         tokio::select! {
             () = &mut shutdown => {
@@ -108,6 +109,8 @@ pub async fn serve(config: AgentConfig, shutdown: impl Future<Output = ()>) -> R
 struct Daemon {
     config: AgentConfig,
     spool: Spool,
+    /// Jobs that are over, which the disk does not take, and what became of them.
+    unwritten: BTreeMap<String, (Job, JobStatus)>,
     fleet: Fleet,
     started: Timestamp,
     looking: Looking,
@@ -115,14 +118,21 @@ struct Daemon {
     agent: Option<Agent>,
     /// When jobs were begun by this process.
     begun: BTreeMap<String, Timestamp>,
-    /// Each ends with a process that this one has started, and gives the name of its job.
-    children: JoinSet<String>,
+    /// Each ends with a process that this one has started.
+    children: JoinSet<Reaped>,
     /// Those of them that have not ended, or whose outcome has not been looked at.
     mine: BTreeMap<String, Process>,
     has_introduced_itself: bool,
     renewals: Renewals,
     /// The job that renews certificates, the last one.
     renewal: Option<String>,
+}
+
+/// A job whose process has ended.
+struct Reaped {
+    name: String,
+    /// What became of it, where the disk did not take that.
+    unwritten: Option<(Job, JobStatus)>,
 }
 
 impl Daemon {
@@ -136,10 +146,13 @@ impl Daemon {
         }
     }
 
-    fn reaped(&mut self, name: Option<String>) {
-        match name {
-            Some(name) => {
+    fn reaped(&mut self, reaped: Option<Reaped>) {
+        match reaped {
+            Some(Reaped { name, unwritten }) => {
                 self.mine.remove(&name);
+                if let Some(unwritten) = unwritten {
+                    self.unwritten.insert(name.clone(), unwritten);
+                }
                 if let Ok(Some(memory)) = self.spool.get(&name) {
                     self.looking.job_ended(&memory.job.function);
                 }
@@ -157,6 +170,10 @@ impl Daemon {
             if let Some(memory) = all.get_mut(name) {
                 memory.process = Some(*process);
             }
+        }
+        for (name, (job, outcome)) in &self.unwritten {
+            let memory = Remembered { job: job.clone(), outcome: Some(outcome.clone()), process: None };
+            all.insert(name.clone(), memory);
         }
         Ok(all)
     }
@@ -176,16 +193,30 @@ impl Daemon {
                     let job = wished.get(&name).or(remembered.get(&name).map(|memory| &memory.job));
                     if let Some(job) = job {
                         tracing::info!(job = name, function = job.function, "beginning a job");
-                        self.spool.begin(&name, job)?;
-                        self.begin(&name)?;
+                        if let Err(error) = self.begin(&name, job) {
+                            self.refuse(&name, job, &error);
+                        }
                     }
                 }
                 Action::Conclude(name, status) => {
                     tracing::warn!(job = name, why = status.error, "a job ends without a result");
-                    if let Some(job) = wished.get(&name) {
-                        self.spool.begin(&name, job)?;
+                    let job = wished.get(&name).or(remembered.get(&name).map(|memory| &memory.job));
+                    let Some(job) = job else { continue };
+                    // A process that an earlier agent has started may not have said yet that it is there.
+                    let hold = self.spool.hold(&name);
+                    if matches!(hold, Ok(None)) {
+                        continue;
                     }
-                    self.spool.ended(&name, &status)?;
+                    let written =
+                        self.spool.begin(&name, job).and_then(|()| self.spool.ended(&name, &status));
+                    if let Err(error) = written {
+                        tracing::error!(
+                            job = name,
+                            error = sentence(&error),
+                            "what became of a job was not written"
+                        );
+                        self.unwritten.insert(name, (job.clone(), status));
+                    }
                 }
                 Action::Stop(name) => {
                     if let Some(process) = remembered.get(&name).and_then(|memory| memory.process) {
@@ -210,6 +241,7 @@ impl Daemon {
         }
         for name in &report.forget {
             self.spool.forget(name)?;
+            self.unwritten.remove(name);
             self.begun.remove(name);
         }
         let is_busy = remembered.values().any(|memory| memory.outcome.is_none());
@@ -227,27 +259,28 @@ impl Daemon {
     }
 
     /// Begins the renewal of certificates when one is due, also while the API cannot be seen.
-    fn renew(&mut self) -> Result<(), SpoolError> {
+    fn renew(&mut self) {
         let now = Timestamp::now();
         let is_busy = self.renewal.as_ref().is_some_and(|name| self.mine.contains_key(name));
         if !self.renewals.begin(is_busy, now) {
-            return Ok(());
+            return;
         }
-        if self.agent.is_none()
-            && let Some(before) = self.renewal.take()
-        {
-            // Nobody will ever be told of it.
-            self.spool.forget(&before)?;
-        }
-        let name = renewal::job_name(now);
+        let (name, job) = (renewal::job_name(now), renewal::job(now));
         tracing::info!(job = name, "certificates of this node are due, renewing them");
-        self.spool.begin(&name, &renewal::job(now))?;
-        self.begin(&name)?;
-        self.renewal = Some(name);
-        Ok(())
+        let before = self.renewal.replace(name.clone());
+        // Where the API cannot be seen, nobody will ever be told of the one before.
+        let forgotten = match before.filter(|_| self.agent.is_none()) {
+            Some(before) => self.spool.forget(&before),
+            None => Ok(()),
+        };
+        if let Err(error) = forgotten.and_then(|()| self.begin(&name, &job)) {
+            self.refuse(&name, &job, &error);
+        }
     }
 
-    fn begin(&mut self, name: &str) -> Result<(), SpoolError> {
+    /// Begins a job, which is on the disk before its process is there.
+    fn begin(&mut self, name: &str, job: &Job) -> Result<(), SpoolError> {
+        self.spool.begin(name, job)?;
         let mut child = match start(&self.config.command, name) {
             Ok(child) => child,
             Err(error) => {
@@ -257,15 +290,22 @@ impl Daemon {
         };
         self.begun.insert(name.to_owned(), Timestamp::now());
         if let Some(process) = child.id().and_then(Process::of) {
-            self.spool.is_run_by(name, process)?;
             self.mine.insert(name.to_owned(), process);
         }
-        let (spool, name) = (self.spool.clone(), name.to_owned());
+        let (spool, name, job) = (self.spool.clone(), name.to_owned(), job.clone());
         self.children.spawn(async move {
-            reap(&mut child, &spool, &name).await;
-            name
+            let unwritten = reap(&mut child, &spool, &name, &job).await;
+            Reaped { name, unwritten: unwritten.map(|outcome| (job, outcome)) }
         });
         Ok(())
+    }
+
+    /// A job that the disk does not take is not begun, and whoever wished it is told.
+    fn refuse(&mut self, name: &str, job: &Job, error: &SpoolError) {
+        let why = coded_sentence(error);
+        tracing::error!(job = name, error = why, "a job cannot be begun");
+        let outcome = concluded(job, JobState::Refused, &why, Timestamp::now());
+        self.unwritten.insert(name.to_owned(), (job.clone(), outcome));
     }
 
     /// Tells the API what it does not know.
@@ -286,23 +326,25 @@ impl Daemon {
 }
 
 /// Waits for the end of a job's process. One that ended without a word is not tried again: it would end so again.
-async fn reap(child: &mut Child, spool: &Spool, name: &str) {
+/// Returns what became of it where the disk does not take that.
+async fn reap(child: &mut Child, spool: &Spool, name: &str, job: &Job) -> Option<JobStatus> {
     let ended = match child.wait().await {
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
     };
-    let concluded = match spool.get(name) {
-        Ok(Some(Remembered { job, outcome: None, .. })) => {
-            let why = format!("its process ended without a result: {ended}");
-            tracing::warn!(job = name, why, "a job was interrupted");
-            spool.ended(name, &concluded(&job, JobState::Interrupted, &why, Timestamp::now()))
-        }
-        Ok(_) => Ok(()),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = concluded {
-        tracing::error!(job = name, %error, "what became of a job could not be written down");
+    // Either it told the outcome, or left the job to another process, which an earlier agent has started.
+    if let Ok(Some(Remembered { outcome, process, .. })) = spool.get(name)
+        && (outcome.is_some() || process.is_some())
+    {
+        return None;
     }
+    let why = format!("its process ended without a result: {ended}");
+    tracing::warn!(job = name, why, "a job was interrupted");
+    let outcome = concluded(job, JobState::Interrupted, &why, Timestamp::now());
+    let error = spool.ended(name, &outcome).err()?;
+    let error = coded_sentence(&error);
+    tracing::error!(job = name, error, "what became of a job could not be written down");
+    Some(JobStatus { error: Some(format!("{why}; {error}")), ..outcome })
 }
 
 /// Ends a job's process with all that it started: asked first, then not.

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File},
+    io,
     io::Write,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -10,6 +11,10 @@ use std::{
 
 use metalk8s_diagnostics::{Code, Diagnose, code_of_io, explain};
 use metalk8s_types::fleet::{Job, JobStatus};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::process::Process;
@@ -68,6 +73,22 @@ pub(crate) struct Remembered {
     pub(crate) outcome: Option<JobStatus>,
     /// The process that carries it out, while it lives.
     pub(crate) process: Option<Process>,
+}
+
+/// A job that nobody else may begin or conclude.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    file: File,
+    path: PathBuf,
+}
+
+impl Hold {
+    /// Remembers that this process carries it out.
+    pub(crate) fn is_run_by(&mut self, process: Process) -> Result<(), SpoolError> {
+        let line = format!("{} {}\n", process.pid, process.started);
+        let written = self.file.set_len(0).and_then(|()| self.file.write_all(line.as_bytes()));
+        written.map_err(|source| SpoolError::File { path: self.path.clone(), source })
+    }
 }
 
 impl Spool {
@@ -141,12 +162,20 @@ impl Spool {
         write(&folder, JOB, job)
     }
 
-    /// Remembers who carries it out.
-    pub(crate) fn is_run_by(&self, name: &str, process: Process) -> Result<(), SpoolError> {
-        let folder = self.folder_of(name)?;
-        let path = folder.join(PROCESS);
-        fs::write(&path, format!("{} {}\n", process.pid, process.started))
-            .map_err(|source| SpoolError::File { path, source })
+    /// The right to say what becomes of a job, until it is dropped; `None` where another process has it. The kernel
+    /// takes it from a process that ends, in whatever way.
+    pub(crate) fn hold(&self, name: &str) -> Result<Option<Hold>, SpoolError> {
+        let path = self.folder_of(name)?.join(PROCESS);
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = match file {
+            Ok(file) => file,
+            Err(source) => return Err(SpoolError::File { path, source }),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Hold { file, path })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(source) => Err(SpoolError::File { path, source: source.into() }),
+        }
     }
 
     /// Remembers what became of it.
@@ -194,7 +223,7 @@ fn write(folder: &Path, name: &str, what: &impl Serialize) -> Result<(), SpoolEr
         file.write_all(&bytes)?;
         file.as_file().sync_all()?;
         file.persist(&path)?;
-        fs::File::open(folder)?.sync_all()
+        File::open(folder)?.sync_all()
     };
     written().map_err(|source| SpoolError::File { path: path.clone(), source })
 }
@@ -211,7 +240,7 @@ mod tests {
         assert_eq!(spool.get("20260101000000000000").unwrap(), None);
         spool.begin("20260101000000000000", &job()).unwrap();
         let own = Process::of(std::process::id()).unwrap();
-        spool.is_run_by("20260101000000000000", own).unwrap();
+        spool.hold("20260101000000000000").unwrap().unwrap().is_run_by(own).unwrap();
         let remembered = spool.all().unwrap().remove("20260101000000000000").unwrap();
         assert_eq!(remembered, Remembered { job: job(), outcome: None, process: Some(own) });
         spool.forget("20260101000000000000").unwrap();
@@ -224,8 +253,23 @@ mod tests {
         let spool = Spool::open(folder.path()).unwrap();
         spool.begin("1", &job()).unwrap();
         let own = Process::of(std::process::id()).unwrap();
-        spool.is_run_by("1", Process { started: own.started - 1, ..own }).unwrap();
+        let other = Process { started: own.started - 1, ..own };
+        spool.hold("1").unwrap().unwrap().is_run_by(other).unwrap();
         assert_eq!(spool.get("1").unwrap().unwrap().process, None);
+    }
+
+    #[test]
+    fn a_job_is_held_by_one_and_free_when_that_one_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        spool.begin("1", &job()).unwrap();
+        let own = Process::of(std::process::id()).unwrap();
+        let mut first = spool.hold("1").unwrap().unwrap();
+        first.is_run_by(own).unwrap();
+        assert!(spool.hold("1").unwrap().is_none());
+        assert_eq!(spool.get("1").unwrap().unwrap().process, Some(own), "who holds it is not forgotten");
+        drop(first);
+        assert!(spool.hold("1").unwrap().is_some());
     }
 
     #[test]

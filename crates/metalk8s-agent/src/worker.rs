@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use metalk8s_types::fleet::{Job, JobState, JobStatus};
 use tokio::process::{Child, Command};
 
-use crate::spool::{Spool, SpoolError};
+use crate::{
+    process::Process,
+    spool::{Spool, SpoolError},
+};
 
 /// Starts a process for a job. It outlives the agent: what it began, it ends.
 pub(crate) fn start(command: &[OsString], name: &str) -> io::Result<Child> {
@@ -37,9 +40,15 @@ where
     // A session of its own, so that the job can be ended with all that it starts. It fails where this process
     // leads one already.
     let _ = rustix::process::setsid();
+    // Held until this process ends, however it does: an agent that was killed right after it had started this one
+    // does not know of it, and starts another.
+    let Some(mut hold) = spool.hold(name)? else { return Ok(()) };
     let Some(remembered) = spool.get(name)? else { return Err(SpoolError::Name(name.to_owned())) };
     if remembered.outcome.is_some() {
         return Ok(());
+    }
+    if let Some(own) = Process::of(std::process::id()) {
+        hold.is_run_by(own)?;
     }
     let started = Timestamp::now();
     let job = remembered.job;
@@ -61,4 +70,35 @@ where
         error,
     };
     spool.ended(name, &outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::decide::testing::job;
+
+    #[tokio::test]
+    async fn of_two_processes_that_were_started_for_a_job_one_carries_it_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        spool.begin("1", &job()).unwrap();
+        let calls = Cell::new(0);
+        let nothing = || Outcome { retcode: 0, result: "true".into(), outputter: None };
+        let act = async |_: Job| {
+            calls.set(calls.get() + 1);
+            // The second one comes while the first is at it.
+            let second = carry_out(&spool, "1", async |_: Job| {
+                calls.set(calls.get() + 1);
+                Ok(nothing())
+            });
+            second.await.map_err(|error| error.to_string())?;
+            Ok(nothing())
+        };
+        carry_out(&spool, "1", act).await.unwrap();
+        carry_out(&spool, "1", async |_: Job| Err("it is over".to_owned())).await.unwrap();
+        assert_eq!(calls.get(), 1);
+        assert_eq!(spool.get("1").unwrap().unwrap().outcome.unwrap().state, JobState::Done);
+    }
 }

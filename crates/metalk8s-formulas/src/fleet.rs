@@ -108,6 +108,8 @@ fn agent_objects(node: &str, wish: &NodeWish) -> [Value; 3] {
             "rules": [
                 rule(&[GROUP], &["agents"], &["get", "list", "watch"], &[node]),
                 rule(&[GROUP], &["agents/status"], &["get", "patch"], &[node]),
+                // Not of all agents: who has left the fleet does not learn what becomes of it.
+                rule(&[""], &["secrets"], &["get"], &[SETTINGS]),
             ],
         }),
         json!({
@@ -141,19 +143,6 @@ fn rights() -> Vec<Value> {
             json!([rule(&[certificates], &["certificatesigningrequests"], &["create"], &[])]),
         ),
         cluster_binding(AGENTS, subject("Group", AGENTS)),
-        json!({
-            "apiVersion": format!("{RBAC}/v1"),
-            "kind": "Role",
-            "metadata": {"name": "agents-settings", "namespace": NAMESPACE},
-            "rules": [rule(&[""], &["secrets"], &["get"], &[SETTINGS])],
-        }),
-        json!({
-            "apiVersion": format!("{RBAC}/v1"),
-            "kind": "RoleBinding",
-            "metadata": {"name": "agents-settings", "namespace": NAMESPACE},
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "agents-settings"},
-            "subjects": subject("Group", AGENTS),
-        }),
         cluster_role(CONDUCTOR, conductor_rules()),
         cluster_binding(CONDUCTOR, subject("User", CONDUCTOR)),
         json!({

@@ -1,4 +1,4 @@
-//! The conductor: one of them, by a lease, hands out settings, signs certificates, carries out runs, and has VXLAN
+//! The conductor: one of them, by a lease, hands out settings, signs certificates, carries out runs, takes old jobs away, and has VXLAN
 //! encapsulate what the manual has IP-in-IP do.
 //!
 //! Begin with [`serve`].
@@ -22,7 +22,9 @@ use metalk8s_kube::{
     Fleet,
     fleet::{Lease, LeaseHeld},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval, sleep};
+
+use crate::dispatch::forget_old;
 
 pub use settings::{SettingsError, cluster_pillar};
 
@@ -30,6 +32,8 @@ pub use settings::{SettingsError, cluster_pillar};
 const LEASE: Duration = Duration::from_secs(15);
 /// How often it is renewed, or asked for.
 const RENEWAL: Duration = Duration::from_secs(4);
+/// How often old jobs are looked for.
+const TIDY: Duration = Duration::from_secs(3600);
 /// The name of the lease.
 const NAME: &str = "conductor";
 
@@ -77,7 +81,19 @@ async fn conduct(fleet: &Fleet, config: &ConductorConfig) {
         signer::sign(fleet, config),
         runs::carry_out(fleet, config),
         encapsulation::keep(fleet),
+        tidy(fleet),
     );
+}
+
+/// Takes old jobs from agents that are given no others.
+async fn tidy(fleet: &Fleet) {
+    let mut look = interval(TIDY);
+    loop {
+        look.tick().await;
+        if let Err(error) = forget_old(fleet).await {
+            tracing::warn!(error = sentence(&error), "old jobs stay for now");
+        }
+    }
 }
 
 async fn until_ours(fleet: &Fleet, lease: &Lease) {

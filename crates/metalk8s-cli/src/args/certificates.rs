@@ -6,7 +6,7 @@ use metalk8s_diagnostics::Output;
 const EXAMPLES: &str = "\
 Examples:
   metalk8s certificates
-  metalk8s certificates --node node-1 --format json
+  metalk8s certificates --node node-1 --output json
   metalk8s certificates --local
 
 Status:

@@ -6,7 +6,7 @@ use metalk8s_diagnostics::Output;
 const EXAMPLES: &str = "\
 Examples:
   metalk8s doctor
-  metalk8s doctor --format json
+  metalk8s doctor --output json
   metalk8s explain MK2003
 
 The exit status is 0 when all is well, 1 when something must be done, and 4 when there are warnings alone.

@@ -48,6 +48,9 @@ pub(crate) async fn run(args: Run, quiet: bool, printer: &mut Printer) -> anyhow
         RunCommand::Watch { run, no_progress } => {
             let progress = Progress::new(ProgressMode::choose(quiet, false, no_progress), None);
             let fleet = fleet();
+            if fleet.run(run.as_str()).await.diagnose()?.is_none() {
+                return Err(runs::RunsError::Unknown(run)).diagnose()?;
+            }
             return Ok(tokio::select! {
                 watched = watch(&fleet, &run, None, &progress) => watched.exit(),
                 _ = super::told_to_stop() => Exit::Interrupted,

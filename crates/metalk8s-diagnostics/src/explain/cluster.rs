@@ -36,7 +36,7 @@ super::explanations! { CLUSTER:
         "Do what the message says first, for example deploy another master.";
     PODS_STAY = "MK1712", "pods do not leave a node",
         "A disruption budget allows no pod less, or a pod does not end in the time it has. The node is closed to new pods; everything else is as it was.",
-        "Give the workload more replicas or room elsewhere, or end the named pods; then start again. `--drain-timeout` gives them longer, `--skip-draining` leaves them where they are.";
+        "Give the workload more replicas or room elsewhere, or end the named pods; then start again. `--drain-timeout` gives them longer; `metalk8s node deploy --skip-draining` leaves them where they are.";
     SETTINGS_MISSING = "MK1713", "the cluster has no settings yet",
         "The conductor writes what all nodes must know into the cluster. It has not done so yet.",
         "Look whether the pod salt-master runs on the Bootstrap node: `kubectl -n kube-system get pods`, then its logs.";

@@ -124,7 +124,7 @@ impl Procedure for DeployNode {
 }
 
 impl DeployNode {
-    /// The Node object, read again each time: a person may have repaired it.
+    /// The Node object, as it was when this run first asked, or the machine was reached last.
     async fn node(&mut self) -> Result<NodeFacts, Failure> {
         if let Some(node) = &self.node {
             return Ok(node.clone());

@@ -22,6 +22,23 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long a budget is left alone after it stood against an eviction; `kubectl drain` does the same.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// What stands against the eviction of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Obstacle {
+    /// A PodDisruptionBudget.
+    Budget(String),
+    /// The API, for now.
+    Api(String),
+}
+
+impl Obstacle {
+    fn text(&self) -> &str {
+        match self {
+            Self::Budget(why) | Self::Api(why) => why,
+        }
+    }
+}
+
 /// How a node is emptied.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Drain {
@@ -47,13 +64,16 @@ impl Drain {
         let end = Instant::now() + self.patience;
         let mut seen = BTreeSet::new();
         // What stands against each pod, and when it is to be asked again.
-        let mut against: BTreeMap<String, (String, Instant)> = BTreeMap::new();
+        let mut against: BTreeMap<String, (Obstacle, Instant)> = BTreeMap::new();
         let mut said = String::new();
         let mut is_lost = false;
         loop {
-            // The API server takes a while to notice that a kubelet is silent.
-            is_lost = is_lost || self.is_forced && is_silent(hands, node).await?;
-            let left = match hands.fleet.pods_on(node).await {
+            let looked = async {
+                // The API server takes a while to notice that a kubelet is silent.
+                is_lost = is_lost || self.is_forced && is_silent(hands, node).await?;
+                hands.fleet.pods_on(node).await
+            };
+            let left = match looked.await {
                 Ok(pods) => leaving(pods),
                 Err(error) if error.is_retryable() && Instant::now() < end => {
                     sleep(LOOK).await;
@@ -77,21 +97,22 @@ impl Drain {
                     match ask(hands, pod, is_lost).await {
                         Ok(Evicted::Accepted | Evicted::Gone) => drop(against.remove(&name)),
                         Ok(Evicted::Blocked(why)) => {
-                            against.insert(name.clone(), (why, Instant::now() + AGAIN));
+                            against.insert(name.clone(), (Obstacle::Budget(why), Instant::now() + AGAIN));
                         }
                         Err(error) if error.is_retryable() => {
-                            against.insert(name.clone(), (sentence(&error), Instant::now() + AGAIN));
+                            let why = Obstacle::Api(sentence(&error));
+                            against.insert(name.clone(), (why, Instant::now() + AGAIN));
                         }
                         Err(error) => return Err(told(&error)),
                     }
                 }
                 seen.insert(name);
             }
-            let waiting: Vec<(String, Option<&str>)> = left
+            let waiting: Vec<(String, Option<&Obstacle>)> = left
                 .iter()
                 .map(|pod| {
                     let name = full_name(pod);
-                    let why = against.get(&name).map(|(why, _)| why.as_str());
+                    let why = against.get(&name).map(|(why, _)| why);
                     (name, why)
                 })
                 .collect();
@@ -108,7 +129,7 @@ impl Drain {
     }
 
     /// What is said of pods that did not go in time, and what can be done. Pure.
-    fn stuck(self, node: &str, waiting: &[(String, Option<&str>)]) -> Failure {
+    fn stuck(self, node: &str, waiting: &[(String, Option<&Obstacle>)]) -> Failure {
         let mut lines = vec![format!(
             "{} pods of `{node}` did not go within {} s",
             waiting.len(),
@@ -116,9 +137,9 @@ impl Drain {
         )];
         let mut is_blocked = false;
         for (pod, why) in waiting {
-            is_blocked |= why.is_some();
+            is_blocked |= matches!(why, Some(Obstacle::Budget(_)));
             lines.push(match why {
-                Some(why) => format!("pod `{pod}`: {why}"),
+                Some(why) => format!("pod `{pod}`: {}", why.text()),
                 None => format!("pod `{pod}` was told to end, and has not ended"),
             });
         }
@@ -146,8 +167,8 @@ pub(super) async fn would_leave(hands: &FleetHands, node: &str) -> Result<Done, 
     Ok(Done { comment, changes: pods.iter().map(full_name).collect() })
 }
 
-async fn is_silent(hands: &FleetHands, node: &str) -> Result<bool, Failure> {
-    let facts = hands.fleet.node(node).await.map_err(|error| told(&error))?;
+async fn is_silent(hands: &FleetHands, node: &str) -> Result<bool, FleetError> {
+    let facts = hands.fleet.node(node).await?;
     Ok(facts.is_none_or(|facts| !facts.is_ready))
 }
 
@@ -167,10 +188,10 @@ fn leaving(pods: Vec<PodFacts>) -> Vec<PodFacts> {
 }
 
 /// What is waited for, in a line. Pure.
-fn waits_for(waiting: &[(String, Option<&str>)]) -> String {
+fn waits_for(waiting: &[(String, Option<&Obstacle>)]) -> String {
     let blocked = waiting.iter().find_map(|(pod, why)| Some((pod, (*why)?)));
     match (blocked, waiting.first()) {
-        (Some((pod, why)), _) => format!("waiting for {} pods to go; `{pod}`: {why}", waiting.len()),
+        (Some((pod, why)), _) => format!("waiting for {} pods to go; `{pod}`: {}", waiting.len(), why.text()),
         (None, Some((pod, _))) => format!("waiting for {} pods to end, such as `{pod}`", waiting.len()),
         (None, None) => String::new(),
     }
@@ -214,7 +235,8 @@ mod tests {
     fn whoever_did_not_go_is_named_with_its_budget_and_what_to_do() {
         let drain = Drain { patience: Duration::from_secs(9), is_forced: false };
         let budget = "The disruption budget web needs 1 healthy pods and has 1 currently";
-        let waiting = [("shop/web-0".to_owned(), Some(budget)), ("shop/slow".to_owned(), None)];
+        let blocked = Obstacle::Budget(budget.to_owned());
+        let waiting = [("shop/web-0".to_owned(), Some(&blocked)), ("shop/slow".to_owned(), None)];
         let lines = drain.stuck("node1", &waiting).into_lines();
         assert_eq!(lines[0], "2 pods of `node1` did not go within 9 s (MK1712)");
         assert_eq!(lines[1], format!("pod `shop/web-0`: {budget}"));
@@ -223,5 +245,9 @@ mod tests {
         assert!(waits_for(&waiting).contains(budget));
         let slow = drain.stuck("node1", &waiting[1..]).into_lines();
         assert!(!slow.iter().any(|line| line.contains("budget")), "{slow:?}");
+        let silent = Obstacle::Api("could not evict it: no answer".to_owned());
+        let silent = drain.stuck("node1", &[("shop/web-0".to_owned(), Some(&silent))]).into_lines();
+        assert!(silent[1].ends_with("no answer"), "{silent:?}");
+        assert!(!silent.iter().any(|line| line.contains("budget")), "{silent:?}");
     }
 }

@@ -20,7 +20,7 @@ use super::{
     runs::Done,
     settings::renew,
 };
-use crate::dispatch::{Call, dispatch, job};
+use crate::dispatch::{Call, job, leave};
 
 /// How long an agent has for a ping.
 pub(super) const PING: Duration = Duration::from_secs(5);
@@ -188,7 +188,8 @@ impl FleetHands {
         }
         if !away.is_empty() {
             // Nobody waits for it: its agent finds the job when it is there again.
-            dispatch(&self.fleet, &away, &Call { begin_within: AWAY, ..call }).await;
+            let call = Call { begin_within: AWAY, ..call };
+            leave(&self.fleet, &away, &call).await.map_err(|error| told(&error))?;
         }
         let comment = match silent.is_empty() {
             true => format!("{} nodes know it", nodes.len()),

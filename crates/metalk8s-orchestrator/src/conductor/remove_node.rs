@@ -90,11 +90,7 @@ impl RemoveNode {
 
     /// Why its pods stay where they are.
     async fn why_undrained(&self) -> Result<Option<&'static str>, Failure> {
-        Ok(match self.node().await? {
-            None => Some("it has no Node object"),
-            Some(_) if self.spec.procedure.skip_draining => Some("pods end with the node"),
-            Some(_) => None,
-        })
+        Ok(self.node().await?.is_none().then_some("it has no Node object"))
     }
 
     /// Nobody uses its API server and its member of etcd any more, while both still work.

@@ -1,12 +1,18 @@
 //! Carries out runs: each step is recorded as begun before it is, and as ended before the next one begins.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use metalk8s_diagnostics::sentence;
 use metalk8s_kube::{Fleet, fleet::Seen};
 use metalk8s_types::fleet::{ProcedureName, Run, RunPhase, RunStatus, RunStep, StepState};
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{interval, sleep},
+};
 
 use super::{ConductorConfig, deploy_node, failure::Failure, remove_node};
 
@@ -14,8 +20,14 @@ use super::{ConductorConfig, deploy_node, failure::Failure, remove_node};
 const LINES: usize = 40;
 const LINE: usize = 400;
 
-/// How many runs that have ended are kept, the newest.
+/// How many runs that have ended are kept, the newest, and how long.
 const KEPT: usize = 100;
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// How often it is looked whether one is older than that.
+const LOOK: Duration = Duration::from_secs(3600);
+
+/// How long after the API did not take what became of a run it is told again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// One stage of a procedure: its name in records, and what it does.
 pub(super) type Planned = (&'static str, &'static str);
@@ -62,8 +74,10 @@ pub(super) async fn carry_out(fleet: &Fleet, config: &ConductorConfig) {
     let mut over: BTreeSet<String> = BTreeSet::new();
     let mut tasks: JoinSet<(String, Recorded)> = JoinSet::new();
     let mut is_complete = false;
+    let mut look = interval(LOOK);
     loop {
         tokio::select! {
+            _ = look.tick() => {}
             seen = events.recv() => match seen {
                 Some(Seen::There(run)) => {
                     let name = run.metadata.name.clone().unwrap_or_default();
@@ -90,7 +104,7 @@ pub(super) async fn carry_out(fleet: &Fleet, config: &ConductorConfig) {
         if !is_complete {
             continue;
         }
-        for name in surplus(&known) {
+        for name in surplus(&known, Timestamp::now()) {
             known.remove(&name);
             let fleet = fleet.clone();
             tokio::spawn(async move {
@@ -138,12 +152,17 @@ fn next(
     chosen
 }
 
-/// Runs that have ended and are too many, the oldest. Pure.
-fn surplus(known: &BTreeMap<String, Run>) -> Vec<String> {
+/// Runs that have ended and are too many, or too old. Pure.
+fn surplus(known: &BTreeMap<String, Run>, now: Timestamp) -> Vec<String> {
     let is_over = |run: &Run| run.status.as_ref().is_some_and(|status| status.phase.is_final());
+    let is_old = |run: &Run| {
+        let end = run.status.as_ref().and_then(|status| status.finished);
+        end.is_some_and(|end| now.duration_since(end) > KEPT_FOR)
+    };
     // Their names begin with the moment in which they were asked for.
-    let ended = known.iter().rev().filter(|(_, run)| is_over(run));
-    ended.skip(KEPT).map(|(name, _)| name.clone()).collect()
+    let ended = known.iter().rev().filter(|(_, run)| is_over(run)).enumerate();
+    let surplus = ended.filter(|(newer, (_, run))| *newer >= KEPT || is_old(run));
+    surplus.map(|(_, (name, _))| name.clone()).collect()
 }
 
 async fn one(fleet: &Fleet, config: &ConductorConfig, name: &str, run: Run) -> Recorded {
@@ -164,6 +183,7 @@ async fn one(fleet: &Fleet, config: &ConductorConfig, name: &str, run: Run) -> R
                 Ok(()) => Recorded::Over,
                 Err(error) => {
                     tracing::warn!(error, "a run could not be recorded, it waits");
+                    sleep(AGAIN).await;
                     Recorded::No
                 }
             }
@@ -243,7 +263,7 @@ async fn record(fleet: &Fleet, name: &str, status: &RunStatus) -> Result<(), Str
             Ok(_) => return Ok(()),
             Err(error) if error.is_retryable() && attempts < 60 => {
                 attempts += 1;
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                sleep(AGAIN).await;
             }
             Err(error) => return Err(sentence(&error)),
         }
@@ -286,9 +306,18 @@ mod tests {
         let mut known: BTreeMap<String, Run> =
             (0..KEPT + 3).map(|number| (format!("{number:03}"), run("a", RunPhase::Succeeded))).collect();
         known.insert("000".to_owned(), run("a", RunPhase::Running));
-        assert_eq!(surplus(&known), ["002", "001"]);
+        let now = Timestamp::UNIX_EPOCH + 2 * KEPT_FOR;
+        assert_eq!(surplus(&known, now), ["002", "001"]);
         known.retain(|name, _| name > &"002".to_owned());
-        assert_eq!(surplus(&known), [""; 0]);
+        assert_eq!(surplus(&known, now), [""; 0]);
+        let ended = |before: SignedDuration| {
+            let mut run = run("a", RunPhase::Succeeded);
+            run.status.as_mut().unwrap().finished = Some(now - before);
+            run
+        };
+        known.insert("050".to_owned(), ended(KEPT_FOR + SignedDuration::from_secs(1)));
+        known.insert("051".to_owned(), ended(KEPT_FOR - SignedDuration::from_secs(1)));
+        assert_eq!(surplus(&known, now), ["050"]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     archives::installed,
     configuration::{ConfigurationError, ConfigurationFile},
-    dispatch::{Call, dispatch},
+    dispatch::{Call, leave},
 };
 
 /// How often it is looked whether they are still what they should be.
@@ -151,7 +151,15 @@ async fn renewed(fleet: &Fleet, config: &ConductorConfig) -> Result<Renewed, Ren
     let agents = fleet.agents().await?;
     let wished =
         tokio::task::block_in_place(|| cluster_pillar(&config.configuration, &config.archives, &agents))?;
-    let former = fleet.settings().await.ok().flatten();
+    let former = match fleet.settings().await {
+        Ok(former) => former,
+        // Nobody would be told what became different, were they written now.
+        Err(error) if error.is_retryable() || error.is_forbidden() => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(error = sentence(&error), "the settings cannot be read, they are written anew");
+            None
+        }
+    };
     if former.as_ref() == Some(&wished) {
         return Ok(Renewed { settings: wished, is_change: false });
     }
@@ -160,7 +168,7 @@ async fn renewed(fleet: &Fleet, config: &ConductorConfig) -> Result<Renewed, Ren
     for (formula, nodes) in to_be_told(former.as_ref(), &wished, &agents) {
         // Nobody waits for it: an agent that is away finds the job when it is there again.
         let call = Call::new("state.apply", [formula, "queue=True"], Duration::from_secs(600));
-        dispatch(fleet, &nodes, &Call { begin_within: AWAY, ..call }).await;
+        leave(fleet, &nodes, &Call { begin_within: AWAY, ..call }).await?;
         tracing::info!(formula, ?nodes, "nodes follow the settings");
     }
     Ok(Renewed { settings: wished, is_change: true })

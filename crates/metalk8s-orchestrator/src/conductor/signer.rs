@@ -19,19 +19,47 @@ use metalk8s_types::{
     fleet::{AgentSpec, CONDUCTOR, agent_user, node_of_agent},
     pillar::ClusterPillar,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{ConductorConfig, cluster_pillar};
 
 /// How many signed certificates a node finds in its agent's object: the newest.
 const HANDED_OUT: usize = 24;
 
-/// How long a request waits that could not be decided about: nothing need happen that would have it looked at.
+/// How long a request waits that could not be decided about: nothing need happen that would have it looked at. Each
+/// time twice as long, up to the second.
 const AGAIN: Duration = Duration::from_secs(1);
+const SELDOM: Duration = Duration::from_secs(30);
 
 /// Decides about every request for one of our signers.
 pub(super) async fn sign(fleet: &Fleet, config: &ConductorConfig) {
     decide(fleet.follow_requests(), async |request| answer(fleet, config, request).await).await;
+}
+
+/// A request that is not decided about yet.
+struct Open {
+    request: PendingRequest,
+    /// When it is looked at, and how long after that where it could not be decided about.
+    next: Instant,
+    pause: Duration,
+    /// Why it was not.
+    why: String,
+}
+
+impl Open {
+    /// One that is looked at now.
+    fn new(request: PendingRequest) -> Self {
+        Self { request, next: Instant::now(), pause: AGAIN, why: String::new() }
+    }
+
+    fn waits(&mut self, why: String) {
+        self.next = Instant::now() + self.pause;
+        self.pause = (2 * self.pause).min(SELDOM);
+        if self.why != why {
+            tracing::warn!(request = self.request.name, error = why, "a request for a certificate waits");
+            self.why = why;
+        }
+    }
 }
 
 /// Has each request answered, once that succeeds.
@@ -39,22 +67,23 @@ async fn decide(
     mut requests: Follow<CertificateSigningRequest>,
     answer: impl AsyncFn(&PendingRequest) -> Result<(), String>,
 ) {
-    // Those that could not be decided about, because the API did not answer in between.
-    let mut open: HashMap<String, PendingRequest> = HashMap::new();
-    // Those that were: what is seen of them later may be older than the decision.
+    let mut open: HashMap<String, Open> = HashMap::new();
+    // Those that were decided about: what is seen of them later may be older than the decision.
     let mut decided: HashSet<String> = HashSet::new();
     loop {
-        let patience = if open.is_empty() { Duration::MAX } else { AGAIN };
-        match timeout(patience, requests.recv()).await {
-            Ok(Some(Seen::There(object))) => {
-                let pending = PendingRequest::of(&object);
-                let is_ours = |pending: &PendingRequest| {
-                    authority(&pending.signer).is_some() && !decided.contains(&pending.name)
-                };
-                if let Some(pending) = pending.filter(is_ours) {
-                    open.insert(pending.name.clone(), pending);
+        let seen = match open.values().map(|open| open.next).min() {
+            Some(next) => timeout_at(next, requests.recv()).await,
+            None => Ok(requests.recv().await),
+        };
+        match seen {
+            Ok(Some(Seen::There(object))) => match PendingRequest::of(&object) {
+                Some(pending) if authority(&pending.signer).is_some() && !decided.contains(&pending.name) => {
+                    open.insert(pending.name.clone(), Open::new(pending));
                 }
-            }
+                // Somebody decided: this conductor, where the answer was lost, or one before it.
+                None => drop(object.metadata.name.and_then(|name| open.remove(&name))),
+                Some(_) => {}
+            },
             Ok(Some(Seen::Gone(name))) => {
                 open.remove(&name);
                 decided.remove(&name);
@@ -65,18 +94,14 @@ async fn decide(
             Ok(Some(Seen::Complete)) | Err(_) => {}
             Ok(None) => return,
         }
-        let names: Vec<String> = open.keys().cloned().collect();
-        for name in names {
-            match answer(&open[&name]).await {
-                Ok(()) => {
-                    open.remove(&name);
-                    decided.insert(name);
-                }
-                Err(error) => {
-                    tracing::warn!(request = name, error, "a request for a certificate waits");
-                }
+        let now = Instant::now();
+        for (name, waiting) in open.iter_mut().filter(|(_, open)| open.next <= now) {
+            match answer(&waiting.request).await {
+                Ok(()) => drop(decided.insert(name.clone())),
+                Err(why) => waiting.waits(why),
             }
         }
+        open.retain(|name, _| !decided.contains(name));
     }
 }
 
@@ -116,16 +141,19 @@ async fn answer(fleet: &Fleet, config: &ConductorConfig, request: &PendingReques
         }
         Err(why) => RequestOutcome::Denied(why),
     };
+    // The node has it before the request counts as decided: what fails in between is done again.
+    if let (RequestOutcome::Signed(certificate), Some((node, agent))) =
+        (&outcome, node.as_deref().zip(agent.as_ref()))
+    {
+        let certificates = hand_out(&agent.spec, &request.name, certificate.clone());
+        fleet.give_certificates(node, &certificates).await.map_err(told)?;
+    }
     fleet.decide_request(request, &outcome).await.map_err(told)?;
     match outcome {
         RequestOutcome::Denied(why) => {
             tracing::warn!(request = request.name, user = request.user, why, "a certificate was denied");
         }
-        RequestOutcome::Signed(certificate) => {
-            let wanted = agent.as_ref().map(|agent| hand_out(&agent.spec, &request.name, certificate));
-            if let Some((node, certificates)) = node.as_deref().zip(wanted) {
-                fleet.give_certificates(node, &certificates).await.map_err(told)?;
-            }
+        RequestOutcome::Signed(_) => {
             tracing::info!(request = request.name, user = request.user, "a certificate was signed");
         }
     }
@@ -204,29 +232,51 @@ mod tests {
     use metalk8s_pki::certificate_request;
     use metalk8s_types::{Role, pillar::NodeAddresses};
     use serde_json::json;
-    use tokio::sync::mpsc;
+    use tokio::{sync::mpsc, time::timeout};
 
     use super::*;
     use crate::testing::cluster;
 
     const KUBERNETES: &str = "metalk8s.scality.com/kubernetes";
 
-    #[tokio::test(start_paused = true)]
-    async fn a_request_that_could_not_be_answered_is_looked_at_again_by_itself() {
-        let (tell, requests) = mpsc::channel(1);
-        let asked = json!({
-            "metadata": {"name": "a"},
+    /// A request, decided about or not.
+    fn request(name: &str, certificate: Option<&str>) -> Seen<CertificateSigningRequest> {
+        let object = json!({
+            "metadata": {"name": name},
             "spec": {"signerName": KUBERNETES, "request": "", "usages": ["client auth"]},
+            "status": {"certificate": certificate},
         });
-        tell.send(Seen::There(serde_json::from_value(asked).unwrap())).await.unwrap();
-        let answers = RefCell::new(Vec::new());
+        Seen::There(serde_json::from_value(object).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_could_not_be_answered_is_looked_at_again_by_itself_and_ever_less_often() {
+        let (tell, requests) = mpsc::channel(1);
+        tell.send(request("a", None)).await.unwrap();
+        let (began, answers) = (Instant::now(), RefCell::new(Vec::new()));
         let deciding = decide(requests, async |request: &PendingRequest| {
-            answers.borrow_mut().push(request.name.clone());
-            if answers.borrow().len() < 3 { Err("no etcd".to_owned()) } else { Ok(()) }
+            answers.borrow_mut().push((request.name.clone(), began.elapsed().as_secs()));
+            if answers.borrow().len() < 4 { Err("no etcd".to_owned()) } else { Ok(()) }
         });
-        assert!(timeout(10 * AGAIN, deciding).await.is_err(), "it waits for more");
-        assert_eq!(*answers.borrow(), ["a", "a", "a"]);
+        assert!(timeout(10 * SELDOM, deciding).await.is_err(), "it waits for more");
+        let when: Vec<u64> = answers.borrow().iter().map(|(_, seconds)| *seconds).collect();
+        assert_eq!(when, [0, 1, 3, 7]);
         drop(tell);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_whose_decision_was_recorded_is_not_asked_for_again() {
+        let (tell, requests) = mpsc::channel(2);
+        tell.send(request("a", None)).await.unwrap();
+        let answers = RefCell::new(0);
+        let deciding = decide(requests, async |_: &PendingRequest| {
+            *answers.borrow_mut() += 1;
+            // It is recorded, and the answer is lost.
+            drop(tell.try_send(request("a", Some("LQ=="))));
+            Err("no answer".to_owned())
+        });
+        assert!(timeout(10 * SELDOM, deciding).await.is_err(), "it waits for more");
+        assert_eq!(*answers.borrow(), 1);
     }
 
     fn judged(roles: &[Role], user: &str, signer: &str, wish: &Request) -> Result<Request, String> {

@@ -94,6 +94,10 @@ impl DeployNode {
             self.machine = None;
             self.hands.tell(&format!("{}, trying again", sentence(&error))).await;
             sleep(AGAIN).await;
+            // A person may have repaired it meanwhile.
+            if let Ok(Some(node)) = self.hands.fleet.node(&self.name).await {
+                self.node = Some(node);
+            }
         }
     }
 
