@@ -1,13 +1,14 @@
-//! `read_archive` and `verify`, on a folder and on the ISO made from it.
+//! `read_archive` and `verify`, on a folder and on the ISO made from it; and the scripts that look at the program
+//! before it can look at anything.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use metalk8s_artifacts::{
@@ -86,6 +87,44 @@ impl Archive {
 
     fn problems(&self) -> Vec<Problem> {
         check(&self.root())
+    }
+}
+
+const BOOTSTRAP: &str = include_str!("../../../scripts/bootstrap.sh");
+const ISO_MANAGER: &str = include_str!("../../../scripts/iso-manager.sh");
+/// Tells what it was started with.
+const PROGRAM: &str = "#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit 7\n";
+
+fn with_scripts() -> Archive {
+    let archive = Archive::new();
+    // With so many lines behind what is run, a byte in the middle or at the end changes nothing that is seen.
+    let program = format!("{PROGRAM}{}", "#\n".repeat(1000));
+    archive.write("bin/metalk8s", program.as_bytes());
+    fs::set_permissions(archive.root().join("bin/metalk8s"), fs::Permissions::from_mode(0o755)).unwrap();
+    archive.sign("1.2.3");
+    archive.write("bootstrap.sh", BOOTSTRAP.as_bytes());
+    archive.write("iso-manager.sh", ISO_MANAGER.as_bytes());
+    archive
+}
+
+impl Archive {
+    fn start(&self, script: &str) -> Output {
+        Command::new("sh").arg(self.root().join(script)).args(["--one", "and two"]).output().unwrap()
+    }
+
+    /// Neither script starts the program, and both say why with this code and these words.
+    #[track_caller]
+    fn does_not_start(&self, code: &str, words: &str) {
+        for script in ["bootstrap.sh", "iso-manager.sh"] {
+            let output = self.start(script);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]), "{script}: {said}");
+            let head = format!("error: the archive `{}` ", self.root().display());
+            assert!(said.starts_with(&head) && said.contains(&format!(" ({code})\n")), "{said}");
+            assert!(said.contains(words), "{said}");
+            let way_out = format!("hint: `metalk8s explain {code}` tells what it means and what to do\n");
+            assert!(said.contains("\nhint: copy the archive again") && said.ends_with(&way_out), "{said}");
+        }
     }
 }
 
@@ -231,4 +270,70 @@ fn a_truncated_iso_is_noticed() {
         fs::write(&iso, &bytes[..length]).unwrap();
         assert!(!check(&iso).is_empty(), "cut to {length} bytes");
     }
+}
+
+#[test]
+fn scripts_start_the_program_with_the_words_they_were_given() {
+    let archive = with_scripts();
+    let root = archive.root();
+    for (script, first) in [
+        ("bootstrap.sh", format!("bootstrap\n--archive\n{}\n", root.display())),
+        ("iso-manager.sh", "archive\nadd\n".to_owned()),
+    ] {
+        let output = archive.start(script);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!((output.status.code(), said), (Some(7), format!("{first}--one\nand two\n")), "{script}");
+    }
+}
+
+#[test]
+fn scripts_do_not_start_a_program_with_one_flipped_byte() {
+    let archive = with_scripts();
+    let whole = fs::read(archive.root().join("bin/metalk8s")).unwrap();
+    for at in [0, whole.len() / 2, whole.len() - 1] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        archive.write("bin/metalk8s", &bytes);
+        archive.does_not_start(
+            "MK1303",
+            &format!("`bin/metalk8s` was changed: sha256 {}, expected {}", sha256(&bytes), sha256(&whole)),
+        );
+    }
+}
+
+#[test]
+fn scripts_do_not_start_a_program_that_cannot_be_compared() {
+    let archive = with_scripts();
+    let manifest = archive.root().join("manifest.json");
+    let whole = fs::read_to_string(&manifest).unwrap();
+    let other = whole.replace("bin/metalk8s", "bin/other");
+    for text in ["", "{", "\u{1}\u{fffd}", &*other] {
+        fs::write(&manifest, text).unwrap();
+        archive.does_not_start("MK1302", "`manifest.json` has no sha256 of `bin/metalk8s`");
+    }
+    fs::remove_file(&manifest).unwrap();
+    archive.does_not_start("MK1302", "manifest.json");
+    fs::write(&manifest, &whole).unwrap();
+    fs::remove_file(archive.root().join("bin/metalk8s")).unwrap();
+    archive.does_not_start("MK1302", "bin/metalk8s");
+}
+
+#[test]
+fn scripts_read_a_manifest_that_is_written_otherwise() {
+    let archive = with_scripts();
+    let manifest = archive.root().join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    // In one line, and with more about each file than there is today.
+    let text = text.replace(['\n', ' '], "").replace("\"size\"", "\"mode\":493,\"size\"");
+    fs::write(&manifest, text).unwrap();
+    assert_eq!(archive.start("bootstrap.sh").status.code(), Some(7));
+}
+
+#[test]
+fn both_scripts_compare_alike() {
+    let compared = |script: &'static str| {
+        let lines = script.lines().filter(|line| !line.starts_with("# ") || line.contains("damaged"));
+        lines.take_while(|line| !line.starts_with("exec ")).collect::<Vec<_>>()
+    };
+    assert_eq!(compared(BOOTSTRAP), compared(ISO_MANAGER));
 }
