@@ -24,13 +24,14 @@ while [ $# -gt 0 ]; do
 done
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
 . "$checkout/benchmarks/table.sh"
-metalk8s=${METALK8S:-$checkout/_build/root/bin/metalk8s}
+build=$("$checkout/scripts/doors/build-root")
+metalk8s=${METALK8S:-$build/root/bin/metalk8s}
 for program in "$metalk8s" nginx wrk curl jq openssl; do
     command -v "$program" >/dev/null || { echo "error: \`$program\` is not there" >&2; exit 1; }
 done
 
-mkdir -p "$checkout/_build"
-work=$(mktemp -d -p "$checkout/_build" bench-registry.XXXXXX)
+mkdir -p "$build"
+work=$(mktemp -d -p "$build" bench-registry.XXXXXX)
 servers=
 finish() {
     for pid in $servers; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
@@ -41,11 +42,11 @@ trap 'exit 130' INT TERM
 
 # --- the files ---------------------------------------------------------------------------------------------
 
-if [ -z "${ARCHIVE:-}" ] && [ -e "$checkout/_build/root/images/index.json" ]; then
+if [ -z "${ARCHIVE:-}" ] && [ -e "$build/root/images/index.json" ]; then
     # The same files under the name that a mounted archive has.
-    ARCHIVE=$work/root/metalk8s-$(sed -n 's/^VERSION=//p' "$checkout/_build/root/product.txt")
+    ARCHIVE=$work/root/metalk8s-$(sed -n 's/^VERSION=//p' "$build/root/product.txt")
     mkdir -p "$work/root"
-    cp -al "$checkout/_build/root" "$ARCHIVE"
+    cp -al "$build/root" "$ARCHIVE"
 fi
 if [ -n "${ARCHIVE:-}" ]; then
     echo "the archive $(sed -n 's/^NAME=//p' "$ARCHIVE/product.txt") $(sed -n 's/^VERSION=//p' "$ARCHIVE/product.txt")"

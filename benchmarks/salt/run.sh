@@ -5,7 +5,7 @@
 #
 # METALK8S  the program to measure; by default the one of this checkout's archive
 # SALT      a `salt-call` to measure beside it; by default one is installed in the cache, below `bench/salt`
-# RESULT    where the figures go as JSON; by default _build/benchmarks/salt.json
+# RESULT    where the figures go as JSON; by default benchmarks/salt.json below the build root
 #
 # Both read the same SLS file and look at the same files. Prints medians; the goal is 50 times as fast.
 set -euo pipefail
@@ -21,10 +21,11 @@ while (( $# > 0 )); do
     esac
 done
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
-result=${RESULT:-$checkout/_build/benchmarks/salt.json}
+build=$("$checkout/scripts/doors/build-root")
+result=${RESULT:-$build/benchmarks/salt.json}
 
 . "$checkout/benchmarks/table.sh"
-metalk8s=${METALK8S:-$checkout/_build/root/bin/metalk8s}
+metalk8s=${METALK8S:-$build/root/bin/metalk8s}
 [[ -x $metalk8s ]] || { echo "error: there is no program; make it with \`./doit.sh iso\`" >&2; exit 1; }
 
 venv=$("$checkout/scripts/doors/cache")/bench/salt

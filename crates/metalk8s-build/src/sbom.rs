@@ -1,4 +1,4 @@
-//! Gathers the bill of materials: Go modules, Debian packages, crates.
+//! Gathers the bill of materials: Go modules, Debian packages, crates, and the parts that `versions.toml` lists.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -19,6 +19,7 @@ use crate::{
     packages::{SHIPPED_FILE, VERSIONS_FILE},
     populate, program,
     task::{Outcome, Step, Task},
+    versions::{Part, Versions},
 };
 
 /// Name of the task.
@@ -30,13 +31,18 @@ const RECIPE: &str = concat!(
     include_str!("licences/debian/dep5.rs"),
     include_str!("../../metalk8s-artifacts/src/sbom.rs")
 );
+/// The folder of the archive that has the book, as `versions.toml` calls it.
+const BOOK: &str = "docs/html";
 /// So many packages without a licence are named in the warning.
 const NAMED: usize = 8;
 
 /// The task. `needed` are the tasks whose results it looks into.
 pub fn task(ctx: &Context, needed: Vec<String>) -> Task {
     let task = Task::stored(TASK, "list everything that is inside the archive, with its licence", build);
-    let facts = vec![RECIPE.to_owned(), ctx.epoch.to_string(), ctx.version().to_owned()];
+    let mut facts = vec![RECIPE.to_owned(), ctx.epoch.to_string(), ctx.version().to_owned()];
+    facts.extend(
+        ctx.versions.parts.iter().map(|(name, row)| format!("{name} {} {row:?}", version_of(&ctx.root, row))),
+    );
     Task { tasks: needed, facts, files: vec![ctx.root.join("Cargo.lock")], guess: 10, ..task }
 }
 
@@ -51,6 +57,7 @@ fn build(step: &Step<'_>) -> anyhow::Result<Outcome> {
     }
     let part = package(program::PROGRAM, ctx.version(), "cargo", "Apache-2.0");
     bill.parts.insert(part, crates(ctx)?);
+    add_parts(&mut bill, &ctx.versions, |row| version_of(&ctx.root, row))?;
     let mut statements = Statements::of_layers(step.input(licences::debian::TASK)?)?;
     for (layer, packages) in images::collect(step.inputs)?.packages {
         if !packages.is_empty() {
@@ -109,6 +116,44 @@ fn parse_crates(text: &str) -> BTreeSet<Package> {
         Some(package(name, version, "cargo", &licences::of_crate(license)))
     };
     text.lines().filter_map(line).collect()
+}
+
+/// Adds what no package manager knows of, to what holds it.
+fn add_parts(bill: &mut Bill, versions: &Versions, version: impl Fn(&Part) -> String) -> anyhow::Result<()> {
+    let mut of_book = BTreeSet::new();
+    for (name, row) in &versions.parts {
+        let part = Package {
+            name: name.clone(),
+            version: version(row),
+            purl: row.purl.clone(),
+            license: row.license.clone(),
+        };
+        for holder in &row.inside {
+            if holder == BOOK {
+                of_book.insert(part.clone());
+                continue;
+            }
+            let known = versions.components.get(holder).map_or(holder, |component| &component.source);
+            let (_, inside) = bill
+                .parts
+                .iter_mut()
+                .find(|(holding, _)| holding.name == *known)
+                .with_context(|| format!("`{name}` is inside `{holder}`, which is not in the archive"))?;
+            inside.insert(part.clone());
+        }
+    }
+    collect(bill, package(BOOK, &versions.product.version, "generic", UNKNOWN), of_book);
+    Ok(())
+}
+
+/// The version of a part: what the table says, or the first word with a number that its command prints.
+fn version_of(root: &Path, row: &Part) -> String {
+    let asked = || {
+        let (program, args) = row.asked.split_first()?;
+        let text = command::text(Command::new(program).args(args).current_dir(root)).ok()?;
+        text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
+    };
+    row.version.clone().or_else(asked).unwrap_or_else(|| UNKNOWN.to_owned())
 }
 
 fn debian(bill: &mut Bill, statements: &Statements, name: &str, version: &str) -> Package {
@@ -222,6 +267,81 @@ mod tests {
         let part = |bill: &Bill| bill.parts.keys().next().unwrap().license.clone();
         assert_eq!(part(&bill(&[("a", "MIT"), ("b", "ISC OR Zlib"), ("c", "MIT")])), "(ISC OR Zlib) AND MIT");
         assert_eq!(part(&bill(&[("a", "MIT"), ("b", UNKNOWN)])), UNKNOWN);
+    }
+
+    fn versions() -> Versions {
+        Versions::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap()
+    }
+
+    /// What the table lists as inside of this.
+    fn inside<'a>(versions: &'a Versions, holder: &str) -> Vec<&'a str> {
+        let rows = versions.parts.iter().filter(|(_, row)| row.inside.iter().any(|name| name == holder));
+        rows.map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[test]
+    fn every_part_is_in_the_document_and_related_to_what_holds_it() {
+        let versions = versions();
+        let mut bill = Bill::default();
+        let shipped = versions.components.values().filter(|component| component.shipped);
+        for source in shipped.map(|component| component.source.as_str()).chain([program::PROGRAM]) {
+            bill.parts.insert(package(source, "1", "golang", "MIT"), BTreeSet::new());
+        }
+        add_parts(&mut bill, &versions, |row| row.version.clone().unwrap_or_else(|| "12.3-asked".to_owned()))
+            .unwrap();
+        check(&bill).unwrap();
+        let rendered = bill.render("MetalK8s", "1", "2026-01-01T00:00:00Z");
+        let document: serde_json::Value = serde_json::from_slice(&rendered).unwrap();
+        let list = |key: &str| document[key].as_array().unwrap().clone();
+        let text = bill.licences();
+        assert!(versions.parts.len() >= 10);
+        for (name, row) in &versions.parts {
+            let version = row.version.as_deref().unwrap_or("12.3-asked");
+            let found = list("packages").into_iter().find(|found| found["name"] == name.as_str()).unwrap();
+            assert_eq!([&found["versionInfo"], &found["licenseDeclared"]], [version, row.license.as_str()]);
+            assert!(text.contains(&format!("{name} {version} {}\n", row.license)), "{text}");
+            let related = list("relationships").into_iter().filter(|relation| {
+                relation["relationshipType"] == "CONTAINS"
+                    && relation["relatedSpdxElement"] == found["SPDXID"]
+            });
+            assert_eq!(related.count(), row.inside.len(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_part_inside_of_nothing_that_is_shipped_is_named() {
+        let error = add_parts(&mut Bill::default(), &versions(), |_| "1".to_owned()).unwrap_err();
+        assert_eq!(error.to_string(), "`glibc` is inside `metalk8s`, which is not in the archive");
+    }
+
+    #[test]
+    fn what_static_programs_are_linked_with_is_listed() {
+        let versions = versions();
+        assert_eq!(inside(&versions, program::PROGRAM), ["glibc", "libgcc", "rust-std"]);
+        let mut count = 0;
+        for (name, component) in &versions.components {
+            if !(component.shipped && component.cgo && component.static_link) {
+                continue;
+            }
+            count += 1;
+            let listed = inside(&versions, name);
+            assert!(listed.contains(&"glibc") && listed.contains(&"libgcc"), "{name}: {listed:?}");
+            let wanted = component.tags.iter().any(|tag| tag == "seccomp");
+            assert_eq!(listed.contains(&"libseccomp"), wanted, "{name}: {listed:?}");
+        }
+        assert!(count > 0);
+    }
+
+    #[test]
+    fn a_version_is_told_by_the_table_or_by_a_command() {
+        let row = |text: &str| -> Part {
+            toml::from_str(&format!("license = \"MIT\"\npurl = \"pkg:x/y\"\ninside = []\n{text}")).unwrap()
+        };
+        let found = |text: &str| version_of(Path::new("/"), &row(text));
+        assert_eq!(found("version = \"1.2\""), "1.2");
+        assert_eq!(found("asked = [\"echo\", \"rustc 1.95.0 (59807616e 2026-04-14)\"]"), "1.95.0");
+        assert_eq!(found("asked = [\"false\"]"), UNKNOWN);
+        assert_eq!(found("asked = [\"/nonexistent\"]"), UNKNOWN);
     }
 
     #[test]

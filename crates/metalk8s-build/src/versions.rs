@@ -18,6 +18,9 @@ pub struct Versions {
     pub go: GoRow,
     /// Upstream programs by name.
     pub components: BTreeMap<String, Component>,
+    /// What is inside the archive and neither a Go module, a crate nor a package, by name.
+    #[serde(default)]
+    pub parts: BTreeMap<String, Part>,
 }
 
 /// What we are.
@@ -71,6 +74,23 @@ pub struct Component {
 pub struct Program {
     /// What `go build` is given.
     pub package: String,
+}
+
+/// Something of others inside the archive that no package manager knows there.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// What is there.
+    pub version: Option<String>,
+    /// Or the command that tells it on the computer that builds.
+    #[serde(default)]
+    pub asked: Vec<String>,
+    /// SPDX expression.
+    pub license: String,
+    /// Package URL without the version.
+    pub purl: String,
+    /// What holds it: components, our own program, `docs/html`.
+    pub inside: Vec<String>,
 }
 
 fn yes() -> bool {

@@ -12,13 +12,14 @@ use crate::{
     podman::{Podman, PodmanError},
 };
 
-/// Programs that a lab needs, and the Debian packages that have them.
+/// Programs that a lab needs, and the Debian packages that have them; the same as in `scripts/doors/prepare`.
 const PROGRAMS: &[(&str, &str)] = &[
-    ("podman", "podman"),
-    ("runc", "runc"),
     ("debootstrap", "debootstrap"),
     ("ip", "iproute2"),
-    ("losetup", "util-linux"),
+    ("iptables", "iptables"),
+    ("losetup", "mount"),
+    ("podman", "podman"),
+    ("runc", "runc"),
     ("tar", "tar"),
 ];
 const GIB: u64 = 1 << 30;
@@ -103,7 +104,7 @@ impl Diagnose for PreflightError {
             hints.push("become root, for example `sudo --preserve-env=PATH ./lab up`".into());
         }
         if !packages.is_empty() {
-            hints.push(format!("`apt-get install --yes {}`", packages.join(" ")).into());
+            hints.push(format!("`apt-get update && apt-get install --yes {}`", packages.join(" ")).into());
         }
         if missing.iter().any(|one| matches!(one, Missing::Disk { .. })) {
             hints.push(
@@ -183,8 +184,18 @@ mod tests {
         let program = |program, package| Missing::Program { program, package };
         let error =
             PreflightError::Missing { missing: vec![program("podman", "podman"), program("ip", "iproute2")] };
-        assert_eq!(error.hints(), [Hint::from("`apt-get install --yes podman iproute2`")]);
+        assert_eq!(error.hints(), [Hint::from("`apt-get update && apt-get install --yes podman iproute2`")]);
         assert_eq!(error.to_string().lines().count(), 2);
+    }
+
+    #[test]
+    fn the_door_installs_the_programs_that_are_asked_for() {
+        let door = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/doors/prepare");
+        let door = fs::read_to_string(door).unwrap();
+        let (_, list) = door.split_once("\nlab=(").unwrap();
+        let (list, _) = list.split_once(')').unwrap();
+        let installed: Vec<_> = list.split_whitespace().map(|pair| pair.split_once(':').unwrap()).collect();
+        assert_eq!(PROGRAMS, installed);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use metalk8s_lab::suite::{self, Options, results};
 
 use crate::{
     args::{Common, Suite},
-    checkout, commands,
+    checkout,
+    commands::{self, up::built_archive},
 };
 
 pub(super) fn run(common: &Common, args: &Suite, printer: &mut Printer) -> Result<Exit> {
@@ -24,9 +25,10 @@ pub(super) fn run(common: &Common, args: &Suite, printer: &mut Printer) -> Resul
     })?;
     let checkout = checkout::root()?;
     let folder = args.results.clone().unwrap_or_else(|| checkout.join("_build/results"));
+    let archive = args.iso.clone().map_or_else(|| built_archive(&checkout), Ok)?;
     let options = Options {
         lab: commands::name(common)?,
-        archive: args.iso.clone().unwrap_or_else(|| checkout.join("_build/metalk8s.iso")),
+        archive,
         checkout,
         rounds: args.rounds,
         seed: args.seed.unwrap_or_else(seconds_now),

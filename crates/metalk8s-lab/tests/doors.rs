@@ -1,0 +1,182 @@
+//! The scripts behind the front doors, with small programs in the place of those that they start.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+/// What the scripts need of any computer.
+const TOOLS: [&str; 6] = ["cat", "cut", "dirname", "id", "sed", "sort"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn write_script(path: &Path, commands: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let _ = fs::remove_file(path);
+    fs::write(path, format!("#!/bin/sh\n{commands}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
+}
+
+/// The value at these keys of a file of this checkout.
+fn value(file: &str, keys: &[&str]) -> String {
+    let table: toml::Table = toml::from_str(&fs::read_to_string(root().join(file)).unwrap()).unwrap();
+    let mut value = &toml::Value::Table(table);
+    for key in keys {
+        value = &value[*key];
+    }
+    value.as_str().unwrap().to_owned()
+}
+
+/// A computer without a compiler, and with an `apt-get` that notes what it is told.
+struct Computer(TempDir);
+
+impl Computer {
+    fn new(user: u32) -> Self {
+        let computer = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(computer.0.path().join("bin")).unwrap();
+        for tool in TOOLS {
+            symlink(Path::new("/usr/bin").join(tool), computer.0.path().join("bin").join(tool)).unwrap();
+        }
+        computer.has("id", &format!("echo {user}"));
+        computer.has("apt-get", &format!("echo \"$@\" >> {}", computer.told().display()));
+        computer
+    }
+
+    fn told(&self) -> PathBuf {
+        self.0.path().join("told")
+    }
+
+    fn has(&self, program: &str, commands: &str) {
+        write_script(&self.0.path().join("bin").join(program), commands);
+    }
+
+    fn prepare(&self, what: &str) -> Output {
+        let mut command = Command::new("/bin/bash");
+        command.arg(root().join("scripts/doors/prepare")).arg(what).env_clear();
+        command.env("PATH", self.0.path().join("bin")).env("HOME", self.0.path()).output().unwrap()
+    }
+}
+
+#[test]
+fn who_is_not_root_is_told_what_is_missing_and_the_whole_command() {
+    let computer = Computer::new(1000);
+    let output = computer.prepare("build");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = said(&output);
+    let missing = said.lines().find_map(|line| line.strip_prefix("error: packages are missing: ")).unwrap();
+    for package in ["gcc", "git", "libc6-dev", "libseccomp-dev", "make", "pkg-config", "xorriso"] {
+        assert!(missing.split(' ').any(|word| word == package), "{package}: {said}");
+    }
+    let install = "sudo apt-get install --yes --no-install-recommends";
+    assert!(said.contains(&format!("hint: run `sudo apt-get update && {install} {missing}`")), "{said}");
+    assert!(!computer.told().exists(), "something was installed");
+}
+
+#[test]
+fn root_has_it_installed_and_is_told_how_to_get_rust() {
+    let computer = Computer::new(0);
+    let output = computer.prepare("build");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = fs::read_to_string(computer.told()).unwrap();
+    let told: Vec<&str> = told.lines().collect();
+    assert!(told.len() == 2 && told[0].ends_with(" update"), "{told:?}");
+    assert!(told[1].starts_with("install --yes") && told[1].contains(" gcc "), "{told:?}");
+
+    let needed = value("Cargo.toml", &["workspace", "package", "rust-version"]);
+    let text = said(&output);
+    assert!(
+        text.contains(&format!("error: Rust {needed} or later is needed; this computer has none")),
+        "{text}"
+    );
+    // There is no curl either, and no sudo is asked for.
+    assert!(text.contains("hint: run `apt-get update && apt-get install"), "{text}");
+    assert!(text.contains(&format!("sh -s -- -y --default-toolchain {needed}`")), "{text}");
+
+    computer.has("rustup", "exit 0");
+    computer.has("cargo", "exit 0");
+    computer.has("rustc", "echo rustc 1.63.0");
+    let text = said(&computer.prepare("build"));
+    let hint = format!("hint: run `rustup toolchain install {needed} && rustup default {needed}`");
+    assert!(text.contains("this computer has 1.63.0") && text.contains(&hint), "{text}");
+}
+
+#[test]
+fn who_has_another_go_is_told_how_to_get_the_one_that_is_needed() {
+    let computer = Computer::new(0);
+    computer.has("cargo", "exit 0");
+    computer.has("rustc", "echo rustc 9999.0.0");
+    computer.has("curl", "exit 0");
+    let needed = value("versions.toml", &["go", "version"]);
+    let archive = format!("https://go.dev/dl/go{needed}.linux-amd64.tar.gz | tar ");
+    let fetch = format!("GOTOOLCHAIN=go{needed} go env GOROOT");
+    // The last one is Debian 12's, which fetches no other version of itself.
+    for (found, hint) in [("1.21.0", &fetch), ("1.19.8", &archive)] {
+        computer.has("go", &format!("echo go version go{found} linux/amd64"));
+        let output = computer.prepare("build");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let text = said(&output);
+        assert!(text.contains(&format!("Go {needed} is needed; this computer has go{found}")), "{text}");
+        assert!(text.contains(hint.as_str()), "{text}");
+    }
+    computer.has("go", &format!("echo go version go{needed} linux/amd64"));
+    let output = computer.prepare("build");
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// A checkout with two benchmarks.
+fn benchmarks() -> TempDir {
+    let checkout = tempfile::tempdir().unwrap();
+    let path = |name: &str| checkout.path().join(name);
+    for name in ["scripts/doors/prepare", "doit.sh"] {
+        write_script(&path(name), "exit 0");
+    }
+    for name in ["one", "two"] {
+        let row = format!("echo 'of {name}|must|seen|ok' >> \"$METALK8S_BENCH_TABLE\"");
+        write_script(&path("benchmarks").join(name).join("run.sh"), &row);
+    }
+    for name in ["bench", "build-root"] {
+        fs::copy(root().join("scripts/doors").join(name), path("scripts/doors").join(name)).unwrap();
+    }
+    checkout
+}
+
+fn bench(checkout: &TempDir, names: &[&str]) -> Output {
+    let door = checkout.path().join("scripts/doors/bench");
+    Command::new("bash").arg(door).args(names).output().unwrap()
+}
+
+#[test]
+fn all_benchmarks_run_or_those_that_are_named() {
+    let checkout = benchmarks();
+    for (names, ran) in [(&[][..], [true, true]), (&["two"], [false, true]), (&["two", "one"], [true, true])]
+    {
+        let output = bench(&checkout, names);
+        assert!(output.status.success(), "{output:?}");
+        let text = said(&output);
+        assert_eq!(["of one", "of two"].map(|row| text.contains(row)), ran, "{names:?}: {text}");
+    }
+}
+
+#[test]
+fn a_benchmark_that_there_is_not_is_refused_before_anything_runs() {
+    let checkout = benchmarks();
+    for name in ["oen", "../benchmarks/one", "one two"] {
+        let output = bench(&checkout, &["one", name]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let text = said(&output);
+        assert_eq!(text, format!("error: there is no benchmark `{name}`; there are: one two\n"));
+    }
+    assert!(!checkout.path().join("_build").exists());
+}
