@@ -19,7 +19,8 @@ mod job;
 mod to_bootstrap;
 
 pub use job::{JobError, job};
-pub use to_bootstrap::{ToBootstrapError, dispatch_to_bootstrap, only_answer};
+pub(crate) use to_bootstrap::dispatch_to_bootstrap;
+pub use to_bootstrap::{ToBootstrapError, only_answer};
 
 /// How many agents are given a job at the same time.
 const AT_ONCE: usize = 32;

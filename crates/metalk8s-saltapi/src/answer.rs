@@ -84,16 +84,11 @@ impl From<CallMasterError> for ApiError {
         match error {
             CallMasterError::Bus(error) => error.into(),
             CallMasterError::Orchestration(error) => error.into(),
+            CallMasterError::ToBootstrap(ToBootstrapError::Bus(error)) => error.into(),
+            CallMasterError::ToBootstrap(ToBootstrapError::Nobody) => {
+                Self::Failed { why: error.to_string(), passes: false }
+            }
             CallMasterError::Away { .. } => Self::Failed { why: error.to_string(), passes: true },
-        }
-    }
-}
-
-impl From<ToBootstrapError> for ApiError {
-    fn from(error: ToBootstrapError) -> Self {
-        match error {
-            ToBootstrapError::Bus(error) => error.into(),
-            ToBootstrapError::Nobody => Self::Failed { why: error.to_string(), passes: false },
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use metalk8s_orchestrator::{
-    dispatch::{Call, Dispatched, dispatch_as, dispatch_to_bootstrap, new_id, only_answer},
+    dispatch::{Call, Dispatched, dispatch_as, new_id, only_answer},
     master::{Answers, Told, call, minions, name},
 };
 use metalk8s_saltcompat::{
@@ -17,7 +17,7 @@ use metalk8s_saltcompat::{
     keys::Keys,
     matching,
     output::{Answer, envelope_of},
-    runner::{Orchestrate, RunnerCall},
+    runner::RunnerCall,
     subset,
 };
 use serde_json::{Map, Value, json};
@@ -136,11 +136,6 @@ fn told(answer: &Answer, jid: &str, full_return: bool) -> Value {
 /// What a function of the master returned, and whether it went well. Procedures are waited for, and states of the
 /// master's own machine.
 async fn on_master(api: &Api, asked: RunnerCall, patience: Duration) -> Result<(Value, bool), ApiError> {
-    if let RunnerCall::Orchestrate(Orchestrate { states: Some(states), .. }) = &asked {
-        let given = dispatch_to_bootstrap(&*api.bus, states, patience).await?;
-        let answer = only_answer(given, patience).await;
-        return Ok((envelope_of(&answer), answer.retcode() == 0));
-    }
     Ok(match call(&*api.bus, asked, patience).await? {
         Told::Value(value) => (value, true),
         Told::Answers(answers) => (values(answers), true),
@@ -148,6 +143,10 @@ async fn on_master(api: &Api, asked: RunnerCall, patience: Duration) -> Result<(
             let value = orchestration.finish().await?;
             let success = value["retcode"] == 0;
             (value, success)
+        }
+        Told::Given(given) => {
+            let answer = only_answer(*given, patience).await;
+            (envelope_of(&answer), answer.retcode() == 0)
         }
     })
 }
@@ -158,8 +157,9 @@ fn values(answers: BTreeMap<String, Answer>) -> Value {
 
 /// Begins a function of the master; what it returns is an event. Of a procedure the conductor's record tells.
 async fn in_background(api: &Arc<Api>, asked: MasterCall, patience: Duration) -> Result<Value, ApiError> {
-    let is_procedure = matches!(asked.call, RunnerCall::Orchestrate(Orchestrate { states: None, .. }));
-    if is_procedure && let Told::Begun(orchestration) = call(&*api.bus, asked.call.clone(), patience).await? {
+    if matches!(asked.call, RunnerCall::Orchestrate(_))
+        && let Told::Begun(orchestration) = call(&*api.bus, asked.call.clone(), patience).await?
+    {
         return Ok(begun(&orchestration.run));
     }
     let busy = |_| ApiError::TooMany(Duration::from_secs(5));

@@ -25,8 +25,10 @@ pub use versions::versions;
 /// What is asked of the master.
 #[derive(Debug, Clone)]
 pub enum RunnerCall {
-    /// A procedure over many nodes, or states of the master's own machine.
+    /// A procedure over many nodes.
     Orchestrate(Orchestrate),
+    /// States of the master's own machine.
+    States(StatesCall),
     /// Minions that answer, or do not, among the target ([`Minions::told`]).
     Minions(Minions, Target),
     /// Versions of minions beside the master's ([`versions`]).
@@ -119,11 +121,11 @@ impl Asked<'_> {
         match does {
             Does::Orchestrate => {
                 let read = Orchestrate::from_words(&self.words, self.typed);
-                self.orchestrate(read)
+                self.read(read)
             }
             Does::Single => {
                 let read = Orchestrate::single(&self.words, self.typed);
-                self.orchestrate(read)
+                self.read(read)
             }
             Does::Minions(minions @ (Minions::Present | Minions::NotPresent)) => {
                 self.takes(0, &[]);
@@ -174,8 +176,8 @@ impl Asked<'_> {
         }
     }
 
-    fn orchestrate(&mut self, read: Result<Orchestrate, Vec<Problem>>) -> Option<RunnerCall> {
-        read.map(RunnerCall::Orchestrate).map_err(|problems| self.problems.extend(problems)).ok()
+    fn read(&mut self, read: Result<RunnerCall, Vec<Problem>>) -> Option<RunnerCall> {
+        read.map_err(|problems| self.problems.extend(problems)).ok()
     }
 
     fn jobs(&mut self, ask: JobsAsk) -> Option<RunnerCall> {

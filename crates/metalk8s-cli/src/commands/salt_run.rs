@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use metalk8s_diagnostics::{DiagnoseExt, Exit, Printer};
 use metalk8s_orchestrator::{
-    dispatch::{Dispatched, dispatch_to_bootstrap, only_answer},
+    dispatch::{Dispatched, only_answer},
     master::{Orchestration, Progress, Told, call},
 };
 use metalk8s_saltcompat::{
     output::{self, Form, Orchestrated},
-    runner::{self, Orchestrate, RunnerCall},
+    runner,
 };
 use metalk8s_types::fleet::RunPhase;
 
@@ -32,14 +32,6 @@ pub(crate) async fn run(args: SaltRun, printer: &mut Printer) -> anyhow::Result<
     }
     let asked = runner::parse(args.function.as_deref().unwrap_or_default(), &args.arguments).diagnose()?;
     let (fleet, patience) = (fleet(), Duration::from_secs(args.timeout));
-    if let RunnerCall::Orchestrate(Orchestrate { states: Some(states), .. }) = &asked {
-        let given = dispatch_to_bootstrap(&fleet, states, patience).await.diagnose()?;
-        if args.is_async {
-            printer.data(output::executed(&given.id).trim_end());
-            return Ok(Exit::Done);
-        }
-        return wait(given, patience, &form, printer).await;
-    }
     match call(&fleet, asked, patience).await.diagnose()? {
         Told::Value(value) => print(printer, &output::bare(&value, &form)?),
         Told::Answers(answers) => print(printer, &output::together(&answers, &form)?),
@@ -47,6 +39,8 @@ pub(crate) async fn run(args: SaltRun, printer: &mut Printer) -> anyhow::Result<
             printer.data(output::executed(&orchestration.run).trim_end());
         }
         Told::Begun(orchestration) => return follow(*orchestration, form, printer).await,
+        Told::Given(given) if args.is_async => printer.data(output::executed(&given.id).trim_end()),
+        Told::Given(given) => return wait(*given, patience, &form, printer).await,
     }
     Ok(Exit::Done)
 }

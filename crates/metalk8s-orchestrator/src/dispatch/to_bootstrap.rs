@@ -39,7 +39,7 @@ impl Diagnose for ToBootstrapError {
 ///
 /// # Errors
 /// When there is no such agent, or the API cannot be asked.
-pub async fn dispatch_to_bootstrap(
+pub(crate) async fn dispatch_to_bootstrap(
     bus: &dyn Bus,
     states: &StatesCall,
     patience: Duration,

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::{Answers, Orchestration, OrchestrationError, jobs, minions, name};
 use crate::{
     bus::Bus,
-    dispatch::{Call, dispatch},
+    dispatch::{Call, Dispatched, ToBootstrapError, dispatch, dispatch_to_bootstrap},
 };
 
 /// What a function of the master brings.
@@ -29,6 +29,8 @@ pub enum Told {
     Answers(BTreeMap<String, Answer>),
     /// A procedure that was begun.
     Begun(Box<Orchestration>),
+    /// States that were given to the agent of the master's machine.
+    Given(Box<Dispatched>),
 }
 
 /// Why a function of the master brought nothing.
@@ -40,6 +42,9 @@ pub enum CallMasterError {
     /// A procedure was not begun.
     #[error(transparent)]
     Orchestration(#[from] OrchestrationError),
+    /// States were given to nobody.
+    #[error(transparent)]
+    ToBootstrap(#[from] ToBootstrapError),
     /// Somebody was waited for in vain.
     #[error("these minions do not answer: {}", .minions.join(", "))]
     Away {
@@ -53,6 +58,7 @@ impl Diagnose for CallMasterError {
         match self {
             Self::Bus(error) => error.code(),
             Self::Orchestration(error) => error.code(),
+            Self::ToBootstrap(error) => error.code(),
             Self::Away { .. } => Some(explain::AGENT_SILENT),
         }
     }
@@ -60,7 +66,7 @@ impl Diagnose for CallMasterError {
     fn hints(&self) -> Vec<Hint> {
         match self {
             Self::Orchestration(error) => error.hints(),
-            Self::Bus(_) | Self::Away { .. } => Vec::new(),
+            Self::Bus(_) | Self::ToBootstrap(_) | Self::Away { .. } => Vec::new(),
         }
     }
 }
@@ -74,6 +80,9 @@ pub async fn call(bus: &dyn Bus, call: RunnerCall, patience: Duration) -> Result
     Ok(Told::Value(match call {
         RunnerCall::Orchestrate(wanted) => {
             return Ok(Told::Begun(Box::new(Orchestration::begin(bus, &wanted).await?)));
+        }
+        RunnerCall::States(states) => {
+            return Ok(Told::Given(Box::new(dispatch_to_bootstrap(bus, &states, patience).await?)));
         }
         RunnerCall::Lookup { jid, missing } => {
             let job = find(&jobs(bus).await?, &jid);

@@ -7,7 +7,6 @@ use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, explain};
 use metalk8s_engine::journal::RunId;
 use metalk8s_kube::fleet::{FleetError, Follow, Seen};
 use metalk8s_saltcompat::{
-    FORMULAS,
     output::{Form, Orchestrated, StepEnded},
     runner::{DEPLOY_NODE, NodeSettings, Orchestrate, REMOVE_NODE, STEP},
 };
@@ -82,9 +81,6 @@ impl Diagnose for OrchestrationError {
 
     fn hints(&self) -> Vec<Hint> {
         match self {
-            Self::Unknown(name) if FORMULAS.iter().any(|(known, _)| known == name) => {
-                vec![format!("it is a formula of nodes: `salt NODE state.sls {name}` applies it").into()]
-            }
             Self::Unknown(_)
             | Self::Environment(_)
             | Self::Settings { .. }

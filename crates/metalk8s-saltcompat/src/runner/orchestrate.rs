@@ -4,13 +4,13 @@ use metalk8s_diagnostics::{Problem, Problems, explain};
 use metalk8s_types::is_host_name;
 use serde_json::{Map, Value};
 
-use super::shown;
+use super::{RunnerCall, shown};
 use crate::{Words, formulas, functions, nearest::accepted, words::split_name};
 
-/// A procedure over many nodes that is asked for, or states of the master's own machine.
+/// A procedure over many nodes that is asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Orchestrate {
-    /// Its name, such as `metalk8s.orchestrate.deploy_node`, or those of formulas, or a state function.
+    /// Its name, such as `metalk8s.orchestrate.deploy_node`.
     pub name: String,
     /// The environment it is of, where one is named.
     pub saltenv: Option<String>,
@@ -18,8 +18,6 @@ pub struct Orchestrate {
     pub pillar: Value,
     /// Whether it is only shown what would be done.
     pub test: bool,
-    /// Where it is no procedure: what the agent of the master's machine is to carry out.
-    pub states: Option<StatesCall>,
 }
 
 /// A call of a function that makes states of a machine.
@@ -65,8 +63,9 @@ const NODE_NAME: &str = "the name of a Node: lower-case letters, digits and `-`,
                          characters joined by `.`";
 
 impl Orchestrate {
-    /// Reads the words of `state.orchestrate`, as they were `typed` and what they mean.
-    pub(super) fn from_words(words: &Words, typed: &[String]) -> Result<Self, Vec<Problem>> {
+    /// Reads the words of `state.orchestrate`, as they were `typed` and what they mean: formulas are made by the
+    /// master's machine.
+    pub(super) fn from_words(words: &Words, typed: &[String]) -> Result<RunnerCall, Vec<Problem>> {
         let unknown = words.superfluous(1, &NAMED).into_iter().map(|word| {
             let message = format!("an orchestration does not take {word}");
             Problem::new(explain::WRONG_USAGE, message).accepted("`saltenv=`, `pillar=`, `test=`")
@@ -79,12 +78,15 @@ impl Orchestrate {
             problems.push(not_accepted("NAME", name, accepted));
         }
         let are_states = name_text.is_some_and(are_formulas);
-        let states = are_states.then(|| StatesCall { function: "state.sls", words: typed.to_vec() });
-        Self::checked(name_text, words, states, problems)
+        let wanted = Self::checked(name_text, words, problems)?;
+        Ok(match are_states {
+            true => RunnerCall::States(StatesCall { function: "state.sls", words: typed.to_vec() }),
+            false => RunnerCall::Orchestrate(wanted),
+        })
     }
 
     /// Reads the words of `state.orchestrate_single`.
-    pub(super) fn single(words: &Words, typed: &[String]) -> Result<Self, Vec<Problem>> {
+    pub(super) fn single(words: &Words, typed: &[String]) -> Result<RunnerCall, Vec<Problem>> {
         let mut problems = Vec::new();
         let fun = named(words, "fun");
         let mut positional = words.positional.iter();
@@ -106,17 +108,13 @@ impl Orchestrate {
         let is_fun = |word: &str| split_name(word).is_some_and(|(name, _)| name == "fun");
         let first = fun.and(function_text).map(str::to_owned);
         let rest = typed.iter().filter(|word| !is_fun(word)).cloned();
-        let states = StatesCall { function: "state.single", words: first.into_iter().chain(rest).collect() };
-        Self::checked(function_text, words, Some(states), problems)
+        Self::checked(function_text, words, problems)?;
+        let words = first.into_iter().chain(rest).collect();
+        Ok(RunnerCall::States(StatesCall { function: "state.single", words }))
     }
 
     /// What all orchestrations have in common.
-    fn checked(
-        name: Option<&str>,
-        words: &Words,
-        states: Option<StatesCall>,
-        mut problems: Vec<Problem>,
-    ) -> Result<Self, Vec<Problem>> {
+    fn checked(name: Option<&str>, words: &Words, mut problems: Vec<Problem>) -> Result<Self, Vec<Problem>> {
         let mut wrong = |key: &str, found: &Value, accepted: &str| {
             problems.push(not_accepted(key, Some(found), accepted));
         };
@@ -137,7 +135,6 @@ impl Orchestrate {
                 saltenv: saltenv.and_then(Value::as_str).map(str::to_owned),
                 pillar: pillar.cloned().unwrap_or_else(|| Map::new().into()),
                 test: words.is_true("test"),
-                states,
             }),
             _ => Err(problems),
         }

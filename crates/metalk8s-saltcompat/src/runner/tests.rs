@@ -39,7 +39,6 @@ fn the_documented_orchestrations_are_read() {
         saltenv: saltenv.map(str::to_owned),
         pillar,
         test: false,
-        states: None,
     };
     let name = "metalk8s.orchestrate.deploy_node";
     let pillar = json!({"orchestrate": {"node_name": "node-1"}});
@@ -71,16 +70,20 @@ fn all_mistakes_in_an_orchestration_are_told_at_once() {
 #[test]
 fn formulas_are_states_of_the_masters_machine_and_procedures_are_not() {
     let typed = ["metalk8s.deployed, metalk8s.repo", "saltenv=metalk8s-9.9.9", "pillar={a: 1}", "test=True"];
-    let read = orchestrate(&typed).unwrap();
-    let states = read.states.unwrap();
-    assert_eq!((states.function, &states.words[..]), ("state.sls", &typed.map(str::to_owned)[..]));
-    assert_eq!(read.name, typed[0]);
+    let states = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        match parse("state.sls", &words).unwrap() {
+            RunnerCall::States(states) => Some(states),
+            _ => None,
+        }
+    };
+    let read = states(&typed).unwrap();
+    assert_eq!((read.function, &read.words[..]), ("state.sls", &typed.map(str::to_owned)[..]));
     // Another version may have it.
-    assert!(orchestrate(&["metalk8s.addons.ui.deployed"]).unwrap().states.is_some());
-    let named = orchestrate(&["mods=metalk8s.deployed"]).unwrap().states.unwrap();
-    assert_eq!(named.words, ["mods=metalk8s.deployed"]);
+    assert!(states(&["metalk8s.addons.ui.deployed"]).is_some());
+    assert_eq!(states(&["mods=metalk8s.deployed"]).unwrap().words, ["mods=metalk8s.deployed"]);
     for name in [DEPLOY_NODE, "metalk8s.orchestrate.nothing", "web", "web,metalk8s.repo", "metalk8s.repo,"] {
-        assert_eq!(orchestrate(&[name]).unwrap().states, None, "{name}");
+        assert_eq!(states(&[name]), None, "{name}");
     }
     assert!(orchestrate(&["metalk8s.deployed", "test=maybe"]).is_err());
 }
@@ -88,7 +91,7 @@ fn formulas_are_states_of_the_masters_machine_and_procedures_are_not() {
 #[test]
 fn one_state_is_made_on_the_masters_machine() {
     let single = |line: &str| match read(&format!("state.orchestrate_single {line}")) {
-        Ok(RunnerCall::Orchestrate(read)) => Ok(read.states.unwrap()),
+        Ok(RunnerCall::States(states)) => Ok(states),
         Err(RunnerError::Words { source, .. }) => Err(source.problems),
         other => panic!("{other:?}"),
     };
