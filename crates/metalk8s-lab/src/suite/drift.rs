@@ -15,6 +15,7 @@ use super::{
 use crate::{Machine, lab::Lab, process::Output, wait_until};
 
 mod by_itself;
+mod doctor;
 mod plans;
 
 /// Run by `metalk8s-lab suite drift`.
@@ -32,6 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 const CHECKS: &[Check] = &[
     Check { name: "a node that was just made is what it shall be", run: plans::as_wished },
+    Check { name: "the doctor finds nothing wrong with a cluster that is well", run: doctor::is_well },
+    Check {
+        name: "the doctor names a run that failed and a unit that was stopped, each with its own exit code",
+        run: doctor::names_what_is_wrong,
+    },
     Check {
         name: "a changed file, a stopped unit and a deleted object are in the plan, with diffs",
         run: plans::sees_drift,

@@ -14,11 +14,14 @@ use super::{
 use crate::{Lab, Machine, install::version_of_archive, machine::quoted, process::Output, wait_until};
 
 mod api;
+mod certificates;
 mod deploy;
 pub(super) mod jobs;
 pub(super) mod moved;
+mod pepper;
 mod refusals;
 mod rights;
+mod runs;
 
 /// Run by `metalk8s-lab suite expand`.
 pub const SUITE: Suite =
@@ -58,13 +61,27 @@ const CHECKS: &[Check] = &[
         run: |stage| listening::as_documented(node_machine(stage)?, &[]),
     },
     Check { name: "deploying again changes nothing", run: deploy::again },
+    Check {
+        name: "a deployment is watched and cancelled: it ends after its step, and the next one changes nothing",
+        run: runs::are_cancelled,
+    },
+    Check {
+        name: "the certificates of all nodes are listed, with subject, issuer, expiry, owner and renewal",
+        run: certificates::of_all_nodes,
+    },
     Check { name: "all agents answer, in every form of output", run: jobs::all_answer },
+    Check { name: "an agent that does not answer is named, and the status is 1", run: jobs::silent },
     Check { name: "on a node, `salt-call` reads what the cluster tells of it", run: jobs::on_a_node },
     Check {
         name: "settings are given for one call, and formulas of roles are for machines with the role",
         run: jobs::one_call,
     },
     Check { name: "a job goes on when its agent is killed, and is told", run: jobs::survives },
+    Check {
+        name: "a job that ends while its agent cannot reach the API is told afterwards, and is not run again",
+        run: jobs::without_an_api,
+    },
+    Check { name: "an agent whose disk is full says so, and serves on", run: jobs::full_disk },
     Check { name: "a job that is killed ends with all that it started, and is told", run: jobs::killed },
     Check {
         name: "the HTTP API lets in whom the cluster knows and allows, and nobody else",
@@ -73,6 +90,10 @@ const CHECKS: &[Check] = &[
     Check {
         name: "over the HTTP API agents are pinged, and a job's events and result are read",
         run: api::jobs,
+    },
+    Check {
+        name: "a client that others wrote logs in, pings, runs a job and reads its events",
+        run: pepper::works,
     },
     Check {
         name: "over the HTTP API the Bootstrap node is deployed, which changes nothing",

@@ -3,7 +3,7 @@
 //! All of it happens on one machine, which a snapshot brings back to where its archive is there, its configuration
 //! is written, and nothing else was done.
 
-use std::time::Instant;
+use std::{sync::OnceLock, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use metalk8s_diagnostics::{Diagnosed, Printer};
@@ -50,8 +50,12 @@ const CHECKS: &[Check] = &[
     Check { name: "too little free disk space is refused", run: disk::too_small },
     Check { name: "a truncated archive is refused", run: damage::truncated },
     Check {
-        name: "one flipped byte in a package, a layer or the program is named",
+        name: "one flipped byte in a package, a layer or a manifest is named",
         run: damage::flipped_bytes,
+    },
+    Check {
+        name: "one flipped byte at the beginning, in the middle or at the end of the program is named before it starts",
+        run: damage::flipped_program,
     },
     Check {
         name: "after the repair a bootstrap ends as an undisturbed one, and a second at once is refused",
@@ -64,13 +68,32 @@ const CHECKS: &[Check] = &[
     Check { name: "killed at random moments, the same command finishes", run: kills::at_random_moments },
     Check { name: "killed at lines of its journal, the same command finishes", run: kills::at_journal_lines },
 ];
+/// Only where all is asked for.
+const LONG: &[Check] = &[
+    Check {
+        name: "a disk without space for etcd is an error, and after repair the same command finishes",
+        run: disk::no_etcd,
+    },
+    Check {
+        name: "killed once at lines spread over its journal, each time from nothing, the same command finishes",
+        run: kills::once_from_nothing,
+    },
+];
+
+/// What the undisturbed run was like. There is one in a process, as there is one suite.
+static PACE: OnceLock<kills::Pace> = OnceLock::new();
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     printer.data(&format!("seed {0}: --seed {0} kills at the same moments", options.seed));
     let lab = super::bare(options, SUITE.name, 1)?;
     install::configure(&lab).map_err(Diagnosed::new)?;
     lab.take_snapshot(&bare(), &quiet()).map_err(Diagnosed::new)?;
-    Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
+    let long: &[Check] = if options.full { LONG } else { &[] };
+    Ok(run_checks(
+        &[CHECKS, long].concat(),
+        &Stage::new(Lab::clone(&lab), options.archive.clone(), options),
+        printer,
+    ))
 }
 
 fn bare() -> LabName {
@@ -89,12 +112,15 @@ fn undisturbed(stage: &Stage) -> Result<()> {
     let started = Instant::now();
     let output = bootstrap_sh(machine, "")?;
     ensure!(output.success(), "{}", said(&output));
-    stage.note(format!("{:.1} s", started.elapsed().as_secs_f64()));
+    let took = started.elapsed();
+    stage.note(format!("{:.1} s", took.as_secs_f64()));
+    let journal = kills::journal(machine)?;
     wait_settled(machine)?;
     let inventory = Inventory::collect(machine)?;
     stage.note(format!("{} files, units, images and objects", inventory.len()));
-    // Nobody has set it before: this is the only place.
+    // Nobody has set them before: this is the only place.
     let _ = stage.reference.set(inventory);
+    let _ = PACE.set(kills::Pace::of(took, &journal));
     Ok(())
 }
 

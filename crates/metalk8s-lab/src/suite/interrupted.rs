@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{Lab, wait_until};
 
-mod kills;
+pub(super) mod kills;
 
 /// Run by `metalk8s-lab suite interrupted`.
 pub const SUITE: Suite = Suite {
@@ -30,7 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(480);
 /// How long a machine is without power.
 const OFF: Duration = Duration::from_secs(15);
 const CHECKS: &[Check] = &[
-    Check { name: "deployments that are killed at random moments end well", run: kills::at_random_moments },
+    Check {
+        name: "conductor, agents, jobs and calls are killed in deployments at random moments, which end well",
+        run: kills::at_random_moments,
+    },
     Check { name: "two deployments of a node at once come one after the other", run: twice },
     Check { name: "a machine loses its power in the middle, and becomes a node all the same", run: power },
     Check { name: "a disk that fills up is told, and with more space the same run goes on", run: disk },

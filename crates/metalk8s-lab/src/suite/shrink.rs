@@ -9,11 +9,13 @@ use super::{
     Check, Options, Stage, Suite, Tally,
     cluster::{kubectl, kubectl_json, said},
     expand::{NODE, apply, manifest, node_machine},
+    interrupted::kills,
     run_checks,
 };
 use crate::{Lab, process::Output, wait_until};
 
 mod drained;
+mod former;
 mod lost;
 pub(super) mod trace;
 
@@ -24,6 +26,9 @@ pub const SUITE: Suite =
 /// How long a deployment or a removal may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// How many kills shall hit while the machine becomes a node again.
+const KILLS: u64 = 3;
+
 const CHECKS: &[Check] = &[
     Check { name: "a bare machine becomes a node", run: trace::bare_and_deployed },
     Check {
@@ -33,17 +38,34 @@ const CHECKS: &[Check] = &[
     Check { name: "a machine of a cluster that answers is not reset", run: trace::member_stays },
     Check { name: "what a removal would do is shown, and nothing is done", run: foreseen },
     Check {
+        name: "a budget stops a deployment with another role in time, and is named with its pod",
+        run: drained::roles_blocked,
+    },
+    Check { name: "the deployment goes on once the budget allows it", run: drained::roles_go_on },
+    Check {
+        name: "a copy of its agent's certificate reads what an agent has to, as long as it is a node",
+        run: former::reads,
+    },
+    Check {
         name: "a budget stops a removal in time, is named with its pod, and nothing else has happened",
         run: drained::blocked,
     },
     Check { name: "the removal goes on once the budget allows it", run: drained::goes_on },
     Check { name: "nothing of the node is left in the cluster", run: nothing_in_the_cluster },
+    Check { name: "the copy of its agent's certificate reads nothing any more", run: former::reads_nothing },
     Check { name: "the machine is as it was before it became a node", run: trace::none },
     Check { name: "removing it again has nothing to do", run: again },
-    Check { name: "the machine becomes a node again", run: trace::deployed_again },
+    Check {
+        name: "the machine becomes a node again, while the conductor, its agent and a job are killed",
+        run: deployed_under_kills,
+    },
     Check {
         name: "a node that is removed and deployed at once is one, and stays one",
         run: trace::removed_and_deployed_at_once,
+    },
+    Check {
+        name: "a certificate whose key was deleted with salt-key reads nothing, and the machine is given another",
+        run: former::key_deleted,
     },
     Check { name: "a node that is lost is removed by force, and not without", run: lost::by_force },
     Check { name: "a lost machine that comes back is reset by itself", run: lost::comes_back },
@@ -51,6 +73,7 @@ const CHECKS: &[Check] = &[
 ];
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
+    printer.data(&format!("seed {0}: --seed {0} kills at the same moments", options.seed));
     let lab = super::bootstrapped(options, SUITE.name, 2)?;
     Ok(run_checks(CHECKS, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
 }
@@ -64,6 +87,13 @@ fn deploy(stage: &Stage) -> Result<()> {
     apply(stage, &manifest(stage, NODE, &node_machine(stage)?.control.to_string())?)?;
     let output = node_command(stage, &format!("deploy {NODE}"))?;
     ensure!(output.success(), "{}", said(&output));
+    Ok(())
+}
+
+/// What `interrupted` does with three machines and many kills, with this one and a few.
+fn deployed_under_kills(stage: &Stage) -> Result<()> {
+    kills::until_hit(stage, &[NODE], KILLS)?;
+    node_machine(stage)?.run_checked("systemctl is-active kubelet containerd metalk8s-agent").map(drop)?;
     Ok(())
 }
 

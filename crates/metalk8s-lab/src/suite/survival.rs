@@ -51,7 +51,7 @@ const LOSSES: &[Check] = &[
     Check { name: "the leader of etcd is killed", run: losses::leader },
     Check { name: "an API server is killed on each machine", run: losses::api_servers },
     Check {
-        name: "conductor and agents are killed while a node is deployed, and the run ends well",
+        name: "conductor and agents are killed while a master changes its roles, and the run ends well",
         run: losses::deployment,
     },
     Check { name: "the Bootstrap node loses its power, and comes back", run: losses::bootstrap },

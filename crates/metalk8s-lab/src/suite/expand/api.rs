@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use metalk8s_types::paths;
 use serde_json::{Value, json};
 
-use super::{NODE, Stage, kubectl, kubectl_json, version_of_archive, wait_until};
+use super::{Machine, NODE, Stage, kubectl, kubectl_json, version_of_archive, wait_until};
 
 /// Where the accounts are that log in.
 const NAMESPACE: &str = "api-users";
@@ -45,7 +45,8 @@ fn log_in(stage: &Stage, account: &str, token: &str) -> Result<Answer> {
     ask(stage, "/login", &data(&login))
 }
 
-fn token(stage: &Stage, account: &str) -> Result<String> {
+/// A token of an account that [`lets_in`] has made.
+pub(super) fn token(stage: &Stage, account: &str) -> Result<String> {
     let token = kubectl(stage.lab.bootstrap()?, &format!("create token {account} -n {NAMESPACE}"))?;
     Ok(token.trim().to_owned())
 }
@@ -103,24 +104,54 @@ pub(super) fn lets_in(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// Events that are read on the Bootstrap node, from now on, until this is dropped.
+struct Stream<'s> {
+    bootstrap: &'s Machine,
+}
+
+impl<'s> Stream<'s> {
+    fn open(client: &Client<'s>) -> Result<Self> {
+        let bootstrap = client.stage.lab.bootstrap()?;
+        let settings = format!(
+            "{}\nurl = \"https://{}:4507/events\"\ncacert = \"{}/ca.crt\"\nno-buffer\nsilent\nmax-time = 240\n",
+            client.header(),
+            bootstrap.control,
+            paths::KUBERNETES_PKI
+        );
+        bootstrap.write("/root/events.conf", settings.as_bytes(), 0o600)?;
+        bootstrap.run_checked("systemd-run --quiet --collect --unit api-events --property StandardOutput=truncate:/root/events curl --config /root/events.conf")?;
+        let stream = Self { bootstrap };
+        wait_until("the stream of events", Duration::from_secs(20), || {
+            let opened =
+                bootstrap.run("grep --quiet retry /root/events").map_err(|error| error.to_string())?;
+            if opened.success() { Ok(()) } else { Err("it is not open".to_owned()) }
+        })?;
+        Ok(stream)
+    }
+
+    fn brings(&self, tags: &[String]) -> Result<()> {
+        wait_until("all events", Duration::from_secs(30), || {
+            let events = self.bootstrap.run_checked("cat /root/events").map_err(|error| error.to_string())?;
+            let missing = tags.iter().find(|tag| !events.contains(&format!("tag: {tag}\n")));
+            missing.map_or(Ok(()), |tag| Err(format!("`{tag}` is missing: {events}")))
+        })?;
+        Ok(())
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        // It ends by itself after some minutes.
+        drop(self.bootstrap.run("systemctl stop api-events; rm --force /root/events /root/events.conf"));
+    }
+}
+
 /// All agents are pinged, a job is begun, and its events and its result are read.
 pub(super) fn jobs(stage: &Stage) -> Result<()> {
-    let bootstrap = stage.lab.bootstrap()?;
     let admin = Client::new(stage, "admin")?;
     let pinged = admin.call("/", &json!({"client": "local", "tgt": "*", "fun": "test.ping"}))?;
     ensure!(pinged == json!({"bootstrap": true, NODE: true}), "a ping told {pinged}");
-    let settings = format!(
-        "{}\nurl = \"https://{}:4507/events\"\ncacert = \"{}/ca.crt\"\nno-buffer\nsilent\nmax-time = 60\n",
-        admin.header(),
-        bootstrap.control,
-        paths::KUBERNETES_PKI
-    );
-    bootstrap.write("/root/events.conf", settings.as_bytes(), 0o600)?;
-    bootstrap.run_checked("systemd-run --quiet --unit api-events --property StandardOutput=file:/root/events curl --config /root/events.conf")?;
-    wait_until("the stream of events", Duration::from_secs(20), || {
-        let opened = bootstrap.run("grep --quiet retry /root/events").map_err(|error| error.to_string())?;
-        if opened.success() { Ok(()) } else { Err("it is not open".to_owned()) }
-    })?;
+    let stream = Stream::open(&admin)?;
     let begun = admin.call("/minions", &json!({"tgt": NODE, "fun": "grains.get", "arg": ["id"]}))?;
     let jid = begun["jid"].as_str().with_context(|| format!("no job was begun: {begun}"))?;
     wait_until("the job's result", Duration::from_secs(30), || {
@@ -128,14 +159,7 @@ pub(super) fn jobs(stage: &Stage) -> Result<()> {
         let returned = told.body["return"][0][NODE] == NODE;
         if returned { Ok(()) } else { Err(told.body.to_string()) }
     })?;
-    let tags = [format!("salt/job/{jid}/new"), format!("salt/job/{jid}/ret/{NODE}")];
-    wait_until("both events of the job", Duration::from_secs(30), || {
-        let events = bootstrap.run_checked("cat /root/events").map_err(|error| error.to_string())?;
-        let missing = tags.iter().find(|tag| !events.contains(&format!("tag: {tag}\n")));
-        missing.map_or(Ok(()), |tag| Err(format!("`{tag}` is missing: {events}")))
-    })?;
-    bootstrap.run_checked("systemctl stop api-events")?;
-    Ok(())
+    stream.brings(&[format!("salt/job/{jid}/new"), format!("salt/job/{jid}/ret/{NODE}")])
 }
 
 /// The deployment of the Bootstrap node by itself: begun over the API, carried out, nothing changed.
@@ -149,6 +173,7 @@ pub(super) fn deploys(stage: &Stage) -> Result<()> {
         "arg": ["metalk8s.orchestrate.deploy_node"],
         "kwarg": {"saltenv": environment, "pillar": {"orchestrate": {"node_name": bootstrap.name}}},
     });
+    let stream = Stream::open(&admin)?;
     let begun = admin.call("/", &chunk)?;
     let run = begun["jid"].as_str().with_context(|| format!("no run was begun: {begun}"))?;
     let mut steps = Value::Null;
@@ -165,5 +190,9 @@ pub(super) fn deploys(stage: &Stage) -> Result<()> {
         .filter(|step| step["changes"].as_array().is_some_and(|changes| !changes.is_empty()))
         .collect();
     ensure!(changed.is_empty(), "something changed: {changed:?}");
-    Ok(())
+    let count = steps.as_array().map_or(0, Vec::len);
+    let mut tags: Vec<String> =
+        (0..count).map(|step| format!("salt/job/{run}/prog/bootstrap_master/{step}")).collect();
+    tags.extend([format!("salt/run/{run}/new"), format!("salt/run/{run}/ret")]);
+    stream.brings(&tags)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Machine, NODE, Stage, in_master, node_machine, said, wait_until};
+use super::{Machine, NODE, Stage, in_master, node_machine, said, version_of_archive, wait_until};
 
 pub(super) fn first_answers(stage: &Stage) -> Result<()> {
     let name = &stage.lab.bootstrap()?.name;
@@ -32,16 +32,46 @@ pub(super) fn all_answer(stage: &Stage) -> Result<()> {
     check("salt '*' test.ping", &[format!("{bootstrap}:\n    True\n"), format!("{NODE}:\n    True\n")])?;
     check("salt -L node1 test.ping --out json", &[format!("{{\n    \"{NODE}\": true\n}}")])?;
     check("salt 'node*' test.version --out txt", &[format!("{NODE}: 0.1.0")])?;
+    check("salt node1 test.ping --out nested", &[format!("{NODE}:\n    True\n")])?;
+    check("salt node1 test.ping --out yaml", &[format!("{NODE}: true\n")])?;
+    let quiet = in_master(stage, "salt '*' test.ping --out quiet")?;
+    ensure!(quiet.success() && quiet.stdout.is_empty(), "{}", said(&quiet));
     check("salt node1 grains.get metalk8s:control_plane_ip", &[node_machine(stage)?.control.to_string()])?;
     check("salt-run manage.versions", &["Up to date:".into(), format!("    {NODE}:\n        0.1.0")])?;
     check("salt-run manage.up", &[format!("- {bootstrap}"), format!("- {NODE}")])?;
     check("salt-key -L", &["Accepted Keys:".into(), NODE.into()])?;
     check("salt '*' saltutil.sync_all saltenv=metalk8s-0.1.0", &[format!("{NODE}:\n    ----------")])?;
     check("salt '*' state.sls metalk8s.repo saltenv=metalk8s-0.1.0", &[format!("Summary for {NODE}")])?;
+    let version = version_of_archive(stage.lab.bootstrap()?)?;
+    check(
+        &format!("salt-run state.sls metalk8s.deployed saltenv=metalk8s-{version} test=True"),
+        &["Summary for bootstrap_master".into()],
+    )?;
+    check("salt-run state.orchestrate_single test.nop one", &["Succeeded: 1".into()])?;
     let output = in_master(stage, "salt 'other*' test.ping")?;
     ensure!(output.code == 2 && output.stdout.contains("No minions matched"), "{}", said(&output));
     let output = in_master(stage, "salt node1 test.pign")?;
     ensure!(output.code == 1 && output.stdout.contains("test.ping"), "{}", said(&output));
+    Ok(())
+}
+
+/// The others' answers are printed all the same.
+pub(super) fn silent(stage: &Stage) -> Result<()> {
+    let machine = node_machine(stage)?;
+    machine.run_checked("systemctl stop metalk8s-agent.service")?;
+    let asked = in_master(stage, "salt '*' test.ping --timeout 5");
+    machine.run_checked("systemctl start metalk8s-agent.service")?;
+    let asked = asked?;
+    let bootstrap = &stage.lab.bootstrap()?.name;
+    ensure!(asked.code == 1, "{}", said(&asked));
+    let missing = format!("{NODE}:\n    Minion did not return. [No response]\n");
+    for text in [format!("{bootstrap}:\n    True\n"), missing] {
+        ensure!(asked.stdout.contains(&text), "`{text}` is not in {}", said(&asked));
+    }
+    wait_until("the agent to answer again", Duration::from_secs(60), || {
+        let again = in_master(stage, &format!("salt {NODE} test.ping")).map_err(|error| error.to_string())?;
+        if again.success() { Ok(()) } else { Err(said(&again)) }
+    })?;
     Ok(())
 }
 
@@ -88,16 +118,9 @@ pub(super) fn one_call(stage: &Stage) -> Result<()> {
 
 pub(super) fn survives(stage: &Stage) -> Result<()> {
     let machine = node_machine(stage)?;
-    let output = in_master(stage, "salt node1 cmd.run 'sleep 8; date +%s > /run/told; echo done' --async")?;
-    let jid = output.stdout.rsplit(' ').next().unwrap_or_default().trim().to_owned();
-    ensure!(jid.len() == 20, "no job was begun: {}", said(&output));
-    let folder = format!("/var/lib/metalk8s/agent/jobs/{jid}");
-    wait_until("the job to begin", Duration::from_secs(30), || {
-        match machine.run(&format!("test -s {folder}/process")) {
-            Ok(output) if output.success() => Ok(()),
-            _ => Err("it has no process"),
-        }
-    })?;
+    let jid = begun(stage, "sleep 8; date +%s > /run/told; echo done")?;
+    let process = format!("/var/lib/metalk8s/agent/jobs/{jid}/process");
+    waits_for_file(machine, "the job to begin", &process)?;
     machine.run_checked("systemctl kill --kill-whom=main --signal KILL metalk8s-agent.service")?;
     wait_until("the result", Duration::from_secs(60), || {
         let output = in_master(stage, &format!("salt-run jobs.lookup_jid {jid}"))
@@ -107,9 +130,87 @@ pub(super) fn survives(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn killed(stage: &Stage) -> Result<()> {
-    let output = in_master(stage, &format!("salt {NODE} cmd.run 'sleep 4321' --async"))?;
+/// What its agent cannot tell now it tells later.
+pub(super) fn without_an_api(stage: &Stage) -> Result<()> {
+    let machine = node_machine(stage)?;
+    let wall = |verb: &str| {
+        format!("iptables {verb} OUTPUT --protocol tcp --dport 6443 --jump REJECT --reject-with tcp-reset")
+    };
+    let jid = begun(stage, "sleep 3; date +%s >> /run/told-later; echo done")?;
+    let folder = format!("/var/lib/metalk8s/agent/jobs/{jid}");
+    waits_for_file(machine, "the job to begin", &format!("{folder}/process"))?;
+    machine.run_checked(&wall("--insert"))?;
+    let ended = waits_for_file(machine, "the job to end", &format!("{folder}/outcome.json"));
+    let told = in_master(stage, &format!("salt-run jobs.lookup_jid {jid}"));
+    // Long enough for the agent to have tried to tell it.
+    std::thread::sleep(Duration::from_secs(5));
+    machine.run_checked(&wall("--delete"))?;
+    ended?;
+    let told = told?;
+    ensure!(!told.stdout.contains("done"), "the API was to be out of reach: {}", said(&told));
+    wait_until("the result", Duration::from_secs(60), || {
+        let output = in_master(stage, &format!("salt-run jobs.lookup_jid {jid}"))
+            .map_err(|error| error.to_string())?;
+        if output.stdout.contains("done") { Ok(()) } else { Err(said(&output)) }
+    })?;
+    let times = machine.run_checked("cat /run/told-later")?;
+    ensure!(times.lines().count() == 1, "it was carried out at {times}");
+    Ok(())
+}
+
+/// Where the agent remembers jobs nothing more fits: whoever gives it one is told, and it serves on.
+pub(super) fn full_disk(stage: &Stage) -> Result<()> {
+    let machine = node_machine(stage)?;
+    let folder = "/var/lib/metalk8s/agent/jobs";
+    let pid = || machine.run_checked("systemctl show --property MainPID --value metalk8s-agent.service");
+    let before = pid()?;
+    machine.run_checked(&format!(
+        "set -e
+mkdir /run/spool && mount --types tmpfs --options size=8m none /run/spool
+cp --archive {folder} /run/spool/jobs && mount --bind /run/spool/jobs {folder}
+dd if=/dev/zero of=/run/spool/filler bs=4k 2> /dev/null || true"
+    ))?;
+    let refused = in_master(stage, &format!("salt {NODE} test.ping"));
+    machine.run_checked("rm /run/spool/filler")?;
+    let answered = in_master(stage, &format!("salt {NODE} test.ping"));
+    machine.run_checked(&format!(
+        "set -e
+umount {folder} && cp --archive /run/spool/jobs/. {folder}/
+umount /run/spool && rmdir /run/spool"
+    ))?;
+    let refused = refused?;
+    ensure!(refused.code == 1, "{}", said(&refused));
+    ensure!(
+        refused.stdout.contains("No space left") && refused.stdout.contains("MK1007"),
+        "{}",
+        said(&refused)
+    );
+    let answered = answered?;
+    ensure!(answered.success(), "{}", said(&answered));
+    let after = pid()?;
+    ensure!(before == after, "the agent was {before}, and is {after}");
+    Ok(())
+}
+
+/// Has the node run a command, and gives the name of the job.
+fn begun(stage: &Stage, command: &str) -> Result<String> {
+    let output = in_master(stage, &format!("salt {NODE} cmd.run '{command}' --async"))?;
     let jid = output.stdout.rsplit(' ').next().unwrap_or_default().trim().to_owned();
+    ensure!(jid.len() == 20, "no job was begun: {}", said(&output));
+    Ok(jid)
+}
+
+/// Waits until there is something in a file.
+fn waits_for_file(machine: &Machine, what: &str, path: &str) -> Result<()> {
+    wait_until(what, Duration::from_secs(30), || match machine.run(&format!("test -s {path}")) {
+        Ok(output) if output.success() => Ok(()),
+        _ => Err(format!("`{path}` is not there")),
+    })?;
+    Ok(())
+}
+
+pub(super) fn killed(stage: &Stage) -> Result<()> {
+    let jid = begun(stage, "sleep 4321")?;
     let call = |words: &str| in_master(stage, &format!("salt {NODE} {words}"));
     wait_until("the job to run", Duration::from_secs(30), || {
         let output = call("saltutil.running").map_err(|error| error.to_string())?;

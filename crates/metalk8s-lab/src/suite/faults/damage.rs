@@ -22,6 +22,9 @@ use crate::{
 /// The damaged archive on the machine.
 const DAMAGED: &str = "/root/damaged.iso";
 const SECTOR: u64 = 2048;
+const PROGRAM: &str = "bin/metalk8s";
+/// Where the header of a program says what kind of program it is; with another kind the kernel starts none.
+const ELF_TYPE: u64 = 16;
 
 pub(super) fn truncated(stage: &Stage) -> Result<()> {
     let machine = bare_machine(stage)?;
@@ -35,9 +38,12 @@ pub(super) fn truncated(stage: &Stage) -> Result<()> {
         use_damaged(stage, machine)?;
         let before = listing(machine)?;
         let output = run(machine)?;
-        let refused = [("MK1302", DAMAGED), ("MK1303", DAMAGED)]
-            .iter()
-            .any(|(code, name)| Refusal { code, names: &[name] }.is(&output).is_ok());
+        // The program names the file, the script before it the folder in which that is mounted.
+        let folder = archive_folder(machine)?;
+        let refused = ["MK1302", "MK1303"].iter().any(|code| {
+            let names = |name: &str| Refusal { code, names: &[name] }.is(&output).is_ok();
+            names(DAMAGED) || names(&folder)
+        });
         ensure!(
             refused,
             "{share} of it: it is not refused with MK1302 or MK1303 and its name: {}",
@@ -55,27 +61,50 @@ pub(super) fn flipped_bytes(stage: &Stage) -> Result<()> {
         let fitting = files.iter().filter(|file| file.path.starts_with(start) && file.path.ends_with(end));
         fitting.max_by_key(|file| file.bytes).with_context(|| format!("the archive has no {start}*{end}"))
     };
-    let wanted = [
-        largest("packages/debian/", ".deb")?,
-        largest("images/blobs/", "")?,
-        largest("bin/metalk8s", "")?,
-        largest("addons/", ".yaml")?,
-    ];
+    let wanted =
+        [largest("packages/debian/", ".deb")?, largest("images/blobs/", "")?, largest("addons/", ".yaml")?];
     for file in wanted {
-        machine.run_checked(&format!("cp {} {DAMAGED}", crate::archive::PRODUCT))?;
-        // Its last byte: a program must still be able to start.
-        let offset = file.sector * SECTOR + file.bytes - 1;
-        let byte = byte_at(&stage.archive, offset)? ^ 0x20;
-        machine.run_checked(&format!(
-            "printf '\\x{byte:02x}' | dd of={DAMAGED} bs=1 seek={offset} conv=notrunc status=none"
-        ))?;
-        use_damaged(stage, machine)?;
+        flip(stage, machine, file, file.bytes - 1)?;
         let before = listing(machine)?;
         let output = run(machine)?;
         Refusal { code: "MK1303", names: &[&file.path] }.is(&output).with_context(|| file.path.clone())?;
         before.must_equal(&listing(machine)?)?;
     }
     Ok(())
+}
+
+pub(super) fn flipped_program(stage: &Stage) -> Result<()> {
+    let machine = bare_machine(stage)?;
+    let folder = archive_folder(machine)?;
+    let files = files_of(&stage.archive)?;
+    let program = files.iter().find(|file| file.path == PROGRAM).context("the archive has no program")?;
+    // A program that is compared by itself says so with the path of the archive, as the configuration has it.
+    let damaged = format!("the archive `{folder}` is damaged");
+    let refusal = Refusal { code: "MK1303", names: &[&damaged, PROGRAM] };
+    for offset in [ELF_TYPE, program.bytes / 2, program.bytes - 1] {
+        flip(stage, machine, program, offset)?;
+        let before = listing(machine)?;
+        for door in ["bootstrap.sh", "iso-manager.sh"] {
+            let output = machine.run(&format!("{folder}/{door}"))?;
+            refusal.is(&output).with_context(|| format!("{door}, byte {offset}"))?;
+        }
+        before.must_equal(&listing(machine)?)?;
+    }
+    Ok(())
+}
+
+/// Has the machine use an archive that differs from the whole one in one byte, of this file.
+fn flip(stage: &Stage, machine: &Machine, file: &Inside, offset: u64) -> Result<()> {
+    let offset = file.sector * SECTOR + offset;
+    let byte = byte_at(&stage.archive, offset)? ^ 0x20;
+    // What is mounted is not written to.
+    let folder = archive_folder(machine)?;
+    machine.run_checked(&format!(
+        "! mountpoint --quiet {folder} || umount {folder}; cp {} {DAMAGED}; \
+         printf '\\x{byte:02x}' | dd of={DAMAGED} bs=1 seek={offset} conv=notrunc status=none",
+        crate::archive::PRODUCT
+    ))?;
+    use_damaged(stage, machine)
 }
 
 /// Does what a person does about a damaged archive: copies it again.
@@ -101,7 +130,7 @@ fn use_damaged(stage: &Stage, machine: &Machine) -> Result<()> {
 fn run(machine: &Machine) -> Result<process::Output> {
     let folder = archive_folder(machine)?;
     Ok(machine.run(&format!(
-        "if head --bytes 1 {folder}/bootstrap.sh > /dev/null 2>&1 && {folder}/bin/metalk8s --version > /dev/null 2>&1; then exec {folder}/bootstrap.sh; fi; \
+        "if [ \"$(head --bytes 1 {folder}/bootstrap.sh 2> /dev/null)\" = '#' ]; then exec {folder}/bootstrap.sh; fi; \
          whole=$(mktemp -d); mount {} $whole; $whole/bin/metalk8s bootstrap --archive {folder}; code=$?; umount --lazy $whole; exit $code",
         crate::archive::PRODUCT
     ))?)

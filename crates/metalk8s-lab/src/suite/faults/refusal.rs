@@ -44,7 +44,17 @@ impl Refusal<'_> {
             ensure!(output.stderr.contains(name), "it does not name `{name}`: {}", said(output));
         }
         ensure!(!output.stderr.contains("panicked"), "it is a crash: {}", said(output));
+        ensure!(self.tells_way_out(&output.stderr), "it does not tell what to do: {}", said(output));
         Ok(())
+    }
+
+    /// Whether it says what to do or what would be accepted, or leads to what `metalk8s explain` says of its code.
+    fn tells_way_out(&self, text: &str) -> bool {
+        let pointer = format!("`metalk8s explain {}`", self.code);
+        text.lines().map(str::trim_start).any(|line| match line.strip_prefix("hint: ") {
+            Some(hint) => hint.contains(&pointer) || !hint.contains("`metalk8s explain "),
+            None => line.starts_with("accepted: "),
+        })
     }
 }
 
@@ -60,18 +70,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_has_its_code_and_its_names_and_is_no_success() {
+    fn a_refusal_has_its_code_and_its_names_and_a_way_out_and_is_no_success() {
         let refusal = Refusal { code: "MK1205", names: &["6443"] };
-        let output = |code, text: &str| Output { code, stdout: String::new(), stderr: text.to_owned() };
-        assert!(refusal.is(&output(1, "error: port 6443 is taken (MK1205)")).is_ok());
+        let output = |code, text: &str, way_out: &str| Output {
+            code,
+            stdout: String::new(),
+            stderr: format!("{text}\n{way_out}\n"),
+        };
+        let (said, hint) = ("error: port 6443 is taken (MK1205)", "hint: `ss -ltnp` shows who has it");
+        for way_out in [
+            hint,
+            "hint: `metalk8s explain MK1205` tells what it means and what to do",
+            "      accepted: a port that is free",
+        ] {
+            assert!(refusal.is(&output(1, said, way_out)).is_ok(), "{way_out}");
+        }
+        for way_out in ["", "hint: `metalk8s explain MK1206` tells what it means and what to do"] {
+            assert!(refusal.is(&output(1, said, way_out)).is_err(), "{way_out}");
+        }
         for (code, text) in [
-            (0, "error: port 6443 is taken (MK1205)"),
+            (0, said),
             (1, "error: port 6443 is taken"),
             (1, "warning: port 6443 is taken (MK1205)"),
             (1, "error: port 80 is taken (MK1205)"),
-            (127, "error: port 6443 is taken (MK1205)"),
+            (127, said),
         ] {
-            assert!(refusal.is(&output(code, text)).is_err(), "{code} {text}");
+            assert!(refusal.is(&output(code, text, hint)).is_err(), "{code} {text}");
         }
     }
 }

@@ -1,137 +1,294 @@
-//! Several machines are deployed at once, and killed where chance wants it.
+//! Machines are deployed and something is killed where chance wants it, until so many kills have hit.
 
 use std::{
-    fmt,
-    thread::sleep,
-    time::{Duration, Instant},
+    collections::BTreeMap,
+    fmt, panic,
+    thread::{self, sleep},
+    time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
-use super::{PATIENCE, are_whole, begin, ends, removed};
-use crate::suite::{Stage, chance::Chance};
+use super::{are_whole, begin, ends, removed};
+use crate::{
+    Machine,
+    suite::{Stage, chance::Chance, cluster::kubectl_json},
+};
 
 /// The machines that are deployed at once. Most of the time of a deployment that was killed is waited for the
 /// conductor's container, so that more of them take hardly longer.
 pub(super) const NODES: [&str; 3] = ["node1", "node2", "node3"];
-/// How many deployments are killed, unless it is said otherwise.
-const ROUNDS: u64 = 9;
+/// How many kills shall hit, unless it is said otherwise.
+const KILLS: u64 = 12;
+/// After so many rounds in which nothing was hit, something else is wrong.
+const IN_VAIN: u64 = 5;
 
 /// What is killed without asking.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Victim {
     /// Of all deployments at once.
     Conductor,
-    /// All of ours on a machine: what was called over SSH, the agent, and its jobs.
-    Machine(&'static str),
+    /// The agent of the node; its jobs go on.
+    Agent,
+    /// What the agent was asked for.
+    Job,
+    /// What was called over SSH, before there is an agent.
+    Join,
 }
 
 impl Victim {
-    /// That nothing of it runs at that moment is a moment, too.
-    fn kill(self, stage: &Stage) -> Result<()> {
-        let (machine, command) = match self {
-            Self::Conductor => (stage.lab.bootstrap()?, "metalk8s conductor"),
-            Self::Machine(name) => (stage.machine(name)?, "[^ ]*metalk8s[^ ]* (join|agent|job)"),
-        };
-        machine.run(&format!("pkill --signal KILL --full '^{command}'")).map(drop)?;
-        Ok(())
+    const ALL: [Self; 4] = [Self::Conductor, Self::Agent, Self::Job, Self::Join];
+
+    /// How its command line begins.
+    fn command(self) -> &'static str {
+        match self {
+            Self::Conductor => "metalk8s conductor",
+            Self::Agent => "[^ ]*metalk8s[^ ]* agent",
+            Self::Job => "[^ ]*metalk8s[^ ]* job",
+            Self::Join => "[^ ]*metalk8s[^ ]* join",
+        }
+    }
+
+    /// About how long it is there in the deployment of one machine, the conductor from its beginning.
+    fn life(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Conductor => 12,
+            Self::Agent => 7,
+            Self::Job => 5,
+            Self::Join => 2,
+        })
+    }
+
+    /// How many of all kills are its own.
+    fn share(self, wanted: u64) -> u64 {
+        let count = Self::ALL.len() as u64;
+        wanted / count + u64::from((self as u64) < wanted % count)
     }
 }
 
-/// What is killed, and how long after the first deployment was begun; not before the last was.
+impl fmt::Display for Victim {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Conductor => "conductor",
+            Self::Agent => "agent",
+            Self::Job => "job of the agent",
+            Self::Join => "call over SSH",
+        })
+    }
+}
+
+/// What is killed, in which deployment, and how long after it was there.
 #[derive(Debug, Clone, Copy)]
 struct Kill {
-    after: Duration,
     victim: Victim,
+    node: &'static str,
+    after: Duration,
+}
+
+impl Kill {
+    /// Tells at which step of its run it hit: the process was there, and the run was not over. Where it did not,
+    /// `None`.
+    fn strike(self, machine: &Machine, bootstrap: &Machine, run: &str) -> Result<Option<String>> {
+        let command = self.victim.command();
+        let there = machine.run(&format!(
+            "timeout 60 sh -c \"until pgrep --full '^{command}' > /dev/null; do sleep 0.05; done\""
+        ))?;
+        if !there.success() {
+            return Ok(None);
+        }
+        sleep(self.after);
+        let status = || kubectl_json(bootstrap, &format!("get run {run} -n metalk8s-fleet"));
+        let Some(step) = step_of(&status()?["status"]) else { return Ok(None) };
+        let killed = machine.run(&format!("pkill --signal KILL --full '^{command}'"))?.success();
+        let has_ended = status()?["status"]["phase"] == "Succeeded";
+        Ok((killed && !has_ended).then_some(step))
+    }
 }
 
 impl fmt::Display for Kill {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:?} after {:.1} s", self.victim, self.after.as_secs_f64())
+        write!(formatter, "{} of {} after {:.1} s", self.victim, self.node, self.after.as_secs_f64())
     }
 }
 
-/// The kills of one round in the order of their moments: by turns the conductor, each machine, or both.
-fn kills(round: u64, nodes: &[&'static str], whole: Duration, chance: &mut Chance) -> Vec<Kill> {
-    let machines = nodes.iter().copied().map(Victim::Machine);
-    let victims: Vec<Victim> = match round % 3 {
-        0 => vec![Victim::Conductor],
-        1 => machines.collect(),
-        _ => [Victim::Conductor].into_iter().chain(machines).collect(),
-    };
-    let kill = |victim| Kill { after: whole.mul_f64(chance.fraction()), victim };
-    let mut kills: Vec<_> = victims.into_iter().map(kill).collect();
-    kills.sort_by_key(|kill| kill.after);
-    kills
+/// How often each was hit at which step.
+#[derive(Debug, Default)]
+struct Hits(BTreeMap<Victim, BTreeMap<String, u64>>);
+
+impl Hits {
+    fn add(&mut self, victim: Victim, step: String) {
+        *self.0.entry(victim).or_default().entry(step).or_default() += 1;
+    }
+
+    fn of(&self, victim: Victim) -> u64 {
+        self.0.get(&victim).map_or(0, |steps| steps.values().sum())
+    }
+
+    fn count(&self) -> u64 {
+        Victim::ALL.iter().map(|victim| self.of(*victim)).sum()
+    }
+
+    /// A line for each of which something was hit.
+    fn lines(&self) -> Vec<String> {
+        let line = |(victim, steps): (&Victim, &BTreeMap<String, u64>)| {
+            let steps: Vec<_> = steps.iter().map(|(step, count)| format!("{step} {count}")).collect();
+            format!("{victim} {}: {}", self.of(*victim), steps.join(", "))
+        };
+        self.0.iter().map(line).collect()
+    }
+}
+
+/// At which step a run is, if it is under way.
+pub(in crate::suite) fn step_of(status: &Value) -> Option<String> {
+    if status["phase"] != "Running" {
+        return None;
+    }
+    let steps = status["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let step = steps.iter().find(|step| step["state"] == "Running").or(steps.last());
+    Some(step.and_then(|step| step["name"].as_str()).unwrap_or("begin").to_owned())
+}
+
+/// The kills of a round: one of each that was not hit often enough yet.
+fn kills(hits: &Hits, wanted: u64, nodes: &[&'static str], chance: &mut Chance) -> Vec<Kill> {
+    // On the same processors.
+    let slower = (1.0 + nodes.len() as f64) / 2.0;
+    let missing = Victim::ALL.into_iter().filter(|victim| hits.of(*victim) < victim.share(wanted));
+    missing
+        .map(|victim| Kill {
+            victim,
+            node: nodes[(chance.fraction() * nodes.len() as f64) as usize],
+            after: victim.life().mul_f64(slower * chance.fraction()),
+        })
+        .collect()
 }
 
 pub(super) fn at_random_moments(stage: &Stage) -> Result<()> {
-    let deployments = stage.options.rounds.unwrap_or(ROUNDS);
+    until_hit(stage, &NODES, stage.options.rounds.unwrap_or(KILLS))?;
+    removed(stage, &NODES)
+}
+
+/// Deploys these bare machines and kills meanwhile, again and again until so many kills have hit, evenly of each
+/// kind. Every deployment ends well, and the machines are nodes afterwards.
+pub(in crate::suite) fn until_hit(stage: &Stage, nodes: &[&'static str], wanted: u64) -> Result<()> {
     let mut chance = Chance::new(stage.options.seed);
-    let began = Instant::now();
-    let undisturbed = NODES.iter().map(|node| begin(stage, node)).collect::<Result<Vec<_>>>()?;
-    undisturbed.iter().try_for_each(|run| run.succeeds(PATIENCE))?;
-    let whole = began.elapsed();
-    are_whole(stage, &NODES)?;
-    removed(stage, &NODES)?;
-    let (mut done, mut killed, mut stopped) = (0, 0, Vec::new());
-    for round in 0.. {
-        let nodes = &NODES[..NODES.len().min((deployments - done) as usize)];
-        if nodes.is_empty() {
-            break;
+    let mut hits = Hits::default();
+    let (mut deployments, mut missed, mut in_vain, mut stopped) = (0, 0, 0, Vec::new());
+    while hits.count() < wanted {
+        if deployments > 0 {
+            removed(stage, nodes)?;
         }
-        let kills = kills(round, nodes, whole, &mut chance);
-        let about = || {
-            let kills: Vec<_> = kills.iter().map(ToString::to_string).collect();
-            format!("round {round}: {}", kills.join(", "))
-        };
-        stopped.extend(end_well(stage, nodes, &kills).with_context(about)?);
-        done += nodes.len() as u64;
-        killed += kills.len();
+        let kills = kills(&hits, wanted, nodes, &mut chance);
+        let about = || kills.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let (struck, told) = end_well(stage, nodes, &kills).with_context(about)?;
+        deployments += nodes.len();
+        stopped.extend(told);
+        let before = hits.count();
+        for (kill, step) in kills.iter().zip(struck) {
+            match step {
+                Some(step) => hits.add(kill.victim, step),
+                None => missed += 1,
+            }
+        }
+        in_vain = if hits.count() == before { in_vain + 1 } else { 0 };
+        let (count, tried) = (hits.count(), about());
+        ensure!(
+            in_vain < IN_VAIN,
+            "{count} of {wanted} kills have hit, and none of the last, such as {tried}"
+        );
     }
-    let by_themselves = done - stopped.len() as u64;
     stage.note(format!(
-        "{killed} kills in {done} deployments, of which {by_themselves} went on by themselves"
+        "{} kills hit in {deployments} deployments, {missed} found nothing to kill; {} went on by themselves",
+        hits.count(),
+        deployments - stopped.len()
     ));
+    hits.lines().into_iter().for_each(|line| stage.note(line));
     stopped.sort();
     stopped.dedup();
     stopped.into_iter().for_each(|why| stage.note(format!("the others when told to: {why}")));
     Ok(())
 }
 
-/// Deploys these, kills, and makes their machines bare again; returns why some had to be told to go on.
-fn end_well(stage: &Stage, nodes: &[&str], kills: &[Kill]) -> Result<Vec<String>> {
-    let began = Instant::now();
+/// Deploys these and kills; returns where each kill hit, and why some deployments had to be told to go on.
+fn end_well(stage: &Stage, nodes: &[&str], kills: &[Kill]) -> Result<(Vec<Option<String>>, Vec<String>)> {
+    let bootstrap = stage.lab.bootstrap()?;
     let runs = nodes.iter().map(|node| begin(stage, node)).collect::<Result<Vec<_>>>()?;
+    let mut aims = Vec::new();
     for kill in kills {
-        sleep(kill.after.saturating_sub(began.elapsed()));
-        kill.victim.kill(stage)?;
+        let machine = match kill.victim {
+            Victim::Conductor => bootstrap,
+            Victim::Agent | Victim::Job | Victim::Join => stage.machine(kill.node)?,
+        };
+        let run = nodes.iter().zip(&runs).find(|(node, _)| **node == kill.node);
+        aims.push((*kill, machine, run.context("it is not deployed")?.1.id()));
     }
+    // Each waits by itself for what it kills.
+    let struck = thread::scope(|scope| {
+        let threads: Vec<_> = aims
+            .into_iter()
+            .map(|(kill, machine, run)| scope.spawn(move || kill.strike(machine, bootstrap, run)))
+            .collect();
+        let results =
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|why| panic::resume_unwind(why)));
+        results.collect::<Result<Vec<_>>>()
+    })?;
     let mut stopped = Vec::new();
     for run in &runs {
         stopped.extend(ends(stage, run)?);
     }
     are_whole(stage, nodes)?;
-    removed(stage, nodes)?;
-    Ok(stopped)
+    Ok((struck, stopped))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn every_deployment_of_a_round_is_killed_within_the_time_it_takes() {
-        let whole = Duration::from_secs(20);
+    fn all_kinds_are_hit_evenly_and_only_what_is_missing_is_killed() {
+        let shares = |wanted| Victim::ALL.map(|victim| victim.share(wanted));
+        assert_eq!(shares(50), [13, 13, 12, 12]);
+        assert_eq!(shares(3), [1, 1, 1, 0]);
         let mut chance = Chance::new(7);
-        let counts: Vec<_> = (0..6)
-            .map(|round| {
-                let kills = kills(round, &NODES, whole, &mut chance);
-                assert!(kills.iter().all(|kill| kill.after < whole), "{kills:?}");
-                assert!(kills.is_sorted_by_key(|kill| kill.after), "{kills:?}");
-                kills.len()
-            })
-            .collect();
-        assert_eq!(counts, [1, 3, 4, 1, 3, 4]);
+        let mut hits = Hits::default();
+        hits.add(Victim::Agent, "apply".to_owned());
+        let kills = kills(&hits, 3, &NODES, &mut chance);
+        assert_eq!(
+            kills.iter().map(|kill| kill.victim).collect::<Vec<_>>(),
+            [Victim::Conductor, Victim::Job]
+        );
+        for _ in 0..100 {
+            for kill in super::kills(&hits, 50, &NODES[..1], &mut chance) {
+                assert!(kill.node == "node1" && kill.after < kill.victim.life(), "{kill}");
+            }
+        }
+    }
+
+    #[test]
+    fn hits_are_counted_for_each_victim_and_step() {
+        let mut hits = Hits::default();
+        for (victim, step) in [(Victim::Job, "apply"), (Victim::Conductor, "vote"), (Victim::Job, "apply")] {
+            hits.add(victim, step.to_owned());
+        }
+        hits.add(Victim::Job, "agent".to_owned());
+        assert_eq!(hits.count(), 4);
+        assert_eq!(hits.lines(), ["conductor 1: vote 1", "job of the agent 3: agent 1, apply 2"]);
+    }
+
+    #[test]
+    fn a_run_is_at_the_step_that_runs_or_at_the_last_and_only_while_it_is_under_way() {
+        let status = |phase: &str, steps: &[(&str, &str)]| {
+            let steps: Vec<_> =
+                steps.iter().map(|(name, state)| json!({"name": name, "state": state})).collect();
+            step_of(&json!({"phase": phase, "steps": steps}))
+        };
+        assert_eq!(status("Running", &[("check", "Done"), ("connect", "Running")]).unwrap(), "connect");
+        assert_eq!(status("Running", &[("check", "Done")]).unwrap(), "check");
+        assert_eq!(status("Running", &[]).unwrap(), "begin");
+        for phase in ["Pending", "Succeeded", "Failed", "Cancelled"] {
+            assert_eq!(status(phase, &[("apply", "Done")]), None);
+        }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::{thread::sleep, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use metalk8s_types::Role;
 
-use super::{Machine, Stage, etcd, load::silence_of, machines, whole};
-use crate::suite::{chance::Chance, fleet_run::FleetRun};
+use super::{Machine, Stage, etcd, kubectl, load::silence_of, machines, whole};
+use crate::suite::{chance::Chance, fleet_run::FleetRun, interrupted::kills::step_of};
 
 /// How long a machine is without power: in the sample, and in all of it.
 const OFF: Duration = Duration::from_secs(15);
@@ -13,9 +14,13 @@ const OFF_LONG: Duration = Duration::from_secs(45);
 /// How long a master is cut off.
 const CUT_OFF: Duration = Duration::from_secs(120);
 /// How often something is killed during a deployment, unless it is said otherwise.
-const ROUNDS: u64 = 1;
-/// A deployment that changes nothing takes about that long.
-const DEPLOYMENT_SECONDS: f64 = 2.0;
+const ROUNDS: usize = 1;
+/// The deployment of a node with changed roles takes at least about that long.
+const DEPLOYMENT_SECONDS: f64 = 4.0;
+/// How long it may take with all that is killed.
+const DEPLOYMENT: Duration = Duration::from_secs(240);
+/// So many deployments in a row may be over before anything is killed.
+const IN_VAIN: usize = 5;
 
 /// Ends processes whose command line begins so, without asking. One that was killed a moment ago may not be back yet:
 /// that is waited for.
@@ -44,22 +49,45 @@ pub(super) fn api_servers(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// All at once, at a moment that chance gives; nobody does anything about it afterwards.
+/// All at once, at a moment that chance gives; nobody does anything about it afterwards. The node gives a role away, or
+/// is given it back, so that it is closed, emptied, looked at and opened.
 pub(super) fn deployment(stage: &Stage) -> Result<()> {
     let bootstrap = stage.lab.bootstrap()?;
-    let rounds = stage.options.rounds.unwrap_or(ROUNDS);
+    let rounds = stage.options.rounds.map_or(ROUNDS, |rounds| rounds as usize);
     let mut chance = Chance::new(stage.options.seed);
-    for round in 0..rounds {
-        let run = FleetRun::deploy(stage, "node1")?;
+    let (mut steps, mut in_vain, mut has_role) = (Vec::new(), 0, true);
+    while steps.len() < rounds {
+        has_role = !has_role;
+        let run = begin_with(stage, has_role)?;
         sleep(Duration::from_secs_f64(chance.fraction() * DEPLOYMENT_SECONDS));
+        let step = step_of(&run.status()?);
         for machine in machines(stage)? {
             kill(machine, "[^ ]*metalk8s agent")?;
         }
         kill(bootstrap, "metalk8s conductor")?;
-        run.succeeds(Duration::from_secs(180)).with_context(|| format!("round {round}"))?;
+        let has_ended = run.status()?["phase"] == "Succeeded";
+        run.succeeds(DEPLOYMENT).with_context(|| format!("round {}", steps.len()))?;
+        match step.filter(|_| !has_ended) {
+            Some(step) => {
+                in_vain = 0;
+                steps.push(step);
+            }
+            None => in_vain += 1,
+        }
+        ensure!(in_vain < IN_VAIN, "{in_vain} deployments were not under way when something was killed");
     }
-    stage.note(format!("{rounds} times"));
+    stage.note(format!("{rounds} times, at the steps {}", steps.join(", ")));
+    if !has_role {
+        begin_with(stage, true)?.succeeds(DEPLOYMENT)?;
+    }
     whole(stage)
+}
+
+/// Begins the deployment of a master that shall have the role `infra`, or shall not.
+fn begin_with(stage: &Stage, has_role: bool) -> Result<FleetRun<'_>> {
+    let wish = if has_role { "=" } else { "-" };
+    kubectl(stage.lab.bootstrap()?, &format!("label node node1 {}{wish}", Role::Infra.key()))?;
+    FleetRun::deploy(stage, "node1")
 }
 
 pub(super) fn master(stage: &Stage) -> Result<()> {
