@@ -1,6 +1,7 @@
 //! Pods that the kubelet runs from files.
 
 pub(crate) mod former;
+pub(crate) mod last_words;
 pub(crate) mod outdated;
 mod sandboxes;
 

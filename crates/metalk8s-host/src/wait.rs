@@ -13,7 +13,11 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Host, doing::Doing};
+use crate::{
+    Host,
+    doing::Doing,
+    static_pod::last_words::{last_words, restarts},
+};
 
 /// One look takes no longer than this.
 const ONE_TRY: Duration = Duration::from_secs(5);
@@ -27,13 +31,14 @@ pub(crate) async fn check(host: &Host, wish: &Wait) -> Result<Option<Change>, St
 
 pub(crate) async fn apply(host: &Host, wish: &Wait) -> Result<(), StateError> {
     let end = Instant::now() + Duration::from_secs(wish.deadline_seconds);
+    let before = restarts(host);
     let mut pause = FIRST_PAUSE;
     loop {
         let Err(why) = look(host, &wish.until).await? else { return Ok(()) };
         if Instant::now() + pause > end {
             let what = name(&wish.until);
             return Err(StateError::new(format!("waited {} s for {what}", wish.deadline_seconds))
-                .because(why)
+                .because([vec![why], last_words(host, &before)].concat().join("; "))
                 .retryable());
         }
         sleep(pause).await;
