@@ -203,9 +203,16 @@ impl Daemon {
                     let job = wished.get(&name).or(remembered.get(&name).map(|memory| &memory.job));
                     let Some(job) = job else { continue };
                     // A process that an earlier agent has started may not have said yet that it is there.
-                    let hold = self.spool.hold(&name);
-                    if matches!(hold, Ok(None)) {
-                        continue;
+                    let mut hold = self.spool.hold(&name);
+                    match &mut hold {
+                        Ok(None) => continue,
+                        Ok(Some(hold)) => {
+                            if let Some(former) = hold.former() {
+                                former.end_orphans().await;
+                            }
+                        }
+                        // Nothing was begun.
+                        Err(_) => {}
                     }
                     let written =
                         self.spool.begin(&name, job).and_then(|()| self.spool.ended(&name, &status));
@@ -328,6 +335,7 @@ impl Daemon {
 /// Waits for the end of a job's process. One that ended without a word is not tried again: it would end so again.
 /// Returns what became of it where the disk does not take that.
 async fn reap(child: &mut Child, spool: &Spool, name: &str, job: &Job) -> Option<JobStatus> {
+    let process = child.id().and_then(Process::of);
     let ended = match child.wait().await {
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
@@ -337,6 +345,10 @@ async fn reap(child: &mut Child, spool: &Spool, name: &str, job: &Job) -> Option
         && (outcome.is_some() || process.is_some())
     {
         return None;
+    }
+    // Whoever is told may begin the same again, beside what is left of it.
+    if let Some(process) = process {
+        process.end_orphans().await;
     }
     let why = format!("its process ended without a result: {ended}");
     tracing::warn!(job = name, why, "a job was interrupted");

@@ -3,10 +3,16 @@
 use std::{fs, io, thread, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{Instant, sleep};
 
 /// How often a session is looked through for what was started meanwhile, and the time in between.
 const SWEEPS: usize = 50;
 const BETWEEN: Duration = Duration::from_millis(5);
+/// How long what a job has left may go on, how long it has to end when it is asked to, and how often it is looked
+/// whether it has. Packages may be being installed.
+const FINISH: Duration = Duration::from_secs(30);
+const MEND: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A process that cannot be mistaken for a later one of the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +58,40 @@ impl Process {
     /// Asks it and all of its session to end. What has ended meanwhile is left alone.
     pub(crate) fn ask_to_end(self) -> io::Result<()> {
         if self.is_alive() { signal_all(self.pid, Signal::TERM).map(drop) } else { Ok(()) }
+    }
+
+    /// Waits for what it has started and left when it ended, and ends that, where it does not end by itself.
+    pub(crate) async fn end_orphans(self) {
+        self.end_orphans_within(FINISH, MEND).await;
+    }
+
+    async fn end_orphans_within(self, finish: Duration, mend: Duration) {
+        let is_left = || self.orphans().is_ok_and(|left| !left.is_empty());
+        for (patience, signal) in [(finish, Signal::TERM), (mend, Signal::KILL), (mend, Signal::KILL)] {
+            let end = Instant::now() + patience;
+            while is_left() {
+                if Instant::now() > end {
+                    break;
+                }
+                sleep(LOOK).await;
+            }
+            for pid in self.orphans().unwrap_or_default() {
+                tracing::warn!(pid, ?signal, "ending what a job has left");
+                if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                    // It may have ended in between.
+                    let _ = kill_process(pid, signal);
+                }
+            }
+        }
+    }
+
+    /// The other processes of its session, once it has ended. As long as there is one, no other session has its number;
+    /// but where there is none, a later process may.
+    fn orphans(self) -> io::Result<Vec<u32>> {
+        match Stat::of(self.pid) {
+            Some(stat) if !stat.is_zombie => Ok(Vec::new()),
+            _ => members(self.pid),
+        }
     }
 
     /// Ends it and all of its session at once, also what is being started at this moment.
@@ -106,7 +146,7 @@ mod tests {
     use std::{
         os::unix::process::CommandExt,
         process::{Command, Stdio},
-        time::Instant,
+        time::Instant as Clock,
     };
 
     use super::*;
@@ -130,12 +170,42 @@ mod tests {
         assert_ne!(session.pid, child.id());
         session.end().unwrap();
         child.wait().unwrap();
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Clock::now() + Duration::from_secs(20);
         while sleeping.is_alive() {
-            assert!(Instant::now() < end, "it lives still");
+            assert!(Clock::now() < end, "it lives still");
             thread::sleep(Duration::from_millis(20));
         }
         session.end().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_process_has_left_is_waited_for_and_then_ended() {
+        let mut command = Command::new("setsid");
+        let script = "trap '' TERM; sleep 4323 & echo $!; wait";
+        let mut child = command
+            .args(["--wait", "bash", "-c", script])
+            .stderr(Stdio::null())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        io::BufRead::read_line(&mut io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+        let sleeping = Process::of(line.trim().parse().unwrap()).unwrap();
+        let leader = Process::of(Stat::of(sleeping.pid).unwrap().session).unwrap();
+        assert!(leader.orphans().unwrap().is_empty(), "it lives");
+        kill_process(Pid::from_raw(i32::try_from(leader.pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+        child.wait().unwrap();
+        assert_eq!(leader.orphans().unwrap(), [sleeping.pid]);
+        let finish = Duration::from_millis(200);
+        let waited = tokio::time::timeout(finish / 2, leader.end_orphans_within(finish, finish)).await;
+        assert!(waited.is_err() && sleeping.is_alive(), "it may be about to end");
+        leader.end_orphans_within(finish, finish).await;
+        let end = Clock::now() + Duration::from_secs(20);
+        while sleeping.is_alive() {
+            assert!(Clock::now() < end, "it lives still");
+            thread::sleep(LOOK);
+        }
     }
 
     #[test]

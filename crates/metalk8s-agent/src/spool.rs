@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
-    io::Write,
+    io::{Read, Seek, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
@@ -83,10 +83,18 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
+    /// Who carried it out before, and has ended.
+    pub(crate) fn former(&mut self) -> Option<Process> {
+        let mut text = String::new();
+        self.file.rewind().and_then(|()| self.file.read_to_string(&mut text)).ok()?;
+        parse(&text).filter(|process| !process.is_alive())
+    }
+
     /// Remembers that this process carries it out.
     pub(crate) fn is_run_by(&mut self, process: Process) -> Result<(), SpoolError> {
         let line = format!("{} {}\n", process.pid, process.started);
-        let written = self.file.set_len(0).and_then(|()| self.file.write_all(line.as_bytes()));
+        let written = self.file.set_len(0).and_then(|()| self.file.rewind());
+        let written = written.and_then(|()| self.file.write_all(line.as_bytes()));
         written.map_err(|source| SpoolError::File { path: self.path.clone(), source })
     }
 }
@@ -147,11 +155,8 @@ impl Spool {
     pub(crate) fn get(&self, name: &str) -> Result<Option<Remembered>, SpoolError> {
         let folder = self.folder_of(name)?;
         let Some(job) = read(&folder.join(JOB))? else { return Ok(None) };
-        let process = fs::read_to_string(folder.join(PROCESS)).ok().and_then(|text| {
-            let (pid, started) = text.trim().split_once(' ')?;
-            let process = Process { pid: pid.parse().ok()?, started: started.parse().ok()? };
-            process.is_alive().then_some(process)
-        });
+        let process = fs::read_to_string(folder.join(PROCESS)).ok().and_then(|text| parse(&text));
+        let process = process.filter(|process| process.is_alive());
         Ok(Some(Remembered { job, outcome: read(&folder.join(OUTCOME))?, process }))
     }
 
@@ -202,6 +207,12 @@ impl Spool {
             Err(SpoolError::Name(name.chars().take(80).collect()))
         }
     }
+}
+
+/// Number and start of a process, as [`Hold::is_run_by`] writes them.
+fn parse(text: &str) -> Option<Process> {
+    let (pid, started) = text.trim().split_once(' ')?;
+    Some(Process { pid: pid.parse().ok()?, started: started.parse().ok()? })
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SpoolError> {
@@ -268,8 +279,11 @@ mod tests {
         first.is_run_by(own).unwrap();
         assert!(spool.hold("1").unwrap().is_none());
         assert_eq!(spool.get("1").unwrap().unwrap().process, Some(own), "who holds it is not forgotten");
+        assert_eq!(first.former(), None, "it lives");
         drop(first);
-        assert!(spool.hold("1").unwrap().is_some());
+        let ended = Process { started: own.started - 1, ..own };
+        spool.hold("1").unwrap().unwrap().is_run_by(ended).unwrap();
+        assert_eq!(spool.hold("1").unwrap().unwrap().former(), Some(ended));
     }
 
     #[test]

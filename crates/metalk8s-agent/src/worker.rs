@@ -47,6 +47,9 @@ where
     if remembered.outcome.is_some() {
         return Ok(());
     }
+    if let Some(former) = hold.former() {
+        former.end_orphans().await;
+    }
     if let Some(own) = Process::of(std::process::id()) {
         hold.is_run_by(own)?;
     }

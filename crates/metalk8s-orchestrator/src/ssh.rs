@@ -13,7 +13,7 @@ use metalk8s_kube::{
     fleet::{FleetError, NodeFacts},
 };
 use metalk8s_ssh::{
-    Command, ConnectError, End, Endpoint, Options, Ran, RunError, Session, Upload, UploadError,
+    Command, ConnectError, End, Endpoint, Options, Output, Ran, RunError, Session, Upload, UploadError,
 };
 use metalk8s_types::{VERSION, environment, labels, paths};
 use serde::de::DeserializeOwned;
@@ -269,7 +269,15 @@ pub fn returned(ran: &Ran, node: &str, function: &str) -> Result<(Value, u8), Ss
 }
 
 fn failed(ran: &Ran, node: &str, command: String) -> SshError {
-    SshError::Failed { node: node.to_owned(), command, end: ran.end.clone(), said: ran.stderr.shown(SAID) }
+    SshError::Failed { node: node.to_owned(), command, end: ran.end.clone(), said: reason(&ran.stderr) }
+}
+
+/// What a command said of its failure: its last error, where it has one after warnings, as our programs do.
+fn reason(stderr: &Output) -> String {
+    const ERROR: &str = "error:";
+    let text = stderr.text();
+    let start = text.rfind(&format!("\n{ERROR}")).map_or(0, |at| at + 1);
+    Output { bytes: text.as_bytes()[start..].to_vec(), dropped: stderr.dropped }.shown(SAID)
 }
 
 /// Has the machine of a node call a function without its agent; returns the value and the status.
@@ -302,7 +310,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use metalk8s_kube::fleet::NodeAnnotations;
-    use metalk8s_ssh::Output;
 
     use super::*;
 
@@ -359,6 +366,21 @@ mod tests {
             let told = failure.to_string();
             assert_eq!(told, "`salt-call test.ping` on `node-1` ended with status 0: one; [2Jtwo");
         }
+    }
+
+    #[test]
+    fn of_a_failure_the_error_is_told_and_not_the_warnings_before_it() {
+        let warnings = "warn an installation of packages was interrupted\n".repeat(20);
+        let text = format!(
+            "{warnings}error: could not install kubelet (MK1007)\n  cause: no space left on device\n"
+        );
+        let failure = answer::<u8>(&ran(1, "", &text), "node-1", "metalk8s join prepare").unwrap_err();
+        assert!(
+            failure
+                .to_string()
+                .ends_with("could not install kubelet (MK1007); cause: no space left on device"),
+            "{failure}"
+        );
     }
 
     #[test]

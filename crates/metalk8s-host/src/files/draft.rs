@@ -190,6 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn the_security_context_of_the_old_file_is_that_of_the_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("file");
+        fs::write(&target, "old").unwrap();
+        let context = b"system_u:object_r:etc_t:s0\0";
+        rustix::fs::setxattr(&target, SECURITY_CONTEXT, context, XattrFlags::empty()).unwrap();
+        replace(&target, b"new", Numbers { mode: 0o644, uid: None, gid: None }).unwrap();
+        let mut found = [0; 64];
+        let length = rustix::fs::getxattr(&target, SECURITY_CONTEXT, &mut found).unwrap();
+        assert_eq!((fs::read(&target).unwrap(), &found[..length]), (b"new".to_vec(), &context[..]));
+    }
+
+    #[test]
     fn a_draft_that_is_dropped_leaves_the_old_file_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("file");
