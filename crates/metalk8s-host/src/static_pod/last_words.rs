@@ -86,10 +86,12 @@ fn end_of(log: &Path) -> io::Result<Vec<String>> {
     let mut bytes = Vec::new();
     file.take(END).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let mut lines: Vec<String> =
-        text.lines().rev().map(message).filter(|line| !line.is_empty()).take(LINES).collect();
-    lines.reverse();
-    Ok(lines)
+    let mut lines: Vec<String> = text.lines().map(message).filter(|line| !line.is_empty()).collect();
+    // What follows is where in a Go program that was, and nothing that a person can mend.
+    if let Some(trace) = lines.iter().rposition(|line| line.starts_with("goroutine ")) {
+        lines.truncate(trace);
+    }
+    Ok(lines.split_off(lines.len().saturating_sub(LINES)))
 }
 
 /// A line such as `2026-01-12T07:11:30.2Z stderr F message`.
@@ -123,7 +125,16 @@ mod tests {
         let etcd = container("kube-system_etcd-node1_ef", "etcd");
         fs::write(etcd.join("0.log"), line("the first time")).unwrap();
         assert_eq!(last_words(&lab.host, &before), [""; 0], "it has not ended");
-        let text = ["one", "two", "three", "no space\u{1b}[1m left on device"].map(line).concat();
+        let text = [
+            "one",
+            "two",
+            "three",
+            "no space\u{1b}[1m left on device",
+            "",
+            "goroutine 1 [running]:",
+            "main()",
+        ];
+        let text = text.map(line).concat();
         fs::write(etcd.join("1.log"), text).unwrap();
         fs::write(etcd.join("2.log"), "").unwrap();
         fs::write(other.join("2.log"), line("secret")).unwrap();

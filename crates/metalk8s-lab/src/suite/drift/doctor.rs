@@ -3,6 +3,8 @@
 use super::*;
 use crate::suite::fleet_run::FleetRun;
 
+/// What the machines have from the computer that lends it to them, and whose state is none of theirs.
+const HOSTS_OWN: &str = "disks";
 /// A name that no Node has.
 const NOBODY: &str = "nobody";
 
@@ -48,14 +50,23 @@ fn examine(machine: &Machine) -> Result<(i32, Vec<String>)> {
     let report: Value = serde_json::from_str(&output.stdout).with_context(|| said(&output))?;
     let verdicts = report["verdicts"].as_array().context("it has looked at nothing")?;
     let mut found = Vec::new();
+    let mut code = output.code;
     for verdict in verdicts {
+        let is_of_host = verdict["area"] == HOSTS_OWN;
         for finding in verdict["findings"].as_array().context("a verdict has no findings")? {
             let word = |key: &str| finding[key].as_str().unwrap_or_default();
             ensure!(!word("todo").is_empty(), "nothing can be done about {finding}");
+            if is_of_host {
+                continue;
+            }
             let area = verdict["area"].as_str().unwrap_or_default();
             let (severity, code) = (word("severity"), word("code"));
             found.push(format!("{area} {severity}[{code}] {}: {}", word("subject"), word("message")));
         }
     }
-    Ok((output.code, found))
+    // Warnings end with 4; there may have been no other.
+    if code == 4 && found.is_empty() {
+        code = 0;
+    }
+    Ok((code, found))
 }
