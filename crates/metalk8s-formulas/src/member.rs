@@ -56,7 +56,8 @@ fn of_roles(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError
         name: "kubelet",
         graph: {
             let mut graph = images(pillar, &["pause", "metalk8s"])?;
-            graph.append(apiserver_proxy::static_pod(pillar)?);
+            // A kubelet that runs already would pull at the same time, and whoever ends last decides what is pinned.
+            graph.then(apiserver_proxy::static_pod(pillar)?);
             graph.append(kubelet::running(grains, pillar, &[])?);
             graph.then(pki::led_by_balancer(node_name(grains), pillar));
             graph.append(agent::running());

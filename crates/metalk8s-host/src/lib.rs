@@ -42,3 +42,4 @@ mod wait;
 
 pub use grains::GrainsError;
 pub use host::{Host, Signatures};
+pub use static_pod::last_words::Restarts;

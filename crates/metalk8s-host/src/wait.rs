@@ -13,11 +13,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{
-    Host,
-    doing::Doing,
-    static_pod::last_words::{last_words, restarts},
-};
+use crate::{Host, doing::Doing};
 
 /// One look takes no longer than this.
 const ONE_TRY: Duration = Duration::from_secs(5);
@@ -31,14 +27,13 @@ pub(crate) async fn check(host: &Host, wish: &Wait) -> Result<Option<Change>, St
 
 pub(crate) async fn apply(host: &Host, wish: &Wait) -> Result<(), StateError> {
     let end = Instant::now() + Duration::from_secs(wish.deadline_seconds);
-    let before = restarts(host);
     let mut pause = FIRST_PAUSE;
     loop {
         let Err(why) = look(host, &wish.until).await? else { return Ok(()) };
         if Instant::now() + pause > end {
             let what = name(&wish.until);
             return Err(StateError::new(format!("waited {} s for {what}", wish.deadline_seconds))
-                .because([vec![why], last_words(host, &before)].concat().join("; "))
+                .because(why)
                 .retryable());
         }
         sleep(pause).await;

@@ -272,12 +272,20 @@ fn failed(ran: &Ran, node: &str, command: String) -> SshError {
     SshError::Failed { node: node.to_owned(), command, end: ran.end.clone(), said: reason(&ran.stderr) }
 }
 
-/// What a command said of its failure: its last error, where it has one after warnings, as our programs do.
+/// What a command said of its failure: its last error, where it has one after warnings, as our programs do, with how it
+/// begins and how it ends: the last cause is what can be mended.
 fn reason(stderr: &Output) -> String {
     const ERROR: &str = "error:";
     let text = stderr.text();
     let start = text.rfind(&format!("\n{ERROR}")).map_or(0, |at| at + 1);
-    Output { bytes: text.as_bytes()[start..].to_vec(), dropped: stderr.dropped }.shown(SAID)
+    let said = Output { bytes: text.as_bytes()[start..].to_vec(), dropped: stderr.dropped }.shown(10 * SAID);
+    let letters: Vec<char> = said.chars().collect();
+    if letters.len() <= SAID {
+        return said;
+    }
+    let head = SAID / 3;
+    let part = |letters: &[char]| letters.iter().collect::<String>();
+    format!("{} ... {}", part(&letters[..head]), part(&letters[letters.len() - (SAID - head)..]))
 }
 
 /// Has the machine of a node call a function without its agent; returns the value and the status.
@@ -381,6 +389,15 @@ mod tests {
                 .ends_with("could not install kubelet (MK1007); cause: no space left on device"),
             "{failure}"
         );
+    }
+
+    #[test]
+    fn a_long_reason_is_told_with_its_beginning_and_its_end() {
+        let text = format!("error: one\n{}no space left on device\n", "  cause: another thing\n".repeat(50));
+        let failure = answer::<u8>(&ran(1, "", &text), "node-1", "metalk8s join prepare").unwrap_err();
+        let told = failure.to_string();
+        assert!(told.contains("status 1: error: one; cause: another"), "{told}");
+        assert!(told.ends_with("no space left on device") && told.chars().count() < SAID + 100, "{told}");
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! The stages of a procedure on this machine: shown as a plan, or applied one after the other with a journal.
 
 use metalk8s_diagnostics::{Code, Diagnose, Progress, explain};
-use metalk8s_engine::{ApplyOptions, Graph, Hands, Plan, PlanStep, Planned, Report, apply, check_all};
+use metalk8s_engine::{
+    ApplyOptions, Graph, Hands, Outcome, Plan, PlanStep, Planned, Report, State, StepReport, apply, check_all,
+};
 use metalk8s_formulas::Stage;
+use metalk8s_host::{Host, Restarts};
 
 use crate::{observer::StageObserver, run_journal::RunJournal};
 
@@ -123,9 +126,12 @@ pub async fn run(
         let step = progress.step(title);
         journal.step_started(stage.name).map_err(recorded)?;
         let options = ApplyOptions { changed_before: journal.unsettled().clone(), ..ApplyOptions::default() };
-        let report = apply(&stage.graph, hands, &StageObserver::new(&step, journal), &options)
+        let host = Host::new();
+        let before = Restarts::of(&host);
+        let mut report = apply(&stage.graph, hands, &StageObserver::new(&step, journal), &options)
             .await
             .map_err(|source| RunError::Graph { title, source })?;
+        add_last_words(&stage.graph, &mut report, || before.last_words(&host));
         journal.step_finished(stage.name, report.totals.changed, failures(&report)).map_err(recorded)?;
         if !report.is_success() {
             step.fail(Some(&failures(&report).join("\n")));
@@ -137,6 +143,17 @@ pub async fn run(
     }
     journal.run_finished().map_err(|source| RunError::Record { title: "the end", source })?;
     Ok(summary)
+}
+
+/// What was waited for in vain may be what a static pod brings that ends again and again: the reason is what it says.
+fn add_last_words(graph: &Graph, report: &mut Report, words: impl FnOnce() -> Vec<String>) {
+    let is_wait = |step: &&mut StepReport| {
+        let state = graph.get(step.id.as_str()).map(|step| &step.state);
+        step.outcome == Outcome::Failed && matches!(state, Some(State::Wait(_)))
+    };
+    if let Some(step) = report.steps.iter_mut().find(is_wait) {
+        step.causes.extend(words());
+    }
 }
 
 /// A state that cannot be looked at because an earlier stage was not applied is no mistake of the plan.

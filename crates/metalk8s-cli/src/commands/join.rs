@@ -1,9 +1,9 @@
 //! `metalk8s join`.
 
-use std::{io::Read, path::Path, time::Duration};
+use std::{error::Error, fmt, io::Read, path::Path, time::Duration};
 
 use anyhow::Context;
-use metalk8s_diagnostics::{DiagnoseExt, Diagnosed, Exit, LogFormat, Printer, logging};
+use metalk8s_diagnostics::{Diagnose, DiagnoseExt, Diagnosed, Exit, LogFormat, Printer, logging};
 use metalk8s_host::Host;
 use metalk8s_orchestrator::{
     LockError, RunLock,
@@ -55,15 +55,51 @@ fn input<T: DeserializeOwned>() -> anyhow::Result<T> {
     serde_json::from_slice(&bytes).context("the input is not what the conductor sends")
 }
 
-/// With the states that failed, which the error itself only counts.
-fn explained(error: join::JoinError) -> anyhow::Error {
+/// An error with the states that failed, which it only counts itself.
+#[derive(Debug)]
+struct Explained {
+    error: join::JoinError,
+    states: Box<dyn Error + Send + Sync>,
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for Explained {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.states.as_ref())
+    }
+}
+
+fn explained(error: join::JoinError) -> Diagnosed {
     use metalk8s_orchestrator::stages::{RunError, failures};
-    let lines = match &error {
-        join::JoinError::Run(RunError::Stage { report, .. }) => failures(report),
-        _ => Vec::new(),
-    };
-    match lines.is_empty() {
-        true => Diagnosed::new(error).into(),
-        false => anyhow::anyhow!(lines.join("\n")).context(Diagnosed::new(error)),
+    match (&error, error.code()) {
+        (join::JoinError::Run(RunError::Stage { report, .. }), Some(code)) => {
+            let states = failures(report).join("\n").into();
+            Diagnosed::with_code(code, Explained { error, states })
+        }
+        _ => Diagnosed::new(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metalk8s_diagnostics::{code_of, explain};
+    use metalk8s_engine::Report;
+    use metalk8s_orchestrator::stages::RunError;
+
+    use super::*;
+
+    #[test]
+    fn what_stopped_a_step_keeps_its_code() {
+        let report = Box::new(Report::new(Vec::new()));
+        let stage =
+            RunError::Stage { title: "Installing", failed: 1, states: 7, code: explain::DISK_FULL, report };
+        let told = anyhow::Error::from(explained(stage.into()));
+        assert_eq!(code_of(told.as_ref()), explain::DISK_FULL);
+        assert_eq!(told.to_string(), "Installing: 1 of 7 states failed");
     }
 }

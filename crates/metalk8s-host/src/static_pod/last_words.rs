@@ -20,40 +20,42 @@ const LINE: usize = 400;
 /// How many bytes of a log are read, from its end.
 const END: u64 = 16 << 10;
 
-/// How often each container was started anew, by its folder.
-pub(crate) type Restarts = BTreeMap<PathBuf, u32>;
+/// How often containers of the control plane were started anew until a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restarts(BTreeMap<PathBuf, u32>);
 
-/// How often containers were started anew until now; none where that cannot be read.
-pub(crate) fn restarts(host: &Host) -> Restarts {
-    let Ok(logs) = host.real(Path::new(LOGS)) else { return Restarts::new() };
-    let pods = folders(&logs).into_iter().filter(|pod| name(pod).starts_with(NAMESPACE));
-    let containers = pods.flat_map(|pod| folders(&pod));
-    containers
-        .filter_map(|folder| Some((newest(&folder)?, folder)))
-        .map(|(count, folder)| (folder, count))
-        .collect()
-}
+impl Restarts {
+    /// As it is now; what cannot be read counts as not there.
+    pub fn of(host: &Host) -> Self {
+        let Ok(logs) = host.real(Path::new(LOGS)) else { return Self(BTreeMap::new()) };
+        let pods = folders(&logs).into_iter().filter(|pod| name(pod).starts_with(NAMESPACE));
+        let containers = pods.flat_map(|pod| folders(&pod));
+        Self(
+            containers
+                .filter_map(|folder| Some((newest(&folder)?, folder)))
+                .map(|(count, folder)| (folder, count))
+                .collect(),
+        )
+    }
 
-/// What those said last that were started anew since `before`, a line for each container.
-pub(crate) fn last_words(host: &Host, before: &Restarts) -> Vec<String> {
-    let ended = restarts(host).into_iter().filter(|(folder, count)| {
-        let known = before.get(folder).copied().unwrap_or(0);
-        *count > known
-    });
-    let told = ended.filter_map(|(folder, count)| {
-        // The newest may not have said anything yet.
-        let said = [count, count - 1].into_iter().map(|number| end_of(&folder.join(format!("{number}.log"))));
-        let said = said.filter_map(Result::ok).find(|lines| !lines.is_empty())?;
-        let pod = folder.parent().map(name).unwrap_or_default();
-        let pod =
-            pod.strip_prefix(NAMESPACE).and_then(|rest| rest.rsplit_once('_')).map_or("", |(pod, _)| pod);
-        Some(format!(
-            "`{}` of the pod `{pod}` ends again and again, and says: {}",
-            name(&folder),
-            said.join(" | ")
-        ))
-    });
-    told.take(CONTAINERS).collect()
+    /// What those said last that were started anew since then, a line for each container.
+    pub fn last_words(&self, host: &Host) -> Vec<String> {
+        let ended = Self::of(host).0.into_iter().filter(|(folder, count)| {
+            let known = self.0.get(folder).copied().unwrap_or(0);
+            *count > known
+        });
+        let told = ended.filter_map(|(folder, count)| {
+            // The newest may not have said anything yet.
+            let said =
+                [count, count - 1].into_iter().map(|number| end_of(&folder.join(format!("{number}.log"))));
+            let said = said.filter_map(Result::ok).find(|lines| !lines.is_empty())?.join(" | ");
+            let pod = folder.parent().map(name).unwrap_or_default();
+            let pod =
+                pod.strip_prefix(NAMESPACE).and_then(|rest| rest.rsplit_once('_')).map_or("", |(pod, _)| pod);
+            Some(format!("`{}` of the pod `{pod}` ends again and again, and says: {said}", name(&folder)))
+        });
+        told.take(CONTAINERS).collect()
+    }
 }
 
 fn folders(of: &Path) -> Vec<PathBuf> {
@@ -118,13 +120,13 @@ mod tests {
         fs::write(well.join("3.log"), line("it serves")).unwrap();
         let other = container("shop_web_cd", "web");
         fs::write(other.join("1.log"), line("secret")).unwrap();
-        let before = restarts(&lab.host);
-        assert_eq!(before.values().copied().collect::<Vec<_>>(), [3]);
-        assert_eq!(last_words(&lab.host, &before), [""; 0]);
+        let before = Restarts::of(&lab.host);
+        assert_eq!(before.0.values().copied().collect::<Vec<_>>(), [3]);
+        assert_eq!(before.last_words(&lab.host), [""; 0]);
 
         let etcd = container("kube-system_etcd-node1_ef", "etcd");
         fs::write(etcd.join("0.log"), line("the first time")).unwrap();
-        assert_eq!(last_words(&lab.host, &before), [""; 0], "it has not ended");
+        assert_eq!(before.last_words(&lab.host), [""; 0], "it has not ended");
         let text = [
             "one",
             "two",
@@ -139,6 +141,6 @@ mod tests {
         fs::write(etcd.join("2.log"), "").unwrap();
         fs::write(other.join("2.log"), line("secret")).unwrap();
         let told = "`etcd` of the pod `etcd-node1` ends again and again, and says: two | three | no space[1m left on device";
-        assert_eq!(last_words(&lab.host, &before), [told]);
+        assert_eq!(before.last_words(&lab.host), [told]);
     }
 }
