@@ -145,16 +145,15 @@ fn members(session: u32) -> io::Result<Vec<u32>> {
 mod tests {
     use std::{
         os::unix::process::CommandExt,
-        process::{Command, Stdio},
+        process::{Child, Command, Stdio},
         time::Instant as Clock,
     };
 
     use super::*;
 
-    #[test]
-    fn what_a_process_started_in_a_group_of_its_own_ends_with_it() {
-        // As a job does: a session, and in it a command that leads a group.
-        let script = "set -m; sleep 4322 & echo $!; wait";
+    /// Runs a script that leads a session, as a job does, and prints the number of a process that it has started:
+    /// what waits for it, who leads the session, and that process.
+    fn session(script: &str) -> (Child, Process, Process) {
         let mut command = Command::new("setsid");
         let mut child = command
             .args(["--wait", "bash", "-c", script])
@@ -165,34 +164,32 @@ mod tests {
             .unwrap();
         let mut line = String::new();
         io::BufRead::read_line(&mut io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
-        let sleeping = Process::of(line.trim().parse().unwrap()).unwrap();
-        let session = Process::of(Stat::of(sleeping.pid).unwrap().session).unwrap();
-        assert_ne!(session.pid, child.id());
-        session.end().unwrap();
-        child.wait().unwrap();
+        let started = Process::of(line.trim().parse().unwrap()).unwrap();
+        let leader = Process::of(Stat::of(started.pid).unwrap().session).unwrap();
+        assert_ne!(leader.pid, child.id());
+        (child, leader, started)
+    }
+
+    fn ends(process: Process) {
         let end = Clock::now() + Duration::from_secs(20);
-        while sleeping.is_alive() {
+        while process.is_alive() {
             assert!(Clock::now() < end, "it lives still");
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(LOOK);
         }
-        session.end().unwrap();
+    }
+
+    #[test]
+    fn what_a_process_started_in_a_group_of_its_own_ends_with_it() {
+        let (mut child, leader, sleeping) = session("set -m; sleep 4322 & echo $!; wait");
+        leader.end().unwrap();
+        child.wait().unwrap();
+        ends(sleeping);
+        leader.end().unwrap();
     }
 
     #[tokio::test]
     async fn what_a_process_has_left_is_waited_for_and_then_ended() {
-        let mut command = Command::new("setsid");
-        let script = "trap '' TERM; sleep 4323 & echo $!; wait";
-        let mut child = command
-            .args(["--wait", "bash", "-c", script])
-            .stderr(Stdio::null())
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        io::BufRead::read_line(&mut io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
-        let sleeping = Process::of(line.trim().parse().unwrap()).unwrap();
-        let leader = Process::of(Stat::of(sleeping.pid).unwrap().session).unwrap();
+        let (mut child, leader, sleeping) = session("trap '' TERM; sleep 4323 & echo $!; wait");
         assert!(leader.orphans().unwrap().is_empty(), "it lives");
         kill_process(Pid::from_raw(i32::try_from(leader.pid).unwrap()).unwrap(), Signal::KILL).unwrap();
         child.wait().unwrap();
@@ -201,11 +198,7 @@ mod tests {
         let waited = tokio::time::timeout(finish / 2, leader.end_orphans_within(finish, finish)).await;
         assert!(waited.is_err() && sleeping.is_alive(), "it may be about to end");
         leader.end_orphans_within(finish, finish).await;
-        let end = Clock::now() + Duration::from_secs(20);
-        while sleeping.is_alive() {
-            assert!(Clock::now() < end, "it lives still");
-            thread::sleep(LOOK);
-        }
+        ends(sleeping);
     }
 
     #[test]
