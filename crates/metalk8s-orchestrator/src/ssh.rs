@@ -25,8 +25,9 @@ use crate::reset::LAST_UNIT;
 const PROGRAM: &str = "bin/metalk8s";
 /// The key that the manual lets people make (BOOT-09).
 const USUAL_KEY: &str = "/etc/metalk8s/pki/salt-bootstrap";
-/// How much of what a machine said is told where a command failed there, in characters.
-const SAID: usize = 400;
+/// How much of what a machine said is told where a command failed there, in characters. The reason why apt failed is
+/// some 500 before its end.
+const SAID: usize = 1_000;
 
 /// Why a machine was of no use.
 #[derive(Debug, thiserror::Error)]
@@ -393,11 +394,30 @@ mod tests {
 
     #[test]
     fn a_long_reason_is_told_with_its_beginning_and_its_end() {
-        let text = format!("error: one\n{}no space left on device\n", "  cause: another thing\n".repeat(50));
+        let packages = "kubernetes-cni=1.9.1-1 calico-cni-plugin=3.28.5-1 ".repeat(20);
+        let text = format!(
+            "error: Installing packages: 1 of 7 states failed (MK1007)
+  cause: could not install {packages}
+  cause: `apt-get install` ended with exit status 100: cannot copy extracted data for './opt/cni/bin/firewall' to \
+             '/opt/cni/bin/firewall.dpkg-new': failed to write (No space left on device); dpkg-deb: error: paste \
+             subprocess was killed by signal (Broken pipe); Errors were encountered while processing:; \
+             /var/cache/apt/archives/kubernetes-cni_1.9.1-1_amd64.deb; \
+             /var/cache/apt/archives/calico-cni-plugin_3.28.5-1_amd64.deb; E: Sub-process /usr/bin/dpkg returned an \
+             error code (1)
+hint: `metalk8s explain MK1007` tells what it means and what to do
+"
+        );
         let failure = answer::<u8>(&ran(1, "", &text), "node-1", "metalk8s join prepare").unwrap_err();
         let told = failure.to_string();
-        assert!(told.contains("status 1: error: one; cause: another"), "{told}");
-        assert!(told.ends_with("no space left on device") && told.chars().count() < SAID + 100, "{told}");
+        assert!(
+            told.contains("status 1: error: Installing packages: 1 of 7 states failed (MK1007)"),
+            "{told}"
+        );
+        assert!(
+            told.contains("to '/opt/cni/bin/firewall.dpkg-new': failed to write (No space left"),
+            "{told}"
+        );
+        assert!(told.ends_with("what to do") && told.chars().count() < SAID + 100, "{told}");
     }
 
     #[test]
