@@ -16,9 +16,11 @@ use tokio::{
 
 use super::{ConductorConfig, deploy_node, failure::Failure, remove_node};
 
-/// How many lines of changes and errors are kept of a step, and how long each may be.
+/// How many lines of changes and errors are kept of a step, and how many characters each may have: an error may end with
+/// all that a machine said of it.
 const LINES: usize = 40;
-const LINE: usize = 400;
+const CHANGE: usize = 400;
+const ERROR: usize = 1_500;
 
 /// How many runs that have ended are kept, the newest, and how long.
 const KEPT: usize = 100;
@@ -230,14 +232,14 @@ async fn conduct(fleet: &Fleet, name: &str, run: Run, mut procedure: impl Proced
             Ok(done) => {
                 last.state = StepState::Done;
                 last.comment = done.comment;
-                last.changes = bounded(done.changes);
+                last.changes = bounded(done.changes, CHANGE);
                 record(fleet, name, &status).await?;
             }
             Err(failure) => {
                 let error = failure.into_lines();
                 last.state = StepState::Failed;
                 last.comment = error.first().cloned().unwrap_or_default();
-                last.error = bounded(error);
+                last.error = bounded(error, ERROR);
                 status.phase = RunPhase::Failed;
                 status.message = Some(format!("{title}: {}", last.comment));
                 tracing::error!(step, error = last.comment, "a step failed");
@@ -278,10 +280,10 @@ async fn is_cancelled(fleet: &Fleet, name: &str) -> Result<bool, String> {
     }
 }
 
-fn bounded(lines: Vec<String>) -> Vec<String> {
+fn bounded(lines: Vec<String>, longest: usize) -> Vec<String> {
     let more = lines.len().saturating_sub(LINES);
     let mut kept: Vec<String> =
-        lines.into_iter().take(LINES).map(|line| line.chars().take(LINE).collect()).collect();
+        lines.into_iter().take(LINES).map(|line| line.chars().take(longest).collect()).collect();
     if more > 0 {
         kept.push(format!("and {more} more"));
     }
