@@ -135,6 +135,50 @@ fn who_has_another_go_is_told_how_to_get_the_one_that_is_needed() {
     assert!(output.status.success(), "{output:?}");
 }
 
+/// A checkout with what `scripts/doors/compiled` reads, beside a folder for caches.
+fn compiled_checkout(folder: &Path, name: &str) -> PathBuf {
+    let checkout = folder.join(name);
+    for file in ["scripts/doors/cache", "scripts/doors/compiled", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"] {
+        fs::create_dir_all(checkout.join(file).parent().unwrap()).unwrap();
+        fs::copy(root().join(file), checkout.join(file)).unwrap();
+    }
+    checkout
+}
+
+fn compiled(checkout: &Path, verb: &str) {
+    let mut command = Command::new("bash");
+    command.arg(checkout.join("scripts/doors/compiled")).arg(verb).env_remove("CARGO_TARGET_DIR");
+    let output = command.env("METALK8S_CACHE", checkout.parent().unwrap().join("cache")).output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn a_clone_begins_with_what_was_compiled_before_and_with_nothing_on_a_fresh_computer() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = compiled_checkout(folder.path(), "first");
+    compiled(&first, "take");
+    assert!(!first.join("target").exists());
+
+    let library = "target/debug/deps/libserde-0.rlib";
+    for file in [library, "target/debug/deps/libmetalk8s_types-0.rlib", "target/debug/build/a/output"] {
+        fs::create_dir_all(first.join(file).parent().unwrap()).unwrap();
+        fs::write(first.join(file), file).unwrap();
+    }
+    fs::create_dir_all(first.join("target/debug/.fingerprint")).unwrap();
+    compiled(&first, "keep");
+
+    let second = compiled_checkout(folder.path(), "second");
+    compiled(&second, "take");
+    assert_eq!(fs::read_to_string(second.join(library)).unwrap(), library);
+    assert!(!second.join("target/debug/deps/libmetalk8s_types-0.rlib").exists());
+
+    // What was kept for other versions is a beginning, too.
+    let other = compiled_checkout(folder.path(), "other");
+    fs::write(other.join("Cargo.lock"), "").unwrap();
+    compiled(&other, "take");
+    assert!(other.join(library).exists());
+}
+
 /// A checkout with two benchmarks.
 fn benchmarks() -> TempDir {
     let checkout = tempfile::tempdir().unwrap();
