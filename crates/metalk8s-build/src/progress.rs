@@ -4,49 +4,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::{IsTerminal, Write, stderr, stdout},
-    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-
-/// How long each task took when it last ran on this computer, in seconds.
-#[derive(Debug)]
-pub struct Durations {
-    path: PathBuf,
-    seconds: Mutex<BTreeMap<String, u64>>,
-}
-
-impl Durations {
-    /// Reads them from the cache; a file that is missing or unreadable means that nothing is known.
-    pub fn read(cache: &Path) -> Self {
-        let path = cache.join("durations.json");
-        let seconds = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Self { path, seconds: Mutex::new(seconds.unwrap_or_default()) }
-    }
-
-    /// Seconds that `task` took, else `guess`; never 0.
-    pub fn of(&self, task: &str, guess: u64) -> u64 {
-        let seconds = self.seconds.lock().expect("nobody panics while holding it");
-        seconds.get(task).copied().unwrap_or(guess).max(1)
-    }
-
-    /// Remembers one. That it could not be kept is no reason to fail.
-    pub fn remember(&self, task: &str, took: Duration) {
-        let mut seconds = self.seconds.lock().expect("nobody panics while holding it");
-        seconds.insert(task.to_owned(), took.as_secs());
-        let unfinished = self.path.with_extension("tmp");
-        if let Ok(bytes) = serde_json::to_vec_pretty(&*seconds) {
-            let _ = fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, &self.path));
-        }
-    }
-}
 
 /// Shows what happens.
 pub struct Progress {

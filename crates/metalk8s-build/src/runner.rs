@@ -12,11 +12,12 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use metalk8s_diagnostics::Durations;
 
 use crate::{
     command::Log,
     context::Context,
-    progress::{Durations, Progress},
+    progress::Progress,
     store::Store,
     task::{Kind, Outcome, Step, Task},
 };
@@ -85,7 +86,7 @@ impl Runner<'_> {
     /// Carries out `wanted` and all that it needs. A failure is part of the result; what runs is finished.
     pub fn run(&self, wanted: &[String]) -> anyhow::Result<Vec<Ended>> {
         let plan = self.plan(wanted)?;
-        let durations = Durations::read(&self.ctx.cache);
+        let durations = Durations::read(self.ctx.cache.join("durations/build"));
         let estimate = |name: &str| durations.of(name, self.tasks[name].guess);
         let works =
             |name: &&String| plan.needed.contains(*name) && !matches!(self.tasks[*name].kind, Kind::Group);

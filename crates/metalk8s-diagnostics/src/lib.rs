@@ -8,6 +8,7 @@
 mod codes;
 mod colour;
 mod diagnose;
+mod durations;
 mod exit;
 pub mod explain;
 mod foreign;
@@ -23,6 +24,7 @@ mod table;
 pub use codes::Code;
 pub use colour::{Paint, colours_wanted};
 pub use diagnose::{Diagnose, DiagnoseExt, Diagnosed, Hint, code_of, code_of_io};
+pub use durations::Durations;
 pub use exit::Exit;
 pub use explain::{Explanation, explain};
 pub use foreign::shortened;

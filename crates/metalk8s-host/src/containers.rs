@@ -110,6 +110,17 @@ fn is_shim(words: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead, BufReader},
+        os::unix::{
+            fs::symlink,
+            process::{CommandExt, ExitStatusExt},
+        },
+        process::{Command, Stdio},
+    };
+
+    use metalk8s_engine::{State, state::Removed};
+
     use super::*;
     use crate::testing::Lab;
 
@@ -159,6 +170,34 @@ mod tests {
         lab.file("/proc/11/cmdline", "sh\0");
         lab.file("/proc/11/cgroup", "0::/kubepods.slice/outer\n");
         assert_eq!(of_pods(&processes(&lab.host).unwrap()), [8, 7]);
+    }
+
+    #[tokio::test]
+    async fn pods_end_with_all_their_processes_and_others_stay() {
+        // A new process has the words of the shim until it is another program, and tells its number then.
+        let mut shim = Command::new("bash")
+            .arg0(SHIM)
+            .args(["-c", "bash -c 'echo $$; exec sleep 60' & wait", "-namespace", NAMESPACE])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut inside = String::new();
+        BufReader::new(shim.stdout.take().unwrap()).read_line(&mut inside).unwrap();
+        let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+
+        // Of all processes of this computer, the host sees these, as the kernel shows them.
+        let lab = Lab::new();
+        fs::create_dir(lab.path("/proc")).unwrap();
+        let pids = [shim.id().to_string(), inside.trim().to_owned(), other.id().to_string()];
+        for name in pids.iter().map(String::as_str).chain(["self"]) {
+            symlink(Path::new("/proc").join(name), lab.path("/proc").join(name)).unwrap();
+        }
+        let change = lab.settles(&State::Removed(Removed::Containers)).await;
+        assert_eq!(change.summary, "end 1 pods with their 1 processes");
+        assert_eq!(shim.wait().unwrap().signal(), Some(Signal::KILL.as_raw()));
+        assert_eq!(other.try_wait().unwrap(), None, "it is of no pod");
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 
     #[test]

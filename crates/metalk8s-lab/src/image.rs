@@ -6,10 +6,10 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use metalk8s_diagnostics::{Diagnose, Hint, Progress, RunningStep};
+use metalk8s_diagnostics::{Diagnose, Durations, Hint, Progress, RunningStep};
 use tempfile::TempDir;
 
 use crate::{
@@ -26,8 +26,9 @@ const WORK: &str = "work-";
 const DEADLINE: Duration = Duration::from_secs(1800);
 /// Older images and root folders that nothing uses are removed when a new one is made.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Seconds that debootstrap took where it was tried.
-const PACKAGES_ESTIMATE: u32 = 75;
+/// The long steps, as their durations are kept, and the seconds that they took where they were tried.
+const PACKAGES: (&str, u64) = ("machine-packages", 75);
+const IMPORT: (&str, u64) = ("machine-image", 8);
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +91,12 @@ impl Diagnose for ImageError {
 }
 
 /// Gives the image's name, after building or importing it where that is needed.
-pub fn ensure(podman: &Podman, cache: &Cache, progress: &Progress) -> Result<String, ImageError> {
+pub fn ensure(
+    podman: &Podman,
+    cache: &Cache,
+    durations: &Durations,
+    progress: &Progress,
+) -> Result<String, ImageError> {
     let key = recipe::key();
     let image = format!("localhost/metalk8s-machine:{key}");
     if podman.exists("image", &image)? {
@@ -104,14 +110,20 @@ pub fn ensure(podman: &Podman, cache: &Cache, progress: &Progress) -> Result<Str
     let folder = cache.folder(FOLDER)?;
     let packages = folder.join(format!("packages-{}.tar", recipe::packages_key()));
     if !packages.exists() {
-        let step = progress
-            .step(format!("Building the root folder of a machine, once (about {PACKAGES_ESTIMATE} s)"));
+        let (name, guess) = PACKAGES;
+        let seconds = durations.of(name, guess);
+        let step = progress.step(format!("Building the root folder of a machine, once (about {seconds} s)"));
+        let started = Instant::now();
         let work = work_folder(&folder)?;
         let unpacked = fetch_packages(work.path(), &step)?;
         pack(&unpacked, &packages, &step)?;
         step.done();
+        durations.remember(name, started.elapsed());
     }
-    let step = progress.step("Importing the machine image (about 8 s)");
+    let (name, guess) = IMPORT;
+    let seconds = durations.of(name, guess);
+    let step = progress.step(format!("Importing the machine image (about {seconds} s)"));
+    let started = Instant::now();
     let work = work_folder(&folder)?;
     let root = empty_root(work.path())?;
     let mut untar = Command::new("tar");
@@ -129,6 +141,7 @@ pub fn ensure(podman: &Podman, cache: &Cache, progress: &Progress) -> Result<Str
     let import = ["import", "--quiet", "--change", "LABEL com.metalk8s.image=machine"];
     podman.run(import.map(OsStr::new).into_iter().chain([whole.as_os_str(), image.as_ref()]))?;
     step.done();
+    durations.remember(name, started.elapsed());
     remove_old(podman, &folder, &packages)?;
     Ok(image)
 }

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use ipnet::Ipv4Net;
 use metalk8s_diagnostics::{Diagnose, Hint, Progress};
 use metalk8s_types::paths;
 
@@ -142,7 +143,8 @@ pub fn bootstrap_as(lab: &Lab, configuration: &str, progress: &Progress) -> Resu
     }
     let folder = configure_as(lab, configuration)?;
     let command = format!("{folder}/bootstrap.sh");
-    progress.say(&format!("Running {command} on the machine {BOOTSTRAP} (about {BOOTSTRAP_ESTIMATE} s)"));
+    let estimate = crate::lab::bootstrap_estimate(BOOTSTRAP_ESTIMATE);
+    progress.say(&format!("Running {command} on the machine {BOOTSTRAP} (about {estimate} s)"));
     let started = std::time::Instant::now();
     // A run that this program left behind when it was killed is waited for. Its lock is not handed on to what
     // the script starts.
@@ -182,18 +184,29 @@ pub fn version_of_archive(machine: &Machine) -> Result<String, InstallError> {
 
 /// The BootstrapConfiguration of the manual (constants.md 8.1), for this lab.
 pub fn configuration(lab: &Lab) -> String {
+    let (control, workload) = (lab.networks.control.subnet, lab.networks.workload.subnet);
+    with_networks("v1alpha2", &format!("  controlPlane: {control}\n  workloadPlane: {workload}\n"))
+}
+
+/// The same with these ranges for each plane, in the layout of the later manual (P210).
+pub fn configuration_of_ranges(control_plane: &[Ipv4Net], workload_plane: &[Ipv4Net]) -> String {
+    let list =
+        |ranges: &[Ipv4Net]| ranges.iter().map(|range| format!("      - {range}\n")).collect::<String>();
+    let (control, workload) = (list(control_plane), list(workload_plane));
+    let networks = format!("  controlPlane:\n    cidr:\n{control}  workloadPlane:\n    cidr:\n{workload}");
+    with_networks("v1alpha3", &networks)
+}
+
+fn with_networks(layout: &str, networks: &str) -> String {
     format!(
-        "apiVersion: metalk8s.scality.com/v1alpha2\n\
+        "apiVersion: metalk8s.scality.com/{layout}\n\
          kind: BootstrapConfiguration\n\
-         networks:\n  \
-           controlPlane: {}\n  \
-           workloadPlane: {}\n\
+         networks:\n\
+         {networks}\
          ca:\n  \
            minion: {BOOTSTRAP}\n\
          archives:\n  \
            - {}\n",
-        lab.networks.control.subnet,
-        lab.networks.workload.subnet,
         archive::PRODUCT,
     )
 }
@@ -288,6 +301,18 @@ mod tests {
         for text in ["NAME=x\n", "VERSION=\n", "VERSION=../x\n", "VERSION=a b\n", "VERSION=$(id)\n"] {
             assert_eq!(version(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn ranges_stand_in_lists_as_the_later_manual_prints_them() {
+        let ranges = |texts: [&str; 2]| texts.map(|text| text.parse::<Ipv4Net>().unwrap());
+        let text = configuration_of_ranges(
+            &ranges(["10.100.1.0/28", "10.200.1.0/28"]),
+            &ranges(["10.100.2.0/28", "10.200.2.0/28"]),
+        );
+        let printed = "networks:\n  controlPlane:\n    cidr:\n      - 10.100.1.0/28\n      - 10.200.1.0/28\n  \
+                       workloadPlane:\n    cidr:\n      - 10.100.2.0/28\n      - 10.200.2.0/28\nca:\n  minion: bootstrap\n";
+        assert!(text.contains(printed) && text.contains("/v1alpha3\n"), "{text}");
     }
 
     #[test]

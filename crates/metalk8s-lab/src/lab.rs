@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
-use metalk8s_diagnostics::{Diagnose, Hint, Progress};
+use metalk8s_diagnostics::{Diagnose, Durations, Hint, Progress};
 use serde::Deserialize;
 
 use crate::{
@@ -33,6 +34,12 @@ const CONTROL_LABEL: &str = "com.metalk8s.control";
 const WORKLOAD_LABEL: &str = "com.metalk8s.workload";
 /// The machine that is bootstrapped.
 pub const BOOTSTRAP: &str = "bootstrap";
+/// Where in the cache the durations of steps are kept, and the names of two of them.
+const DURATIONS: &str = "durations/lab";
+const BOOT_STEP: &str = "boot";
+const BOOTSTRAP_STEP: &str = "bootstrap";
+/// Seconds that a machine took to boot where it was tried.
+const BOOT_ESTIMATE: u64 = 3;
 /// Nine more were pre-defined for developers (DEV-02).
 pub const MOST_MACHINES: u8 = 10;
 
@@ -170,7 +177,8 @@ impl Lab {
             archive::look_at(path)?;
         }
         preflight::check(cache, &podman, config.machines)?;
-        let image = image::ensure(&podman, cache, progress)?;
+        let durations = durations(cache)?;
+        let image = image::ensure(&podman, cache, &durations, progress)?;
         let networks = {
             let _lock =
                 cache.lock("subnets", |_| progress.say("another lab chooses its subnets, waiting"))?;
@@ -179,12 +187,17 @@ impl Lab {
         archive::prepare_volume(&podman, config.name.as_str())?;
         let lab =
             Self { name: config.name.clone(), machines: find_machines(&podman, &config.name)?, networks };
-        let lab = lab.with_machines(&podman, &image, config.machines, progress)?;
+        let lab = lab.with_machines(&podman, &image, config.machines, &durations, progress)?;
         lab.networks.join()?;
         if let Some(path) = &config.archive {
             install::prepare(&lab, &podman, path, progress)?;
             if config.bootstrap {
+                let is_new = !install::is_bootstrapped(&lab)?;
+                let started = Instant::now();
                 install::bootstrap(&lab, progress)?;
+                if is_new {
+                    durations.remember(BOOTSTRAP_STEP, started.elapsed());
+                }
             }
         }
         Ok(lab)
@@ -282,6 +295,7 @@ impl Lab {
         podman: &Podman,
         image: &str,
         machines: u8,
+        durations: &Durations,
         progress: &Progress,
     ) -> Result<Self, LabError> {
         for index in 0..machines {
@@ -294,9 +308,12 @@ impl Lab {
         }
         for machine in &self.machines {
             if machine.power()? == Power::Off {
-                let step = progress.step(format!("Booting the machine {} (about 3 s)", machine.name));
+                let seconds = durations.of(BOOT_STEP, BOOT_ESTIMATE);
+                let step = progress.step(format!("Booting the machine {} (about {seconds} s)", machine.name));
+                let started = Instant::now();
                 machine.start()?;
                 step.done();
+                durations.remember(BOOT_STEP, started.elapsed());
             }
         }
         Ok(self)
@@ -311,6 +328,17 @@ impl Lab {
             name,
         }
     }
+}
+
+fn durations(cache: &Cache) -> Result<Durations, CacheError> {
+    Ok(Durations::read(cache.folder(DURATIONS)?))
+}
+
+/// Seconds that `bootstrap.sh` took when [`Lab::up`] last ran it, else `guess`.
+pub(crate) fn bootstrap_estimate(guess: u32) -> u64 {
+    let guess = u64::from(guess);
+    let found = Cache::of_this_user().and_then(|cache| durations(&cache));
+    found.map_or(guess, |durations| durations.of(BOOTSTRAP_STEP, guess))
 }
 
 /// One command at a time changes a lab.

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    fs,
+    env, fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::Duration,
 };
 
+use metalk8s_diagnostics::Durations;
 use tempfile::TempDir;
 
 /// What the scripts need of any computer.
@@ -27,6 +29,23 @@ fn write_script(path: &Path, commands: &str) {
 
 fn said(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
+}
+
+/// Gives another checkout these doors of this one.
+fn copy_doors(checkout: &Path, names: &[&str]) {
+    for name in names {
+        let door = Path::new("scripts/doors").join(name);
+        fs::create_dir_all(checkout.join("scripts/doors")).unwrap();
+        fs::copy(root().join(&door), checkout.join(&door)).unwrap();
+    }
+}
+
+/// The names of what is in a folder, hidden or not.
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 /// The value at these keys of a file of this checkout.
@@ -138,7 +157,9 @@ fn who_has_another_go_is_told_how_to_get_the_one_that_is_needed() {
 /// A checkout with what `scripts/doors/compiled` reads, beside a folder for caches.
 fn compiled_checkout(folder: &Path, name: &str) -> PathBuf {
     let checkout = folder.join(name);
-    for file in ["scripts/doors/cache", "scripts/doors/compiled", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"] {
+    for file in
+        ["scripts/doors/cache", "scripts/doors/compiled", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"]
+    {
         fs::create_dir_all(checkout.join(file).parent().unwrap()).unwrap();
         fs::copy(root().join(file), checkout.join(file)).unwrap();
     }
@@ -190,15 +211,14 @@ fn benchmarks() -> TempDir {
         let row = format!("echo 'of {name}|must|seen|ok' >> \"$METALK8S_BENCH_TABLE\"");
         write_script(&path("benchmarks").join(name).join("run.sh"), &row);
     }
-    for name in ["bench", "build-root"] {
-        fs::copy(root().join("scripts/doors").join(name), path("scripts/doors").join(name)).unwrap();
-    }
+    copy_doors(checkout.path(), &["bench", "build-root", "cache", "durations"]);
     checkout
 }
 
 fn bench(checkout: &TempDir, names: &[&str]) -> Output {
     let door = checkout.path().join("scripts/doors/bench");
-    Command::new("bash").arg(door).args(names).output().unwrap()
+    let cache = checkout.path().join("cache");
+    Command::new("bash").arg(door).args(names).env("METALK8S_CACHE", cache).output().unwrap()
 }
 
 #[test]
@@ -223,4 +243,101 @@ fn a_benchmark_that_there_is_not_is_refused_before_anything_runs() {
         assert_eq!(text, format!("error: there is no benchmark `{name}`; there are: one two\n"));
     }
     assert!(!checkout.path().join("_build").exists());
+}
+
+/// What `scripts/doors/durations` prints; without a cache, nothing says where one is.
+fn durations(cache: Option<&Path>, words: &[&str]) -> String {
+    let mut command = Command::new("bash");
+    command.arg(root().join("scripts/doors/durations")).args(words);
+    for name in ["METALK8S_CACHE", "XDG_CACHE_HOME", "HOME"] {
+        command.env_remove(name);
+    }
+    let output = command.envs(cache.map(|cache| ("METALK8S_CACHE", cache))).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_a_step_took_is_told_the_next_time_and_programs_know_it_too() {
+    let cache = tempfile::tempdir().unwrap();
+    let told = |step: &str| durations(Some(cache.path()), &["tell", "test-all", step]);
+    assert_eq!(told("suite-drift"), "");
+    for (seconds, expected) in [
+        ("0", ""),
+        ("7", "about 7 s\n"),
+        ("89", "about 89 s\n"),
+        ("90", "about 2 min\n"),
+        ("149", "about 2 min\n"),
+        ("2713", "about 45 min\n"),
+    ] {
+        durations(Some(cache.path()), &["keep", "test-all", "suite-drift", seconds]);
+        assert_eq!(told("suite-drift"), expected);
+    }
+    assert_eq!(told("suite-shrink"), "");
+    assert_eq!(durations(Some(cache.path()), &["tell", "test-full", "suite-drift"]), "");
+
+    let folder = cache.path().join("durations/test-all");
+    assert_eq!(names_in(&folder), ["suite-drift"]);
+    assert_eq!(Durations::read(&folder).of("suite-drift", 1), 2713);
+    Durations::read(&folder).remember("suite-drift", Duration::from_secs(200));
+    assert_eq!(told("suite-drift"), "about 3 min\n");
+    fs::write(folder.join("suite-drift"), "soon\n").unwrap();
+    assert_eq!(told("suite-drift"), "");
+}
+
+#[test]
+fn a_cache_that_cannot_be_found_or_written_is_no_failure_of_a_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    for cache in [None, Some(file.as_path())] {
+        assert_eq!(durations(cache, &["keep", "bench", "one", "7"]), "");
+        assert_eq!(durations(cache, &["tell", "bench", "one"]), "");
+    }
+}
+
+#[test]
+fn a_benchmark_tells_how_long_it_took_when_it_last_ended_well() {
+    let checkout = benchmarks();
+    write_script(&checkout.path().join("benchmarks/two/run.sh"), "exit 1");
+    let output = bench(&checkout, &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let folder = checkout.path().join("cache/durations/bench");
+    assert_eq!(names_in(&folder), ["one"]);
+
+    fs::write(folder.join("one"), "200\n").unwrap();
+    let text = said(&bench(&checkout, &["one"]));
+    assert!(text.contains("\n== one (about 3 min)\n"), "{text}");
+}
+
+#[test]
+fn make_test_tells_how_long_its_parts_and_all_of_it_took_when_they_last_ended_well() {
+    let checkout = tempfile::tempdir().unwrap();
+    let path = |name: &str| checkout.path().join(name);
+    for program in ["bin/cargo", "scripts/doors/compiled", "scripts/doors/prepare"] {
+        write_script(&path(program), "exit 0");
+    }
+    copy_doors(checkout.path(), &["cache", "durations", "test"]);
+    let run = || {
+        let mut command = Command::new("bash");
+        command.arg(path("scripts/doors/test")).arg("quick").env_remove("METALK8S_RESULTS");
+        command.env("PATH", format!("{}:{}", path("bin").display(), env::var("PATH").unwrap()));
+        command.env("METALK8S_CACHE", path("cache")).output().unwrap()
+    };
+    write_script(&path("doit.sh"), "[ \"$1\" != graph ]");
+    let output = run();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let folder = path("cache/durations/test-quick");
+    let well = ["documentation", "format", "lints", "lints-of-other-languages", "units-and-integration"];
+    assert_eq!(names_in(&folder), well);
+
+    write_script(&path("doit.sh"), "exit 0");
+    fs::write(folder.join("format"), "200\n").unwrap();
+    fs::write(folder.join("whole"), "2713\n").unwrap();
+    let output = run();
+    assert!(output.status.success(), "{output:?}");
+    let text = said(&output);
+    assert!(text.contains("\nmake test (quick): about 45 min\n"), "{text}");
+    assert!(text.contains("\n== format: cargo fmt --all --check (about 3 min)\n"), "{text}");
+    assert_ne!(fs::read_to_string(folder.join("whole")).unwrap(), "2713\n");
 }

@@ -22,6 +22,18 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("rustfmt.toml", &["format"]),
     ("LICENSE", &[]),
     (
+        "crates/metalk8s-build/tests/archive_packages.rs",
+        &[
+            "archive",
+            "crates-and-their-layers",
+            "documentation",
+            "format",
+            "lints",
+            "packages-of-the-archive",
+            "units-and-integration",
+        ],
+    ),
+    (
         "tests/procedures/i-hostname.toml",
         &["archive", "lints-of-other-languages", "suite-procedures", "units-and-integration"],
     ),
@@ -137,8 +149,10 @@ fn files_together_ask_for_what_each_of_them_asks_for() {
 
 #[test]
 fn all_parts_are_told_in_their_order_with_reasons() {
-    let lines =
-        plan(&["crates/metalk8s-lab/src/suite/drift/plans.rs", "crates/metalk8s-lab/src/suite/drift.rs"]);
+    let lines = plan(&[
+        "crates/metalk8s-lab/src/suite/drift/plans.rs",
+        "crates/metalk8s-lab/src/suite/drift/doctor.rs",
+    ]);
     assert_eq!(lines.iter().map(|line| line.part.clone()).collect::<Vec<_>>(), names(&["part", "long"]));
     let why = |part: &str| lines.iter().find(|line| line.part == part).unwrap().why.as_str();
     let row = "crates/metalk8s-lab/src/suite/drift*";

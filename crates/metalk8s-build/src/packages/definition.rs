@@ -137,6 +137,15 @@ pub enum FileDefinition {
         /// Where it is installed.
         path: String,
     },
+    /// A file that nobody edits, mode 0644: it lies beside `package.toml`.
+    Data {
+        /// Its name in the folder.
+        data: String,
+        /// Where it is installed.
+        path: String,
+        /// Whose hosts have it there; without it, all.
+        family: Option<Family>,
+    },
 }
 
 /// One symbolic link of a package.
@@ -150,7 +159,8 @@ pub struct LinkDefinition {
 }
 
 /// How a host installs packages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
     /// dpkg and apt.
     Debian,
@@ -218,6 +228,9 @@ impl Definitions {
             Family::Debian => &definition.debian,
             Family::Redhat => &definition.redhat,
         };
+        let entries = self.entries(name, definition, family, &facts, programs)?;
+        let modules: Vec<&str> =
+            entries.iter().map(|entry| entry.path.as_str()).filter(|path| path.ends_with(".py")).collect();
         let release = definition.release.to_string();
         let full_version = format!("{}-{release}", facts.version);
         let fill = |list: &[String]| -> Vec<String> {
@@ -236,11 +249,11 @@ impl Definitions {
                 replaces: fill(&relations.replaces),
                 provides: fill(&relations.provides),
             },
-            entries: self.entries(name, definition, &facts, programs)?,
             scripts: match family {
-                Family::Debian => scripts::debian(&definition.units),
-                Family::Redhat => scripts::redhat(&definition.units),
+                Family::Debian => scripts::debian(&definition.units, &modules),
+                Family::Redhat => scripts::redhat(&definition.units, &modules),
             },
+            entries,
         })
     }
 
@@ -248,6 +261,7 @@ impl Definitions {
         &self,
         name: &str,
         definition: &Definition,
+        family: Family,
         facts: &Facts,
         programs: &BTreeMap<String, PathBuf>,
     ) -> Result<Vec<Entry>> {
@@ -262,6 +276,8 @@ impl Definitions {
                     (path, file(Source::Path(built.clone()), 0o755, false))
                 }
                 FileDefinition::Config { config, path } => (path, file(beside(config), 0o644, true)),
+                FileDefinition::Data { family: Some(other), .. } if *other != family => continue,
+                FileDefinition::Data { data, path, family: _ } => (path, file(beside(data), 0o644, false)),
             };
             entries.insert(path.clone(), kind);
         }

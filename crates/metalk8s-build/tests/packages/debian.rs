@@ -11,7 +11,10 @@ use std::{
 use metalk8s_build::context::cache_folder;
 use tempfile::TempDir;
 
-use crate::built::{Built, files, flip_a_byte, run, temporary};
+use crate::{
+    built::Built,
+    computer::{files, flip_a_byte, run, temporary},
+};
 
 const REPOSITORY: &str = "debian/bookworm";
 /// What a package manager keeps for itself.

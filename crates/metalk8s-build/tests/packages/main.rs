@@ -6,12 +6,15 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at once")]
 
 mod built;
+mod computer;
 mod debian;
 mod redhat;
+mod redhat_machine;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path};
 
-use built::{Built, files, temporary};
+use built::Built;
+use computer::{files, temporary};
 use metalk8s_build::packages::key::SigningKey;
 
 #[test]

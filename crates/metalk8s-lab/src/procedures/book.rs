@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use metalk8s_types::Role;
+
 use super::{
     call::{CallError, call},
     entry::{Form, Kind, Procedure, Run, Section, Status},
@@ -112,15 +114,21 @@ impl Book {
 }
 
 fn wrong_in(book: &Book, procedure: &Procedure) -> Vec<String> {
-    let Procedure { kind, status, metric, companions, seen, text, run, not_yet, cannot, .. } = procedure;
+    let Procedure { kind, status, metric, companions, seen, text, run, shown, not_yet, cannot, .. } =
+        procedure;
     let mut problems = Vec::new();
     let mut claim = |holds: bool, problem: &str| {
         if !holds {
             problems.push(problem.to_owned());
         }
     };
-    let says = [run.is_some(), not_yet.is_some(), cannot.is_some()];
-    claim(says.into_iter().filter(|there| *there).count() == 1, "it needs one of run, not_yet and cannot");
+    let says = [run.is_some(), shown.is_some(), not_yet.is_some(), cannot.is_some()];
+    claim(
+        says.into_iter().filter(|there| *there).count() == 1,
+        "it needs one of run, shown, not_yet and cannot",
+    );
+    claim(!metric || shown.is_none(), "a documented command is run as it is printed, not shown");
+    claim(shown.as_ref().is_none_or(|shown| !shown.suites.is_empty()), "it is shown by no suite");
     let is_command = matches!(kind, Kind::Cmd | Kind::Http);
     claim(*metric == (is_command && *status != Status::Picture), "metric is wrong");
     let has_text = matches!(kind, Kind::Cmd | Kind::Http | Kind::Manifest | Kind::Config);
@@ -195,6 +203,8 @@ fn any_facts() -> Facts {
         node: "bootstrap".to_owned(),
         new_node: "node1".to_owned(),
         new_node_ip: [198, 18, 0, 11].into(),
+        new_node_roles: vec![Role::Node],
+        etcd_members: 1,
         iso: "/archives/metalk8s.iso".to_owned(),
         other_iso: String::new(),
         other_version: String::new(),

@@ -48,6 +48,8 @@ pub struct Procedure {
     pub text: Option<String>,
     /// How it is run.
     pub run: Option<Run>,
+    /// It is no command, and suites show it with checks of their own.
+    pub shown: Option<Shown>,
     /// It cannot be run yet.
     pub not_yet: Option<NotYet>,
     /// It can never be run here.
@@ -120,6 +122,14 @@ pub enum Location {
     Browser,
     /// Nowhere: it is the content of a file.
     File,
+}
+
+/// Checks of suites show what must be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shown {
+    /// Each suite that does.
+    pub suites: Vec<String>,
 }
 
 /// It needs a part of the product that is still missing.

@@ -1,8 +1,9 @@
 //! What differs from lab to lab, and how texts come to hold it.
 
-use std::net::Ipv4Addr;
+use std::{collections::BTreeSet, net::Ipv4Addr};
 
 use ipnet::Ipv4Net;
+use metalk8s_types::Role;
 
 /// What is known of the product and of the lab.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,10 @@ pub struct Facts {
     pub new_node: String,
     /// Its address in the control plane.
     pub new_node_ip: Ipv4Addr,
+    /// The roles that it is given, in the order of its manifest.
+    pub new_node_roles: Vec<Role>,
+    /// How many members etcd has when it is part of the cluster.
+    pub etcd_members: usize,
     /// The ISO on the Bootstrap node.
     pub iso: String,
     /// An ISO of another version on the Bootstrap node.
@@ -37,6 +42,9 @@ impl Facts {
             "node" => self.node.clone(),
             "new-node" => self.new_node.clone(),
             "new-node-ip" => self.new_node_ip.to_string(),
+            "new-node-roles" => listed(&self.new_node_roles),
+            "new-node-role-labels" => labels(&self.new_node_roles),
+            "etcd-members" => self.etcd_members.to_string(),
             "iso" => self.iso.clone(),
             "other-iso" => self.other_iso.clone(),
             "other-version" => self.other_version.clone(),
@@ -47,6 +55,18 @@ impl Facts {
             _ => return None,
         })
     }
+}
+
+/// Roles as `kubectl get nodes` lists them: sorted by name, with commas between.
+fn listed(roles: &[Role]) -> String {
+    let names: BTreeSet<_> = roles.iter().map(|role| role.name()).collect();
+    names.into_iter().collect::<Vec<_>>().join(",")
+}
+
+/// Roles as lines below `labels:` of a manifest; the first one is indented by the place where it stands.
+fn labels(roles: &[Role]) -> String {
+    let lines: Vec<_> = roles.iter().map(|role| format!("{}: ''", role.key())).collect();
+    lines.join("\n    ")
 }
 
 /// Puts `value(name)` in the place of each `{name}`; `Err` is a name that it does not know.
@@ -120,6 +140,17 @@ mod tests {
         ] {
             assert_eq!(expand(text, known).as_deref(), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn roles_are_listed_by_name_and_are_lines_of_a_manifest() {
+        assert_eq!(listed(&[Role::Node]), "node");
+        assert_eq!(labels(&[Role::Node]), "node-role.kubernetes.io/node: ''");
+        let roles = [Role::Master, Role::Etcd, Role::Infra];
+        assert_eq!(listed(&roles), "etcd,infra,master");
+        let lines = "node-role.kubernetes.io/master: ''\n    node-role.kubernetes.io/etcd: ''\n    \
+                     node-role.kubernetes.io/infra: ''";
+        assert_eq!(labels(&roles), lines);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     book::Book,
     entry::{Form, Need, Procedure},
+    judge::Verdict,
 };
 
 /// What became of one entry.
@@ -26,9 +27,9 @@ pub enum Outcome {
         /// What it needs.
         needs: Vec<Need>,
     },
-    /// Another suite runs it.
+    /// Another suite runs it, or others show it.
     Elsewhere {
-        /// Which.
+        /// Which, with commas between.
         suite: String,
     },
     /// A part of the product is missing.
@@ -41,6 +42,15 @@ pub enum Outcome {
         /// Why.
         why: String,
     },
+}
+
+impl From<Verdict> for Outcome {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Passed => Self::Passed,
+            Verdict::Failed { problems } => Self::Failed { problems },
+        }
+    }
 }
 
 /// What became of all entries.
@@ -160,6 +170,9 @@ impl Report {
 }
 
 fn before(procedure: &Procedure, suite: &str) -> Outcome {
+    if let Some(shown) = &procedure.shown {
+        return Outcome::Elsewhere { suite: shown.suites.join(", ") };
+    }
     match (&procedure.run, &procedure.not_yet, &procedure.cannot) {
         (Some(run), ..) if run.suite == suite => Outcome::Waiting { needs: run.needs.clone() },
         (Some(run), ..) => Outcome::Elsewhere { suite: run.suite.clone() },

@@ -50,34 +50,41 @@ impl Runner<'_> {
             let Some(run) = &procedure.run else { continue };
             let waits = matches!(report.outcome(&procedure.id), Some(Outcome::Waiting { .. }));
             if waits && run.needs.iter().all(|need| available.contains(need)) {
-                let outcome = self.outcome(procedure, run);
+                let outcome = Outcome::from(self.verdict(procedure, run));
                 ended(procedure, &outcome);
                 report.set(&procedure.id, outcome);
             }
         }
     }
 
-    fn outcome(&self, procedure: &Procedure, run: &Run) -> Outcome {
+    /// Runs one entry, whichever suite runs it else, and whatever it needs.
+    ///
+    /// It has failed, too, where the manual has no such entry, or where that one is not run.
+    pub fn run_one(&self, id: &str) -> Verdict {
+        match self.book.get(id).map(|procedure| (procedure, &procedure.run)) {
+            Some((procedure, Some(run))) => self.verdict(procedure, run),
+            Some((_, None)) => failed(format!("{id} is not run")),
+            None => failed(format!("there is no entry {id}")),
+        }
+    }
+
+    fn verdict(&self, procedure: &Procedure, run: &Run) -> Verdict {
         let call = match call(self.book, procedure, self.facts) {
             Ok(call) => call,
-            Err(error) => return Outcome::Failed { problems: vec![error.to_string()] },
+            Err(error) => return failed(error.to_string()),
         };
         if run.reboots {
             return self.reboot(&call);
         }
         let output = self.place.run(call.place, &call.command, call.deadline);
-        match judge(run, self.facts, &output) {
-            Verdict::Passed => Outcome::Passed,
-            Verdict::Failed { problems } => Outcome::Failed { problems },
-        }
+        judge(run, self.facts, &output)
     }
 
     /// What the command itself says counts for nothing: the machine goes down under it.
-    fn reboot(&self, call: &Call) -> Outcome {
+    fn reboot(&self, call: &Call) -> Verdict {
         let before = self.place.run(call.place, STARTED, LOOK);
         if !before.success() {
-            let problem = format!("the machine did not answer before: {}", before.stderr.trim());
-            return Outcome::Failed { problems: vec![problem] };
+            return failed(format!("the machine did not answer before: {}", before.stderr.trim()));
         }
         self.place.run(call.place, &call.command, LOOK);
         let look = || {
@@ -88,8 +95,12 @@ impl Runner<'_> {
             if now.stdout == before.stdout { Err("it has not been started anew") } else { Ok(()) }
         };
         match wait_until("the machine to come up again", call.deadline, look) {
-            Ok(()) => Outcome::Passed,
-            Err(error) => Outcome::Failed { problems: vec![error.to_string()] },
+            Ok(()) => Verdict::Passed,
+            Err(error) => failed(error.to_string()),
         }
     }
+}
+
+fn failed(problem: String) -> Verdict {
+    Verdict::Failed { problems: vec![problem] }
 }

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use metalk8s_types::Role;
+
 use super::*;
 use crate::process::{self, Output};
 
@@ -23,6 +25,8 @@ fn facts() -> Facts {
         node: "bootstrap".to_owned(),
         new_node: "node1".to_owned(),
         new_node_ip: [198, 18, 0, 11].into(),
+        new_node_roles: vec![Role::Node],
+        etcd_members: 1,
         iso: "/archives/metalk8s.iso".to_owned(),
         other_iso: "/archives/metalk8s-other.iso".to_owned(),
         other_version: "0.1.9".to_owned(),
@@ -220,6 +224,43 @@ fn a_wait_of_ours_comes_before_the_line_it_belongs_to() {
 }
 
 #[test]
+fn a_new_node_has_its_roles_in_its_manifest_and_in_the_list_of_nodes() {
+    let book = manual();
+    let (worker, master) = (vec![Role::Node], vec![Role::Etcd, Role::Infra, Role::Master]);
+    let of_a_master = "    node-role.kubernetes.io/etcd: ''\n    node-role.kubernetes.io/infra: ''\n    \
+                       node-role.kubernetes.io/master: ''\n";
+    for (roles, labels, listed, other) in [
+        (worker, "    node-role.kubernetes.io/node: ''\n", "node", "etcd,infra,master"),
+        (master, of_a_master, "etcd,infra,master", "node"),
+    ] {
+        let facts = Facts { new_node_roles: roles, ..facts() };
+        let manifest = format!("  labels:\n    metalk8s.scality.com/version: '0.1.0'\n{labels}");
+        for (id, after) in [("P027", "spec:\n"), ("P032", "END\n")] {
+            let command = call(&book, book.get(id).unwrap(), &facts).unwrap().command;
+            assert!(command.contains(&format!("{manifest}{after}")), "{id}: {command}");
+        }
+        let run = book.get("P033").unwrap().run.as_ref().unwrap();
+        let shown =
+            |roles: &str| judge(run, &facts, &said(0, &format!("node1   Unknown   {roles}   3s    \n")));
+        assert_eq!(shown(listed), Verdict::Passed);
+        assert!(matches!(shown(other), Verdict::Failed { .. }), "{other} instead of {listed}");
+    }
+}
+
+#[test]
+fn as_many_members_of_etcd_are_healthy_as_there_are() {
+    let book = manual();
+    let run = book.get("P038").unwrap().run.as_ref().unwrap();
+    let facts = Facts { etcd_members: 3, ..facts() };
+    let healthy = |last: u8| {
+        format!("https://198.18.0.{last}:2379 is healthy: successfully committed proposal: took = 9ms\n")
+    };
+    let two = [healthy(10), healthy(11)].concat();
+    assert!(matches!(judge(run, &facts, &said(0, &two)), Verdict::Failed { .. }));
+    assert_eq!(judge(run, &facts, &said(0, &format!("{two}{}", healthy(12)))), Verdict::Passed);
+}
+
+#[test]
 fn mistakes_in_the_entries_are_all_told() {
     let text = [
         entry("P001", "uname <what> X.X.X", "form = \"printed\""),
@@ -245,13 +286,35 @@ fn mistakes_in_the_entries_are_all_told() {
         "P004: the pattern `(` is none",
         "P004: P004 names the fact `{nothing}`, which is none",
         "P005: it names P009 as another procedure",
-        "P006: it needs one of run, not_yet and cannot",
+        "P006: it needs one of run, shown, not_yet and cannot",
         "P006: metric is wrong",
         "P006: commands, calls and contents of files have a text, others have none",
         "P006: it does not say what must be seen",
         "P006: it gives no reason",
     ] {
         assert!(problems.contains(part), "{part} is not among\n{problems}");
+    }
+}
+
+#[test]
+fn what_is_no_command_may_be_shown_by_suites_that_there_are() {
+    let entry = |metric: bool, suites: &str| {
+        let kind = if metric { "cmd\"\ntext = \"x" } else { "step" };
+        book(&format!(
+            "[[procedure]]\nid = \"P001\"\nheading = \"h\"\nkind = \"{kind}\"\nstatus = \"prose\"\nmetric = {metric}\n\
+             where = \"node\"\nseen = \"it\"\nshown = {{ suites = [{suites}] }}\n"
+        ))
+    };
+    let shown = entry(false, "\"t\", \"u\"");
+    assert_eq!(shown.problems(1), Vec::<String>::new());
+    let outcome = Report::new(&shown, "s").outcome("P001").cloned();
+    assert_eq!(outcome, Some(Outcome::Elsewhere { suite: "t, u".to_owned() }));
+    assert_eq!(entry(false, "").problems(1), ["P001: it is shown by no suite"]);
+    let problem = "P001: a documented command is run as it is printed, not shown";
+    assert_eq!(entry(true, "\"t\"").problems(1), [problem]);
+    let manual = manual();
+    for suite in manual.procedures().flat_map(|procedure| &procedure.shown).flat_map(|shown| &shown.suites) {
+        assert!(crate::suite::SUITES.iter().any(|known| known.name == suite), "there is no suite `{suite}`");
     }
 }
 
@@ -356,6 +419,32 @@ fn what_waits_is_run_once_it_has_all_it_needs() {
         });
     }
     assert_eq!(told, [("P001".to_owned(), Outcome::Passed), ("P002".to_owned(), Outcome::Passed)]);
+}
+
+#[test]
+fn one_entry_is_run_by_whom_it_is_asked_for() {
+    let text = [
+        entry("P001", "good", "form = \"printed\"\nneeds = [\"cluster\"]")
+            .replace("suite = \"s\"", "suite = \"t\""),
+        entry("P002", "wrong", "form = \"printed\""),
+        "[[procedure]]\nid = \"P003\"\nheading = \"h\"\nkind = \"ui\"\nstatus = \"prose\"\nmetric = false\n\
+         where = \"browser\"\nseen = \"it\"\nnot_yet = { issue = \"i\" }\n"
+            .to_owned(),
+    ]
+    .concat();
+    let book = book(&text);
+    let place = FakePlace::new(vec![("wrong", said(1, ""))]);
+    let facts = facts();
+    let runner = Runner { book: &book, facts: &facts, place: &place };
+    assert_eq!(runner.run_one("P001"), Verdict::Passed);
+    for (id, problem) in [
+        ("P002", "it ended with 1, not with 0"),
+        ("P003", "P003 is not run"),
+        ("P004", "there is no entry P004"),
+    ] {
+        assert_eq!(runner.run_one(id), Verdict::Failed { problems: vec![problem.to_owned()] });
+    }
+    assert_eq!(place.asked.borrow().len(), 2);
 }
 
 #[test]

@@ -23,11 +23,11 @@ pub const SUITE: Suite =
     Suite { name: "drift", about: "what was changed by hand is seen, and put right as agreed upon", run };
 
 /// A file of the product that everybody may read.
-const FILE: &str = "/etc/crictl.yaml";
+pub(super) const FILE: &str = "/etc/crictl.yaml";
 /// A file of the product that only the API server may read.
 const PRIVATE: &str = "/etc/kubernetes/encryption.conf";
 /// Where a plan is kept.
-const PLAN: &str = "/root/plan.json";
+pub(super) const PLAN: &str = "/root/plan.json";
 /// How long something may take that others do by themselves.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -69,20 +69,20 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
 }
 
 /// Runs `metalk8s` with these words, which must end with this status.
-fn metalk8s(machine: &Machine, words: &str, code: i32) -> Result<Output> {
+pub(super) fn metalk8s(machine: &Machine, words: &str, code: i32) -> Result<Output> {
     let output = machine.run_for(&format!("metalk8s {words}"), Duration::from_secs(600))?;
     ensure!(output.code == code, "`metalk8s {words}` must end with {code}: {}", said(&output));
     Ok(output)
 }
 
 /// The same with a result in JSON.
-fn metalk8s_json(machine: &Machine, words: &str, code: i32) -> Result<Value> {
+pub(super) fn metalk8s_json(machine: &Machine, words: &str, code: i32) -> Result<Value> {
     let output = metalk8s(machine, &format!("{words} --format json"), code)?;
     serde_json::from_str(&output.stdout).with_context(|| format!("metalk8s {words}: no JSON"))
 }
 
 /// The changes in an answer of `metalk8s plan`, each with its summary and its diff.
-fn changes<'a>(plan: &'a Value, machine: &Machine) -> Result<Vec<(&'a str, &'a str, &'a str)>> {
+pub(super) fn changes<'a>(plan: &'a Value, machine: &Machine) -> Result<Vec<(&'a str, &'a str, &'a str)>> {
     let changes = plan["plans"][&machine.name]["changes"].as_array().context("the plan has no changes")?;
     let text = |value: &'a Value| value.as_str().unwrap_or_default();
     let told =
@@ -91,12 +91,12 @@ fn changes<'a>(plan: &'a Value, machine: &Machine) -> Result<Vec<(&'a str, &'a s
 }
 
 /// Somebody changes a file of ours.
-fn change_file(machine: &Machine) -> Result<()> {
+pub(super) fn change_file(machine: &Machine) -> Result<()> {
     machine.run_checked(&format!("echo 'debug: true' >> {FILE}"))?;
     Ok(())
 }
 
 /// Nobody would change anything now.
-fn none_left(machine: &Machine) -> Result<()> {
+pub(super) fn none_left(machine: &Machine) -> Result<()> {
     metalk8s(machine, "drift", 0).map(drop)
 }

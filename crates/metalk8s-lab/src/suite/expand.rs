@@ -18,10 +18,13 @@ mod certificates;
 mod deploy;
 pub(super) mod jobs;
 pub(super) mod moved;
+mod other_version;
 mod pepper;
+mod plans;
 mod refusals;
 mod rights;
 mod runs;
+mod untouched;
 
 /// Run by `metalk8s-lab suite expand`.
 pub const SUITE: Suite =
@@ -35,18 +38,24 @@ const DEPLOYMENT: Duration = Duration::from_secs(600);
 const CHECKS: &[Check] = &[
     Check { name: "the agent of the Bootstrap node answers `salt '*' test.ping`", run: jobs::first_answers },
     Check {
-        name: "a Node object without version or role is refused, and told all at once",
+        name: "a Node object without version or role is refused, and told all at once; the cluster is as it was",
         run: refusals::mistakes,
     },
-    Check { name: "a machine that is not there is told as such", run: refusals::unreachable },
-    Check { name: "a key that does not fit is told with user and machine", run: refusals::wrong_key },
+    Check {
+        name: "a machine that is not there is told as such, and the cluster is as it was",
+        run: refusals::unreachable,
+    },
+    Check {
+        name: "a key that does not fit is told with user and machine, and the cluster is as it was",
+        run: refusals::wrong_key,
+    },
     Check { name: "a clock that is 10 minutes off is refused with the reason", run: refusals::clock },
     Check {
-        name: "a taken port is refused, and nothing is changed on the machine",
+        name: "a taken port is refused, and nothing is changed on the machine or in the cluster",
         run: refusals::taken_port,
     },
     Check {
-        name: "a role of the control plane is not taken from the Bootstrap node by a label",
+        name: "a label takes no role of the control plane from the Bootstrap node, and the cluster is as it was",
         run: refusals::lost_role,
     },
     Check {
@@ -76,6 +85,14 @@ const CHECKS: &[Check] = &[
         name: "settings are given for one call, and formulas of roles are for machines with the role",
         run: jobs::one_call,
     },
+    Check {
+        name: "one plan has what differs on both nodes, or on the one that is named, and is applied to both",
+        run: plans::are_applied,
+    },
+    Check {
+        name: "a plan that one node has moved away from is refused, and neither node is changed",
+        run: plans::are_refused,
+    },
     Check { name: "a job goes on when its agent is killed, and is told", run: jobs::survives },
     Check {
         name: "a job that ends while its agent cannot reach the API is told afterwards, and is not run again",
@@ -96,11 +113,15 @@ const CHECKS: &[Check] = &[
         run: pepper::works,
     },
     Check {
-        name: "over the HTTP API the Bootstrap node is deployed, which changes nothing",
+        name: "over the HTTP API the Bootstrap node and a worker are deployed, which changes nothing",
         run: api::deploys,
     },
     Check { name: "an agent reads and writes its own object, and no other", run: rights::of_an_agent },
     Check { name: "a certificate that a node's roles do not give is denied", run: rights::of_a_request },
+    Check {
+        name: "states of another version are left to its program, which a node fetches and keeps beside its own",
+        run: other_version::is_fetched,
+    },
     Check { name: "after a reboot the node comes back by itself", run: deploy::reboot },
 ];
 /// Only where all is asked for: connections from a former address take their time.

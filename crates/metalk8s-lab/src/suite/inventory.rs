@@ -44,7 +44,7 @@ pub fn listing(machine: &Machine) -> Result<Listing> {
 }
 
 impl Listing {
-    fn new(entries: impl IntoIterator<Item = (String, String)>) -> Self {
+    pub(super) fn new(entries: impl IntoIterator<Item = (String, String)>) -> Self {
         Self(entries.into_iter().collect())
     }
 

@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod interrupted;
+mod logs;
 mod stub;
 
 use stub::StubArchive;
@@ -29,12 +30,19 @@ pub const SUITE: Suite = Suite {
     run,
 };
 
+/// Told to the journal before the first reboot.
+const OF_FORMER_BOOT: &str = "a-mark-of-the-suite";
+
 const CHECKS: &[Check] = &[
     Check { name: "a bare machine runs, without Kubernetes, Python or package sources", run: is_bare },
     Check { name: "both planes join the machines and this computer", run: planes_join },
     Check { name: "what leaves the lab is refused at once and counted", run: outside_is_refused },
     Check { name: "an archive is mounted and unmounted as the manual prints it", run: archive_mounts },
     Check { name: "a reboot keeps addresses, routes, mounts of fstab and the journal", run: reboot_keeps },
+    Check {
+        name: "`./lab logs` shows the journal since the boot, of one machine or unit, and follows it",
+        run: logs::show_the_journal,
+    },
     Check { name: "`reboot` typed on the machine brings it back", run: reboot_from_inside },
     Check { name: "a power cut loses nothing that was synced, and no other machine notices", run: power_cut },
     Check { name: "`up` once more changes nothing", run: up_again },
@@ -119,13 +127,13 @@ fn reboot_keeps(stage: &Stage) -> Result<()> {
     let look = "ip -brief -4 address show scope global | sort --key 3; ip -4 route";
     let before = machine.run_checked(look)?;
     let line = format!("{} /srv/scality/metalk8s-0.0.1 iso9660 nofail,ro,loop 0 0", archive::PRODUCT);
-    machine.run_checked(&format!("echo '{line}' >> /etc/fstab; logger a-mark-of-the-suite"))?;
+    machine.run_checked(&format!("echo '{line}' >> /etc/fstab; logger {OF_FORMER_BOOT}"))?;
     machine.reboot()?;
     let after = machine.run_checked(look)?;
     // The numbers behind the interfaces' names change.
     ensure!(without_peers(&before) == without_peers(&after), "before:\n{before}\nafter:\n{after}");
     machine.run_checked("test -x /srv/scality/metalk8s-0.0.1/bootstrap.sh")?;
-    machine.run_checked("journalctl --boot=-1 --grep a-mark-of-the-suite")?;
+    machine.run_checked(&format!("journalctl --boot=-1 --grep {OF_FORMER_BOOT}"))?;
     machine.run_checked("sed -i '/iso9660/d' /etc/fstab; umount /srv/scality/metalk8s-0.0.1")?;
     Ok(())
 }

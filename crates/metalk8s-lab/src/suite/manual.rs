@@ -5,16 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use metalk8s_diagnostics::{Diagnosed, Printer};
+use metalk8s_types::Role;
 
 use super::{Finding, Options, Suite, Tally, cluster::wait_for_static_pods};
 use crate::{
-    Lab, LabConfig, TemporaryLab, archive, install,
+    LabConfig, TemporaryLab, archive, install,
     procedures::{Book, Facts, Form, Need, Outcome, Procedure, Report, Runner},
 };
 
-mod ground;
+pub(super) mod ground;
 
 use ground::{Clone, Ground, make_operator_host};
 
@@ -28,7 +29,7 @@ pub const SUITE: Suite =
     Suite { name: NAME, about: "the commands that the manual prints, as it prints them", run };
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
-    let book = Book::read(&options.checkout.join("tests/procedures")).context("there is no manual")?;
+    let book = ground::book(&options.checkout)?;
     let config = LabConfig {
         name: options.lab.beside("manual"),
         machines: 3,
@@ -42,8 +43,9 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     let (other_version, iso) = archive::other::make(&options.archive, folder.path())?;
     let other_iso = lab.offer_archive(&iso, "metalk8s-other.iso").map_err(Diagnosed::new)?;
     drop(folder);
-    let facts = facts(&lab, other_iso, other_version)?;
-    let ground = Ground { lab: &lab, operator_host: OPERATOR_HOST, clone: &clone };
+    let ground =
+        Ground { operator_host: Some(OPERATOR_HOST), clone: Some(&clone), ..Ground::new(&lab, NEW_NODE) };
+    let facts = Facts { other_iso, other_version, ..ground.facts(&[Role::Node])? };
     let runner = Runner { book: &book, facts: &facts, place: &ground };
     let mut report = Report::new(&book, NAME);
     let mut tally = Tally::default();
@@ -133,21 +135,4 @@ fn tell(book: &Book, report: &Report, options: &Options, printer: &mut Printer) 
     }
     printer.data(&report.summary());
     failed
-}
-
-fn facts(lab: &Lab, other_iso: String, other_version: String) -> Result<Facts> {
-    let bootstrap = lab.bootstrap()?;
-    ensure!(lab.machine(NEW_NODE).is_ok(), "the lab has no machine {NEW_NODE}");
-    Ok(Facts {
-        version: install::version_of_archive(bootstrap)?,
-        node: bootstrap.name.clone(),
-        new_node: NEW_NODE.to_owned(),
-        new_node_ip: lab.machine(NEW_NODE)?.control,
-        iso: archive::PRODUCT.to_owned(),
-        other_iso,
-        other_version,
-        control_plane_ip: bootstrap.control,
-        control_plane_cidr: lab.networks.control.subnet,
-        workload_plane_cidr: lab.networks.workload.subnet,
-    })
 }

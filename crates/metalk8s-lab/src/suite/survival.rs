@@ -9,7 +9,7 @@ use metalk8s_types::Role;
 use super::{
     Check, Options, Stage, Suite, Tally,
     cluster::{condition, kubectl, kubectl_json, said, wait_for_pods, wait_settled},
-    expand::{apply, deploy_node, in_master, jobs::changes_nothing, masters_join, node_manifest},
+    expand::{apply, deploy_node, in_master, jobs::changes_nothing, node_manifest},
     listening, run_checks,
     shrink::trace,
 };
@@ -18,6 +18,7 @@ use crate::{Lab, Machine, install, wait_until};
 mod authorities;
 mod conductors;
 mod etcd;
+mod joining;
 mod leaving;
 mod load;
 mod losses;
@@ -40,7 +41,10 @@ const WRITER: &str = "node2";
 const WHOLE: Duration = Duration::from_secs(300);
 
 const LOSSES: &[Check] = &[
-    Check { name: "two machines become masters with etcd, one after the other", run: joined },
+    Check {
+        name: "two machines become masters with etcd, one after the other, by the commands of the manual",
+        run: joined,
+    },
     Check { name: "exactly the documented processes listen on each machine, where they should", run: listen },
     Check {
         name: "masters reach etcd and the kubelet of each other through firewalls that drop what they do not know",
@@ -119,7 +123,7 @@ fn machines(stage: &Stage) -> Result<Vec<&Machine>> {
 
 fn joined(stage: &Stage) -> Result<()> {
     trace::remember(stage.machine(JOINING[0])?)?;
-    masters_join(stage, &JOINING)?;
+    joining::by_the_manual(stage)?;
     whole(stage)?;
     // What is called by hand on one master knows the others.
     changes_nothing(stage.lab.bootstrap()?, "state.apply metalk8s.node.neighbours")

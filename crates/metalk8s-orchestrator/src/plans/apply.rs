@@ -51,11 +51,13 @@ pub enum ApplyPlanError {
         /// Why, by node.
         nodes: BTreeMap<String, String>,
     },
-    /// Something else would be done now. Nothing was changed.
-    #[error("nothing was changed, because it would not be what the plan says:\n{}", lines(.nodes))]
+    /// Something else would be done now on these nodes, and none of them was changed.
+    #[error("{} changed, because it would not be what the plan says:\n{}", but_for(.changed), lines(.nodes))]
     Moved {
         /// What is different, by node.
         nodes: BTreeMap<String, Difference>,
+        /// Nodes that came before, on which the plan was carried out: they agreed, and then another one had moved.
+        changed: Vec<String>,
     },
     /// A node failed; those after it were left alone.
     #[error("`{node}` failed, and no node after it was changed:\n{}", .failed.join("\n"))]
@@ -69,6 +71,10 @@ pub enum ApplyPlanError {
 
 fn list(nodes: &BTreeMap<String, String>) -> String {
     nodes.iter().map(|(node, why)| format!("`{node}`: {why}")).collect::<Vec<_>>().join("; ")
+}
+
+fn but_for(nodes: &[String]) -> String {
+    if nodes.is_empty() { "nothing was".to_owned() } else { format!("no node but {} was", nodes.join(", ")) }
 }
 
 fn lines(nodes: &BTreeMap<String, Difference>) -> String {
@@ -143,7 +149,7 @@ impl<'a> Application<'a> {
         checked: &Checked,
         mut told: impl FnMut(&str, Option<&Answer>),
     ) -> Result<(), ApplyPlanError> {
-        for (node, _) in &checked.to_do {
+        for (place, (node, _)) in checked.to_do.iter().enumerate() {
             let Some(plan) = self.plan.nodes.get(node) else { continue };
             told(node, None);
             let answer = self.tell(node, &plan.order(false), LONGEST_APPLY).await;
@@ -155,7 +161,11 @@ impl<'a> Application<'a> {
                 Ok(Answer::Applied { failed: lines, .. }) if lines.is_empty() => {}
                 Ok(Answer::Applied { failed: lines, .. }) => return failed(lines),
                 Ok(Answer::Refused { difference }) => {
-                    return Err(ApplyPlanError::Moved { nodes: [(node.clone(), difference)].into() });
+                    let before = checked.to_do.iter().take(place);
+                    return Err(ApplyPlanError::Moved {
+                        nodes: [(node.clone(), difference)].into(),
+                        changed: before.map(|(node, _)| node.clone()).collect(),
+                    });
                 }
                 Ok(Answer::Agrees { .. }) => return failed(vec!["it only compared".to_owned()]),
                 Err(why) => return failed(vec![why]),
@@ -208,7 +218,7 @@ fn judged(answers: Vec<(String, Result<Answer, String>)>) -> Result<Checked, App
         }
     }
     if !moved.is_empty() {
-        return Err(ApplyPlanError::Moved { nodes: moved });
+        return Err(ApplyPlanError::Moved { nodes: moved, changed: Vec::new() });
     }
     if !silent.is_empty() {
         return Err(ApplyPlanError::Silent { nodes: silent });
@@ -250,6 +260,9 @@ mod tests {
             error.to_string(),
             "nothing was changed, because it would not be what the plan says:\n  b: new: `new`: write /new"
         );
+        let ApplyPlanError::Moved { nodes, .. } = error else { panic!("{error}") };
+        let later = ApplyPlanError::Moved { nodes, changed: vec!["a".to_owned()] }.to_string();
+        assert!(later.starts_with("no node but a was changed, because "), "{later}");
         let error = answers(vec![("a", agrees(1, &[])), ("c", Err("gone".into()))]).unwrap_err();
         assert!(matches!(&error, ApplyPlanError::Silent { nodes } if nodes.len() == 1));
         assert!(error.to_string().ends_with("`c`: gone"));

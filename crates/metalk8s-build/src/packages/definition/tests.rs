@@ -24,6 +24,15 @@ path = "/opt/runc/bin/runc"
 config = "runc.conf"
 path = "/etc/runc.conf"
 
+[[files]]
+data = "plugin.py"
+path = "/usr/lib/python3/sos/plugin.py"
+family = "debian"
+
+[[files]]
+data = "table"
+path = "/usr/share/table"
+
 [[links]]
 path = "/usr/bin/runc"
 target = "../../opt/runc/bin/runc"
@@ -92,9 +101,25 @@ fn folders_that_only_we_use_belong_to_the_package() {
             ("/usr/lib/systemd/system/runc.service", 'f'),
             ("/usr/share/doc/runc", 'd'),
             ("/usr/share/doc/runc/copyright", 'f'),
+            ("/usr/share/table", 'f'),
             ("/var/lib/runc", 'd'),
         ]
     );
+}
+
+#[test]
+fn a_file_of_one_family_is_not_in_the_package_of_the_other() {
+    let has = |family| package(family).entries.iter().any(|entry| entry.path.ends_with("plugin.py"));
+    assert!(has(Family::Debian) && !has(Family::Redhat));
+}
+
+#[test]
+fn what_python_compiled_goes_before_its_module() {
+    let removal = package(Family::Debian).scripts.before_remove;
+    let folder = "/usr/lib/python3/sos/__pycache__";
+    assert!(removal.contains(&format!("rm --force {folder}/plugin.*.pyc\n")), "{removal}");
+    assert!(removal.find("plugin.*.pyc") < removal.find("systemctl stop runc.service"), "{removal}");
+    assert!(!package(Family::Redhat).scripts.before_remove.contains("pyc"));
 }
 
 #[test]

@@ -162,27 +162,38 @@ pub(super) fn jobs(stage: &Stage) -> Result<()> {
     stream.brings(&[format!("salt/job/{jid}/new"), format!("salt/job/{jid}/ret/{NODE}")])
 }
 
-/// The deployment of the Bootstrap node by itself: begun over the API, carried out, nothing changed.
+/// The deployments of the Bootstrap node by itself, and of a worker, change nothing.
 pub(super) fn deploys(stage: &Stage) -> Result<()> {
-    let bootstrap = stage.lab.bootstrap()?;
     let admin = Client::new(stage, "admin")?;
+    for node in [&*stage.lab.bootstrap()?.name, NODE] {
+        deploys_again(&admin, node).with_context(|| format!("the deployment of {node}"))?;
+    }
+    Ok(())
+}
+
+/// A deployment: begun over the API, carried out, nothing changed, and told as events.
+fn deploys_again(admin: &Client<'_>, node: &str) -> Result<()> {
+    let bootstrap = admin.stage.lab.bootstrap()?;
     let environment = format!("metalk8s-{}", version_of_archive(bootstrap)?);
     let chunk = json!({
         "client": "runner_async",
         "fun": "state.orchestrate",
         "arg": ["metalk8s.orchestrate.deploy_node"],
-        "kwarg": {"saltenv": environment, "pillar": {"orchestrate": {"node_name": bootstrap.name}}},
+        "kwarg": {"saltenv": environment, "pillar": {"orchestrate": {"node_name": node}}},
     });
-    let stream = Stream::open(&admin)?;
+    let stream = Stream::open(admin)?;
     let begun = admin.call("/", &chunk)?;
     let run = begun["jid"].as_str().with_context(|| format!("no run was begun: {begun}"))?;
-    let mut steps = Value::Null;
+    let mut ended = Value::Null;
     wait_until("the run to end", Duration::from_secs(180), || {
-        let status = kubectl_json(bootstrap, &format!("get run {run} -n metalk8s-fleet"));
-        let status = status.map_err(|error| error.to_string())?["status"].take();
-        steps = status["steps"].clone();
+        let found = kubectl_json(bootstrap, &format!("get run {run} -n metalk8s-fleet"));
+        ended = found.map_err(|error| error.to_string())?;
+        let status = &ended["status"];
         if status["phase"] == "Succeeded" { Ok(()) } else { Err(status.to_string()) }
     })?;
+    let procedure = &ended["spec"]["procedure"];
+    ensure!(procedure["node"] == node, "it is the run of another: {procedure}");
+    let steps = &ended["status"]["steps"];
     let changed: Vec<_> = steps
         .as_array()
         .into_iter()

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use metalk8s_types::{Role, fleet, labels};
 use serde_json::{Value, json};
 
-use super::{NODE, Stage, apply, kubectl, manifest, must_fail, node_machine};
+use super::{NODE, Stage, apply, kubectl, manifest, node_machine, untouched::refused_and_untouched};
 
 /// A name that is nobody's.
 const NOBODY: &str = "nobody";
@@ -18,9 +18,11 @@ pub(super) fn mistakes(stage: &Stage) -> Result<()> {
             labels::SSH_SUDO
         ),
     )?;
-    must_fail(stage, NOBODY, &[labels::VERSION, "it has no role", labels::SSH_PORT, labels::SSH_SUDO])?;
+    let words = [labels::VERSION, "it has no role", labels::SSH_PORT, labels::SSH_SUDO];
+    let told = refused_and_untouched(stage, NOBODY, &words);
     kubectl(stage.lab.bootstrap()?, &format!("delete node {NOBODY}"))?;
-    must_fail(stage, NOBODY, &["there is no Node `nobody`"])
+    told?;
+    refused_and_untouched(stage, NOBODY, &["there is no Node `nobody`"])
 }
 
 pub(super) fn unreachable(stage: &Stage) -> Result<()> {
@@ -28,15 +30,17 @@ pub(super) fn unreachable(stage: &Stage) -> Result<()> {
     let address = stage.lab.networks.control.subnet.hosts().last();
     let address = address.map(|address| address.to_string()).unwrap_or_default();
     apply(stage, &manifest(stage, NOBODY, &address)?)?;
-    must_fail(stage, NOBODY, &["Reaching the machine", &address])?;
-    kubectl(stage.lab.bootstrap()?, &format!("delete node {NOBODY}")).map(drop)
+    let told = refused_and_untouched(stage, NOBODY, &["Reaching the machine", &address]);
+    kubectl(stage.lab.bootstrap()?, &format!("delete node {NOBODY}"))?;
+    told
 }
 
 pub(super) fn wrong_key(stage: &Stage) -> Result<()> {
     let machine = node_machine(stage)?;
+    let address = machine.control.to_string();
+    apply(stage, &manifest(stage, NODE, &address)?)?;
     machine.run_checked("mv /root/.ssh/authorized_keys /root/.ssh/kept")?;
-    apply(stage, &manifest(stage, NODE, &machine.control.to_string())?)?;
-    let told = must_fail(stage, NODE, &["Reaching the machine", "root", &machine.control.to_string()]);
+    let told = refused_and_untouched(stage, NODE, &["Reaching the machine", "root", &address]);
     machine.run_checked("mv /root/.ssh/kept /root/.ssh/authorized_keys")?;
     told
 }
@@ -85,7 +89,8 @@ pub(super) fn taken_port(stage: &Stage) -> Result<()> {
     machine.run_checked(
         "systemd-run --quiet --unit taken --property DynamicUser=no socat TCP-LISTEN:10250,fork SYSTEM:true",
     )?;
-    let told = must_fail(stage, NODE, &["Examining the machine", "port 10250", "socat", "MK1205"]);
+    let words = ["Examining the machine", "port 10250", "socat", "MK1205"];
+    let told = refused_and_untouched(stage, NODE, &words);
     machine.run_checked("systemctl stop taken")?;
     told?;
     let left = machine.run("test -e /etc/apt/sources.list.d/metalk8s-0.1.0.sources || command -v kubelet")?;
@@ -98,7 +103,8 @@ pub(super) fn lost_role(stage: &Stage) -> Result<()> {
     let bootstrap = stage.lab.bootstrap()?;
     let (name, label) = (&bootstrap.name, Role::Etcd.key());
     kubectl(bootstrap, &format!("label node {name} {label}-"))?;
-    let refused = must_fail(stage, name, &["the Bootstrap node keeps the role etcd", "MK1711"]);
+    let words = ["the Bootstrap node keeps the role etcd", "MK1711"];
+    let refused = refused_and_untouched(stage, name, &words);
     kubectl(bootstrap, &format!("label node {name} {label}="))?;
     refused
 }

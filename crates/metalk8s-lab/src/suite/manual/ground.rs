@@ -2,14 +2,15 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use metalk8s_diagnostics::{Diagnosed, Progress, ProgressMode};
+use metalk8s_types::Role;
 use tempfile::TempDir;
 
 use crate::{
-    Lab, LabName, Machine,
+    Lab, LabName, Machine, archive, install,
     machine::quoted,
-    procedures::{Place, Where},
+    procedures::{Book, Facts, Place, Where},
     process::{self, Output},
 };
 
@@ -18,23 +19,25 @@ const NOT_RUN: i32 = 125;
 /// The folder for temporary files, beside the clone.
 const SCRATCH: &str = "tmp";
 
-/// The machines of a lab, and a clone of this repository.
-pub(super) struct Ground<'a> {
+/// The manual, as this repository has it.
+pub(in crate::suite) fn book(checkout: &Path) -> Result<Book> {
+    Book::read(&checkout.join("tests/procedures")).context("there is no manual")
+}
+
+/// The machines of a lab, and what else it may have.
+pub(in crate::suite) struct Ground<'a> {
     pub(super) lab: &'a Lab,
+    /// The machine that is not part of the cluster.
+    pub(super) new_node: &'a str,
     /// The machine of the person who installs.
-    pub(super) operator_host: &'a str,
-    pub(super) clone: &'a Clone,
+    pub(super) operator_host: Option<&'a str>,
+    /// A clone of this repository.
+    pub(super) clone: Option<&'a Clone>,
 }
 
 impl Place for Ground<'_> {
     fn run(&self, place: Where, command: &str, deadline: Duration) -> Output {
-        let result = match place {
-            Where::Bootstrap => self.on(crate::lab::BOOTSTRAP, command, deadline),
-            Where::NewNode => self.on(super::NEW_NODE, command, deadline),
-            Where::OperatorHost => self.on(self.operator_host, command, deadline),
-            Where::BuildComputer => self.clone.run(command, deadline),
-        };
-        result.unwrap_or_else(|error| Output {
+        self.carry_out(place, command, deadline).unwrap_or_else(|error| Output {
             code: NOT_RUN,
             stdout: String::new(),
             stderr: format!("{error:#}"),
@@ -42,8 +45,40 @@ impl Place for Ground<'_> {
     }
 }
 
-impl Ground<'_> {
-    fn on(&self, machine: &str, command: &str, deadline: Duration) -> Result<Output> {
+impl<'a> Ground<'a> {
+    /// Only the Bootstrap node and a new one: a command of another place fails.
+    pub(in crate::suite) fn new(lab: &'a Lab, new_node: &'a str) -> Self {
+        Self { lab, new_node, operator_host: None, clone: None }
+    }
+
+    /// What is known of a lab whose new node gets these roles; it has no other archive, and one member of etcd.
+    pub(in crate::suite) fn facts(&self, roles: &[Role]) -> Result<Facts> {
+        let (bootstrap, new_node) = (self.lab.bootstrap()?, self.lab.machine(self.new_node)?);
+        Ok(Facts {
+            version: install::version_of_archive(bootstrap)?,
+            node: bootstrap.name.clone(),
+            new_node: new_node.name.clone(),
+            new_node_ip: new_node.control,
+            new_node_roles: roles.to_vec(),
+            etcd_members: 1,
+            iso: archive::PRODUCT.to_owned(),
+            other_iso: String::new(),
+            other_version: String::new(),
+            control_plane_ip: bootstrap.control,
+            control_plane_cidr: self.lab.networks.control.subnet,
+            workload_plane_cidr: self.lab.networks.workload.subnet,
+        })
+    }
+
+    fn carry_out(&self, place: Where, command: &str, deadline: Duration) -> Result<Output> {
+        let machine = match place {
+            Where::Bootstrap => crate::lab::BOOTSTRAP,
+            Where::NewNode => self.new_node,
+            Where::OperatorHost => self.operator_host.context("no machine is the one of an operator")?,
+            Where::BuildComputer => {
+                return self.clone.context("there is no clone that may be changed")?.run(command, deadline);
+            }
+        };
         Ok(self.lab.machine(machine)?.run_for(command, deadline)?)
     }
 }
