@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """What sos collects of containerd by way of crictl (row DIAG-08)."""
 
-from sos.report.plugins import IndependentPlugin, Plugin
+from sos.report.plugins import DebianPlugin, Plugin, RedHatPlugin, UbuntuPlugin
 from sos.report.plugins.metalk8s import switches
 
 OPTIONS = {
@@ -12,7 +12,7 @@ OPTIONS = {
 SECRET_VARIABLE = r"(?i)(\"[\w.-]*(?:password|passwd|secret|token|credential|key)[\w.-]*=)[^\"]*\""
 
 
-class Containerd(Plugin, IndependentPlugin):
+class Containerd(Plugin, DebianPlugin, RedHatPlugin, UbuntuPlugin):
     """Its configuration and journal, and what it runs."""
 
     short_desc = "containerd, the container runtime"

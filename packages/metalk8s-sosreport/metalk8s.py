@@ -3,7 +3,7 @@
 
 import os
 
-from sos.report.plugins import IndependentPlugin, Plugin
+from sos.report.plugins import DebianPlugin, Plugin, RedHatPlugin, UbuntuPlugin
 
 try:
     from sos.report.plugins import PluginOpt
@@ -38,7 +38,7 @@ def switches(texts):
     return [(name, about, "slow", False) for name, about in texts.items()]
 
 
-class MetalK8s(Plugin, IndependentPlugin):
+class MetalK8s(Plugin, DebianPlugin, RedHatPlugin, UbuntuPlugin):
     """Configuration, logs, and what the API tells."""
 
     short_desc = "MetalK8s: Kubernetes on a company's own machines"
