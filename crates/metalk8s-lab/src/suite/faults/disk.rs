@@ -75,10 +75,11 @@ fn small_disk(machine: &Machine, folder: &str, size: &str) -> Result<()> {
     Ok(())
 }
 
-/// Gives a folder a disk of its own that holds what is there, and nothing else.
+/// Gives a folder a disk of its own that holds what is there, and nothing else. A new tmpfs is sticky unless told
+/// otherwise, and `cp` would leave that.
 fn full_disk(machine: &Machine, folder: &str) -> Result<()> {
     machine.run_checked(&format!(
-        "cp --archive {folder} {KEPT} && mount -t tmpfs -o size=1G tmpfs {folder} && {} && \
+        "cp --archive {folder} {KEPT} && mount -t tmpfs -o size=1G,mode=755 tmpfs {folder} && {} && \
          used=$(df --output=used --block-size=1K {folder} | tail -n 1) && mount -o remount,size=$((used))k {folder}",
         put_back(folder)
     ))?;
