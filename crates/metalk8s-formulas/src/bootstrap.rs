@@ -133,8 +133,6 @@ pub fn bootstrap(
         graph: {
             let mut graph = node::ready(grains);
             graph.add("settings of the cluster", fleet::conducted());
-            // Pods take longer to begin than these.
-            graph.append(repositories::tools(grains, pillar)?);
             graph
         },
     }]);

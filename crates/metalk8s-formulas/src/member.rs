@@ -61,7 +61,6 @@ fn of_roles(grains: &Grains, pillar: &Pillar) -> Result<Vec<Stage>, FormulaError
             graph.append(kubelet::running(grains, pillar, &[])?);
             graph.then(pki::led_by_balancer(node_name(grains), pillar));
             graph.append(agent::running());
-            graph.append(repositories::tools(grains, pillar)?);
             graph
         },
     });

@@ -45,8 +45,6 @@ pub(crate) const PACKAGES: [&str; 8] = [
     "kubectl",
     "metalk8s-agent",
 ];
-/// What a node has to find out what is wrong with it (DIAG-08). Nothing else waits for these.
-pub(crate) const TOOLS: [&str; 1] = ["metalk8s-sosreport"];
 
 /// The configuration names these archives. `text` is the whole file, and `mode` its permissions.
 pub fn archives_declared(configuration: &Path, mode: u32, text: String, added: &[PathBuf]) -> Graph {
@@ -87,20 +85,8 @@ pub fn archives_mounted(archives: &[ArchiveMount]) -> Graph {
 /// alone, which has all that they need; Enterprise Linux takes that from its own (PRE-09).
 pub fn packages(grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError> {
     let (mut graph, repository) = add_repository(grains, pillar);
-    let installed = graph.add("packages of a node", installed(&PACKAGES, grains, pillar)?);
-    graph.watch(&installed, &repository);
-    Ok(graph)
-}
-
-/// What helps to find out what is wrong with a node, from the repository that [`packages`] has made known (DIAG-08).
-pub(crate) fn tools(grains: &Grains, pillar: &Pillar) -> Result<Graph, FormulaError> {
-    let mut graph = Graph::default();
-    graph.add("tools for diagnosis", installed(&TOOLS, grains, pillar)?);
-    Ok(graph)
-}
-
-fn installed(names: &[&str], grains: &Grains, pillar: &Pillar) -> Result<State, FormulaError> {
-    let packages = names
+    let name = environment(&pillar.archive.version);
+    let packages = PACKAGES
         .iter()
         .map(|package| match pillar.archive.packages.get(*package) {
             Some(version) => Ok(((*package).to_owned(), Some(version.clone()))),
@@ -111,9 +97,11 @@ fn installed(names: &[&str], grains: &Grains, pillar: &Pillar) -> Result<State, 
             }),
         })
         .collect::<Result<BTreeMap<_, _>, _>>()?;
-    let is_redhat = grains.os.family == OsFamily::RedHat;
-    let only_from = if is_redhat { Vec::new() } else { vec![environment(&pillar.archive.version)] };
-    Ok(State::Packages(Packages { packages, hold: true, only_from }))
+    let only_from = if grains.os.family == OsFamily::RedHat { Vec::new() } else { vec![name] };
+    let installed =
+        graph.add("packages of a node", State::Packages(Packages { packages, hold: true, only_from }));
+    graph.watch(&installed, &repository);
+    Ok(graph)
 }
 
 /// The package repository of this version is known to the host.

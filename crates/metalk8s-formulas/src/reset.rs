@@ -14,7 +14,7 @@ use crate::{
     Stage,
     accounts::{APISERVER, CONTROLLER_MANAGER, ETCD, SCHEDULER, SERVER},
     agent, etcd,
-    repositories::{PACKAGES, TOOLS},
+    repositories::PACKAGES,
 };
 
 /// The package of the agent, which is the last to go.
@@ -139,7 +139,7 @@ fn networks(found: &Leftovers) -> Graph {
 
 fn packages() -> Graph {
     let mut graph = Graph::default();
-    let names = PACKAGES.into_iter().chain(TOOLS).chain([BROUGHT_ALONG]).filter(|name| *name != AGENT);
+    let names = PACKAGES.into_iter().chain([BROUGHT_ALONG]).filter(|name| *name != AGENT);
     graph.add("packages of a node", removed_packages(names));
     graph
 }

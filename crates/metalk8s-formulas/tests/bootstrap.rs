@@ -53,7 +53,6 @@ fn pillar() -> Pillar {
         "kubelet",
         "kubectl",
         "metalk8s-agent",
-        "metalk8s-sosreport",
     ];
     let image = |name: &&str| {
         ((*name).to_owned(), ImageFacts { tag: "1.2.3".into(), digest: format!("sha256:{}", "0".repeat(64)) })
