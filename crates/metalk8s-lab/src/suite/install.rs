@@ -17,7 +17,7 @@ mod authorities;
 mod images;
 mod mounted;
 pub(super) mod moved;
-mod node_port;
+pub(super) mod node_port;
 pub(super) mod pod;
 mod power;
 mod reach;

@@ -11,7 +11,7 @@ use super::{
     Check, Options, Stage, Suite, Tally,
     cluster::{SETTLE, kubectl, kubectl_json, said, wait_for_pods, wait_settled},
     expand::{deploy_node, in_master},
-    install::pod,
+    install::{node_port, pod},
     listening, run_checks,
 };
 use crate::{Lab, install, wait_until};
@@ -67,7 +67,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         name: "a NodePort answers on the workload plane of each machine, in both ranges, and on no control plane",
-        run: ranges::have_node_ports,
+        run: node_port::is_on_the_workload_plane,
     },
     Check { name: "pods on every machine reach names and Services", run: reaches },
     Check { name: "deploying each of them again changes nothing", run: again },

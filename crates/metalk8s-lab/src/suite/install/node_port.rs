@@ -26,27 +26,29 @@ spec:
     nodePort: 30153
 ";
 
-/// Applications are reached on the workload plane, and not on the control plane.
-pub(super) fn is_on_the_workload_plane(stage: &Stage) -> Result<()> {
-    let machine = stage.lab.bootstrap()?;
-    ensure!(machine.control != machine.workload, "the lab has one plane only");
-    machine.write("/root/service.yaml", SERVICE.as_bytes(), 0o644)?;
-    kubectl(machine, "apply -f /root/service.yaml")?;
-    let reached = reached(machine);
-    kubectl(machine, "delete -f /root/service.yaml")?;
+/// Applications are reached by the address of each machine in the workload plane, and by none in the control plane.
+pub(in crate::suite) fn is_on_the_workload_plane(stage: &Stage) -> Result<()> {
+    let bootstrap = stage.lab.bootstrap()?;
+    ensure!(bootstrap.control != bootstrap.workload, "the lab has one plane only");
+    bootstrap.write("/root/service.yaml", SERVICE.as_bytes(), 0o644)?;
+    kubectl(bootstrap, "apply -f /root/service.yaml")?;
+    let reached = stage.lab.machines.iter().try_for_each(|machine| reached(bootstrap, machine));
+    kubectl(bootstrap, "delete -f /root/service.yaml")?;
     reached
 }
 
-fn reached(machine: &Machine) -> Result<()> {
+fn reached(from: &Machine, machine: &Machine) -> Result<()> {
     let asks = |address| {
-        machine.run(&format!(
+        from.run(&format!(
             "curl --silent --fail --max-time 2 --output /dev/null http://{address}:30153/metrics"
         ))
     };
     wait_until("the NodePort to answer on the workload plane", Duration::from_secs(60), || {
         let answer = asks(machine.workload).map_err(|error| error.to_string())?;
-        if answer.success() { Ok(()) } else { Err(format!("curl ends with {}", answer.code)) }
+        let told = || format!("at `{}` curl ends with {}", machine.name, answer.code);
+        if answer.success() { Ok(()) } else { Err(told()) }
     })?;
-    ensure!(!asks(machine.control)?.success(), "the NodePort answers on the control plane");
+    let answer = asks(machine.control)?;
+    ensure!(!answer.success(), "the NodePort of `{}` answers on the control plane", machine.name);
     Ok(())
 }

@@ -3,13 +3,13 @@
 //! The ranges are halves of one network, since a lab has no router: what is shown is who is told of which range, and
 //! not that traffic finds its way between networks.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, ensure};
 use ipnet::Ipv4Net;
 use serde_json::Value;
 
-use super::{Stage, items, kubectl, kubectl_json, text, wait_until};
+use super::{Stage, items, kubectl_json, text};
 use crate::{Lab, Machine, install};
 
 /// The planes as the settings of the cluster name them, and a machine's address in each.
@@ -18,22 +18,6 @@ const PLANES: [(&str, Address); 2] =
 type Address = fn(&Machine) -> Ipv4Addr;
 /// A machine that has joined, and knows of the ranges what the cluster tells it.
 const ASKED: &str = "node5";
-/// The figures of CoreDNS, which are there in every cluster.
-const SERVICE: &str = "\
-apiVersion: v1
-kind: Service
-metadata:
-  name: suite-node-port
-  namespace: kube-system
-spec:
-  type: NodePort
-  selector:
-    k8s-app: kube-dns
-  ports:
-  - port: 9153
-    nodePort: 30153
-";
-
 /// The configuration of the manual but for the planes.
 pub(super) fn configuration(lab: &Lab) -> Result<String> {
     let [control, workload] = PLANES.map(|(_, address)| {
@@ -99,34 +83,6 @@ fn internal(node: &Value) -> Vec<Ipv4Addr> {
 fn overlay(node: &Value) -> Option<Ipv4Addr> {
     let address = text(&node["metadata"]["annotations"]["projectcalico.org/IPv4Address"]);
     address.split('/').next()?.parse().ok()
-}
-
-/// A Service is reached by the address of each machine in the workload plane, and by none in the control plane.
-pub(super) fn have_node_ports(stage: &Stage) -> Result<()> {
-    let bootstrap = stage.lab.bootstrap()?;
-    bootstrap.write("/root/service.yaml", SERVICE.as_bytes(), 0o644)?;
-    kubectl(bootstrap, "apply -f /root/service.yaml")?;
-    let answered = stage.lab.machines.iter().try_for_each(|machine| answers(bootstrap, machine));
-    kubectl(bootstrap, "delete -f /root/service.yaml")?;
-    answered
-}
-
-fn answers(from: &Machine, machine: &Machine) -> Result<()> {
-    let ask = |address: Ipv4Addr| {
-        from.run(&format!(
-            "curl --silent --fail --max-time 2 --output /dev/null http://{address}:30153/metrics"
-        ))
-    };
-    wait_until("the NodePort to answer on the workload plane", Duration::from_secs(60), || {
-        let answer = ask(machine.workload).map_err(|error| error.to_string())?;
-        match answer.success() {
-            true => Ok(()),
-            false => Err(format!("at `{}` curl ends with {}", machine.name, answer.code)),
-        }
-    })?;
-    let answer = ask(machine.control)?;
-    ensure!(!answer.success(), "the NodePort of `{}` answers on the control plane", machine.name);
-    Ok(())
 }
 
 #[cfg(test)]
