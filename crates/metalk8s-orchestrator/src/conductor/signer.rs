@@ -33,7 +33,7 @@ const SELDOM: Duration = Duration::from_secs(30);
 
 /// Decides about every request for one of our signers.
 pub(super) async fn sign(fleet: &Fleet, config: &ConductorConfig) {
-    decide(fleet.follow_requests(), async |request| answer(fleet, config, request).await).await;
+    decide(fleet.follow_requests(), async |requests| answer_all(fleet, config, requests).await).await;
 }
 
 /// A request that is not decided about yet.
@@ -62,50 +62,112 @@ impl Open {
     }
 }
 
-/// Has each request answered, once that succeeds.
+/// What is known of requests.
+#[derive(Default)]
+struct Requests {
+    open: HashMap<String, Open>,
+    /// Those that were decided about: what is seen of them later may be older than the decision.
+    decided: HashSet<String>,
+}
+
+impl Requests {
+    fn see(&mut self, seen: Seen<CertificateSigningRequest>) {
+        match seen {
+            Seen::There(object) => match PendingRequest::of(&object) {
+                Some(pending)
+                    if authority(&pending.signer).is_some() && !self.decided.contains(&pending.name) =>
+                {
+                    self.open.insert(pending.name.clone(), Open::new(pending));
+                }
+                // Somebody decided: this conductor, where the answer was lost, or one before it.
+                None => drop(object.metadata.name.and_then(|name| self.open.remove(&name))),
+                Some(_) => {}
+            },
+            Seen::Gone(name) => {
+                self.open.remove(&name);
+                self.decided.remove(&name);
+            }
+            Seen::Blind(why) => tracing::warn!(error = why, "requests for certificates cannot be seen"),
+            Seen::Complete => {}
+        }
+    }
+
+    /// Those that are to be looked at now.
+    fn due(&self) -> Vec<PendingRequest> {
+        let now = Instant::now();
+        self.open.values().filter(|open| open.next <= now).map(|open| open.request.clone()).collect()
+    }
+
+    fn answered(&mut self, name: &str, answer: Result<(), String>) {
+        match answer {
+            Ok(()) => {
+                self.open.remove(name);
+                self.decided.insert(name.to_owned());
+            }
+            Err(why) => {
+                if let Some(open) = self.open.get_mut(name) {
+                    open.waits(why);
+                }
+            }
+        }
+    }
+}
+
+/// Has each request answered, once that succeeds: all that are there at once, so that a fleet whose agents ask
+/// together is read once for them.
 async fn decide(
     mut requests: Follow<CertificateSigningRequest>,
-    answer: impl AsyncFn(&PendingRequest) -> Result<(), String>,
+    answer: impl AsyncFn(&[PendingRequest]) -> Vec<Result<(), String>>,
 ) {
-    let mut open: HashMap<String, Open> = HashMap::new();
-    // Those that were decided about: what is seen of them later may be older than the decision.
-    let mut decided: HashSet<String> = HashSet::new();
+    let mut known = Requests::default();
     loop {
-        let seen = match open.values().map(|open| open.next).min() {
+        let seen = match known.open.values().map(|open| open.next).min() {
             Some(next) => timeout_at(next, requests.recv()).await,
             None => Ok(requests.recv().await),
         };
         match seen {
-            Ok(Some(Seen::There(object))) => match PendingRequest::of(&object) {
-                Some(pending) if authority(&pending.signer).is_some() && !decided.contains(&pending.name) => {
-                    open.insert(pending.name.clone(), Open::new(pending));
-                }
-                // Somebody decided: this conductor, where the answer was lost, or one before it.
-                None => drop(object.metadata.name.and_then(|name| open.remove(&name))),
-                Some(_) => {}
-            },
-            Ok(Some(Seen::Gone(name))) => {
-                open.remove(&name);
-                decided.remove(&name);
-            }
-            Ok(Some(Seen::Blind(why))) => {
-                tracing::warn!(error = why, "requests for certificates cannot be seen");
-            }
-            Ok(Some(Seen::Complete)) | Err(_) => {}
+            Ok(Some(seen)) => known.see(seen),
             Ok(None) => return,
+            Err(_) => {}
         }
-        let now = Instant::now();
-        for (name, waiting) in open.iter_mut().filter(|(_, open)| open.next <= now) {
-            match answer(&waiting.request).await {
-                Ok(()) => drop(decided.insert(name.clone())),
-                Err(why) => waiting.waits(why),
-            }
+        while let Ok(seen) = requests.try_recv() {
+            known.see(seen);
         }
-        open.retain(|name, _| !decided.contains(name));
+        let due = known.due();
+        if due.is_empty() {
+            continue;
+        }
+        for (request, answer) in due.iter().zip(answer(&due).await) {
+            known.answered(&request.name, answer);
+        }
     }
 }
 
-async fn answer(fleet: &Fleet, config: &ConductorConfig, request: &PendingRequest) -> Result<(), String> {
+/// Answers each of the requests, with the fleet as it is after the last of them was made.
+async fn answer_all(
+    fleet: &Fleet,
+    config: &ConductorConfig,
+    requests: &[PendingRequest],
+) -> Vec<Result<(), String>> {
+    let cluster = match fleet.agents().await {
+        Ok(agents) => {
+            tokio::task::block_in_place(|| cluster_pillar(&config.configuration, &config.archives, &agents))
+                .map_err(|error| sentence(&error))
+        }
+        Err(error) => Err(sentence(&error)),
+    };
+    let cluster = match cluster {
+        Ok(cluster) => cluster,
+        Err(why) => return vec![Err(why); requests.len()],
+    };
+    let mut answers = Vec::new();
+    for request in requests {
+        answers.push(answer(fleet, &cluster, request).await);
+    }
+    answers
+}
+
+async fn answer(fleet: &Fleet, cluster: &ClusterPillar, request: &PendingRequest) -> Result<(), String> {
     let told = |error: metalk8s_kube::fleet::FleetError| sentence(&error);
     let requested = RequestedCertificate::parse(&request.request_pem);
     let node = match node_of_agent(&request.user) {
@@ -122,15 +184,11 @@ async fn answer(fleet: &Fleet, config: &ConductorConfig, request: &PendingReques
         Some(node) => fleet.agent(node).await.map_err(told)?,
         None => None,
     };
-    let agents = fleet.agents().await.map_err(told)?;
-    let cluster =
-        tokio::task::block_in_place(|| cluster_pillar(&config.configuration, &config.archives, &agents));
-    let cluster = cluster.map_err(|error| sentence(&error))?;
     let judged = match (requested, node.as_deref().zip(agent.as_ref())) {
         (Err(error), _) => Err(sentence(&error)),
         (Ok(_), None) => Err(format!("`{}` is the agent of no node of the fleet", request.user)),
         (Ok(requested), Some((node, agent))) => {
-            judge(&request.user, &request.signer, &requested, node, &agent.spec, &cluster)
+            judge(&request.user, &request.signer, &requested, node, &agent.spec, cluster)
                 .map(|wanted| (requested, wanted))
         }
     };
@@ -254,9 +312,9 @@ mod tests {
         let (tell, requests) = mpsc::channel(1);
         tell.send(request("a", None)).await.unwrap();
         let (began, answers) = (Instant::now(), RefCell::new(Vec::new()));
-        let deciding = decide(requests, async |request: &PendingRequest| {
-            answers.borrow_mut().push((request.name.clone(), began.elapsed().as_secs()));
-            if answers.borrow().len() < 4 { Err("no etcd".to_owned()) } else { Ok(()) }
+        let deciding = decide(requests, async |requests: &[PendingRequest]| {
+            answers.borrow_mut().push((requests[0].name.clone(), began.elapsed().as_secs()));
+            vec![if answers.borrow().len() < 4 { Err("no etcd".to_owned()) } else { Ok(()) }]
         });
         assert!(timeout(10 * SELDOM, deciding).await.is_err(), "it waits for more");
         let when: Vec<u64> = answers.borrow().iter().map(|(_, seconds)| *seconds).collect();
@@ -269,14 +327,37 @@ mod tests {
         let (tell, requests) = mpsc::channel(2);
         tell.send(request("a", None)).await.unwrap();
         let answers = RefCell::new(0);
-        let deciding = decide(requests, async |_: &PendingRequest| {
+        let deciding = decide(requests, async |_: &[PendingRequest]| {
             *answers.borrow_mut() += 1;
             // It is recorded, and the answer is lost.
             drop(tell.try_send(request("a", Some("LQ=="))));
-            Err("no answer".to_owned())
+            vec![Err("no answer".to_owned())]
         });
         assert!(timeout(10 * SELDOM, deciding).await.is_err(), "it waits for more");
         assert_eq!(*answers.borrow(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_come_at_once_are_answered_together_and_each_by_itself() {
+        let (tell, requests) = mpsc::channel(3);
+        for name in ["a", "b", "c"] {
+            tell.send(request(name, None)).await.unwrap();
+        }
+        let answers = RefCell::new(Vec::new());
+        let deciding = decide(requests, async |requests: &[PendingRequest]| {
+            let mut names: Vec<String> = requests.iter().map(|request| request.name.clone()).collect();
+            let first = answers.borrow().is_empty();
+            let told = names
+                .iter()
+                .map(|name| if first && name == "b" { Err("no such node yet".to_owned()) } else { Ok(()) });
+            let told = told.collect();
+            names.sort();
+            answers.borrow_mut().push(names.join(" "));
+            told
+        });
+        assert!(timeout(10 * SELDOM, deciding).await.is_err(), "it waits for more");
+        assert_eq!(*answers.borrow(), ["a b c", "b"]);
+        drop(tell);
     }
 
     fn judged(roles: &[Role], user: &str, signer: &str, wish: &Request) -> Result<Request, String> {
