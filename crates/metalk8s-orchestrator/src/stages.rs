@@ -20,6 +20,16 @@ pub struct StagePlan {
     pub plan: Plan,
 }
 
+/// What one stage did.
+#[derive(Debug, serde::Serialize)]
+pub struct StageReport {
+    /// What the stage does.
+    pub title: &'static str,
+    /// What happened to each of its states.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
 /// What all stages did.
 #[derive(Debug, Default, serde::Serialize)]
 pub struct Summary {
@@ -27,6 +37,8 @@ pub struct Summary {
     pub states: usize,
     /// States that were changed.
     pub changed: usize,
+    /// The same in detail, in the order of the stages.
+    pub stages: Vec<StageReport>,
 }
 
 /// Why stages stopped.
@@ -139,6 +151,7 @@ pub async fn run(
         }
         summary.states += report.totals.states;
         summary.changed += report.totals.changed;
+        summary.stages.push(StageReport { title, report });
         step.done();
     }
     journal.run_finished().map_err(|source| RunError::Record { title: "the end", source })?;

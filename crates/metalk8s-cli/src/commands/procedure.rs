@@ -8,7 +8,7 @@ use metalk8s_diagnostics::{
     colours_wanted, explain, logging,
 };
 use metalk8s_orchestrator::stages::{RunError, StagePlan, Summary};
-use serde_json::json;
+use serde::Serialize;
 
 /// Refuses whoever is not root.
 pub(crate) fn must_be_root() -> Result<(), Diagnosed> {
@@ -54,6 +54,14 @@ pub(crate) fn print_plans(
     Ok(if pending && exit_code { Exit::Pending } else { Exit::Done })
 }
 
+/// What was done, for programs.
+#[derive(Serialize)]
+struct Done<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    seconds: f64,
+}
+
 /// Prints what was done: as data, or in these words.
 pub(crate) fn print_summary(
     summary: &Summary,
@@ -62,7 +70,7 @@ pub(crate) fn print_summary(
     words: &str,
     printer: &mut Printer,
 ) -> anyhow::Result<()> {
-    let data = json!({"states": summary.states, "changed": summary.changed, "seconds": seconds});
+    let data = Done { summary, seconds };
     match output {
         Output::Json => printer.json(&data)?,
         Output::Yaml => printer.data(&serde_saphyr::to_string(&data)?),

@@ -31,6 +31,16 @@ pub(super) fn changes_nothing(stage: &Stage) -> Result<()> {
         started.elapsed().as_secs_f64()
     ));
     ensure!(summary["changed"] == 0, "{}", said(&output));
+    let stages = summary["stages"].as_array().context("its summary tells of no stages")?;
+    let steps: Vec<&Value> = stages.iter().filter_map(|stage| stage["steps"].as_array()).flatten().collect();
+    ensure!(
+        summary["states"] == steps.len(),
+        "{} states are told of, not {}",
+        steps.len(),
+        summary["states"]
+    );
+    let changed = steps.iter().find(|step| step["outcome"] == "changed");
+    ensure!(changed.is_none(), "told of as changed: {changed:?}");
     let after = containers(machine)?;
     ensure!(before == after, "containers before {before:#?} and after {after:#?}");
     Ok(())
