@@ -19,8 +19,9 @@ use crate::{
 
 /// The package of the agent, which is the last to go.
 const AGENT: &str = "metalk8s-agent";
-/// What comes with the packages of a node without being asked for.
-const BROUGHT_ALONG: &str = "kubernetes-node";
+/// What comes with the packages of a node without being asked for, and what a person may have added from the same
+/// repository (DIAG-08).
+const BESIDE_THEM: [&str; 2] = ["kubernetes-node", "metalk8s-sosreport"];
 
 /// Folders and files that are ours alone.
 const FILES: [&str; 27] = [
@@ -139,7 +140,7 @@ fn networks(found: &Leftovers) -> Graph {
 
 fn packages() -> Graph {
     let mut graph = Graph::default();
-    let names = PACKAGES.into_iter().chain([BROUGHT_ALONG]).filter(|name| *name != AGENT);
+    let names = PACKAGES.into_iter().chain(BESIDE_THEM).filter(|name| *name != AGENT);
     graph.add("packages of a node", removed_packages(names));
     graph
 }

@@ -228,7 +228,6 @@ impl Sources {
     }
 }
 
-/// Reads `dpkg-query`'s lines: name, state of three letters (wish, state, error), version.
 /// Packages as they were downloaded, `NAME_VERSION_ARCHITECTURE.deb`.
 fn forget_downloads(host: &Host, names: &[String]) -> Result<(), StateError> {
     for file in host.names(Path::new(DOWNLOADS))? {
@@ -249,6 +248,7 @@ fn removed(text: &str) -> BTreeSet<String> {
     words.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
 }
 
+/// Reads `dpkg-query`'s lines: name, state of three letters (wish, state, error), version.
 fn parse_installed(text: &str) -> BTreeMap<String, Installed> {
     let mut packages: BTreeMap<String, Installed> = BTreeMap::new();
     for line in text.lines() {
