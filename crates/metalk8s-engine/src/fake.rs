@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Change, ChangeKind, Hands, State, StateError,
-    state::{Extracted, HostsEntry, Mount, NodeMetadata, Opening, Repository, User, Wait},
+    state::{Extracted, Forwarding, HostsEntry, Mount, NodeMetadata, Opening, Repository, User, Wait},
 };
 
 pub use clock::FakeClock;
@@ -76,6 +76,8 @@ pub struct World {
     pub groups: BTreeMap<String, Option<u32>>,
     /// Openings in the firewall.
     pub openings: Vec<Opening>,
+    /// Networks whose packets the firewall lets pass, by name.
+    pub forwardings: BTreeMap<String, Forwarding>,
     /// Programs that ran, in order.
     pub ran: Vec<Vec<String>>,
     /// Programs that fail, such as those of `unless`; all others succeed.

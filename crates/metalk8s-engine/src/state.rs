@@ -24,8 +24,8 @@ pub use keys::{
 };
 pub use removed::Removed;
 pub use system::{
-    Command, Group, HostsEntry, KernelModule, Mount, Opening, Packages, Repository, RepositorySource,
-    Service, Swap, Sysctl, User,
+    Command, Forwarding, Group, HostsEntry, KernelModule, Mount, Opening, Packages, Repository,
+    RepositorySource, Service, Swap, Sysctl, User,
 };
 pub use trial::Trial;
 pub use wait::{Condition, Wait};
@@ -55,6 +55,7 @@ pub enum State {
     User(User),
     Group(Group),
     Opening(Opening),
+    Forwarding(Forwarding),
     Command(Command),
     Image(Image),
     StaticPod(StaticPod),

@@ -1,9 +1,12 @@
-//! Openings for what other machines must reach (NET-20, NET-21), in whatever firewall the host has.
+//! What other machines must reach (NET-20, NET-21) and packets of pods, in whatever firewall the host has.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
-use metalk8s_engine::{Graph, State, state::Opening};
+use metalk8s_engine::{
+    Graph, State,
+    state::{Forwarding, Opening},
+};
 use metalk8s_types::{Pillar, Role};
 
 use crate::salt_master;
@@ -45,9 +48,12 @@ const METALLB_OPENINGS: [(&str, Option<Role>, &str, u16, From); 2] = [
     ("MetalLB members over UDP", None, "udp", 7946, From::ControlPlane),
 ];
 
-/// Openings of a node with its roles. A host without a firewall needs none, and gets no firewall.
+/// Openings of a node with its roles, and the way for packets of pods. A host without a firewall needs none, and gets no firewall.
 pub(crate) fn openings(pillar: &Pillar) -> Graph {
     let mut graph = Graph::default();
+    let networks = vec![pillar.networks.pods];
+    let forwarded =
+        graph.add("forwarding of pods", State::Forwarding(Forwarding { name: "pods".to_owned(), networks }));
     let is_wanted = |role: Option<Role>| role.is_none_or(|role| pillar.roles.contains(&role));
     let optional = METALLB_OPENINGS.into_iter().filter(|_| pillar.addons.metallb);
     let all = OPENINGS.into_iter().filter(|opening| is_wanted(opening.1)).chain(optional);
@@ -57,10 +63,12 @@ pub(crate) fn openings(pillar: &Pillar) -> Graph {
         if sources.is_empty() {
             continue;
         }
-        graph.add(
+        let opening = graph.add(
             format!("opening {name}"),
             State::Opening(Opening { name: name.to_owned(), protocol: protocol.to_owned(), port, sources }),
         );
+        // It has firewalld load its lasting configuration, which must not come between the two halves of an opening.
+        graph.require(&opening, &forwarded);
     }
     graph
 }

@@ -15,8 +15,13 @@ use metalk8s_engine::{
 use metalk8s_pki::Usage;
 
 use crate::{
-    accounts, command, doing::Doing, extracted, files, firewall, hosts, image, kernel_module, keys, mount,
-    packages, removed, repository, root::Root, service, static_pod, swap, sysctl, wait,
+    accounts, command,
+    doing::Doing,
+    extracted, files,
+    firewall::{self, Wish},
+    hosts, image, kernel_module, keys, mount, packages, removed, repository,
+    root::Root,
+    service, static_pod, swap, sysctl, wait,
 };
 
 /// Files that we read whole are configurations, keys and lists of the kernel: never this large.
@@ -248,6 +253,7 @@ impl Hands for Host {
             | State::User(_)
             | State::Group(_)
             | State::Opening(_)
+            | State::Forwarding(_)
             | State::Command(_)
             | State::Image(_)
             | State::StaticPod(_)
@@ -280,7 +286,8 @@ impl Hands for Host {
             State::HostsEntry(wish) => hosts::check(self, wish),
             State::User(wish) => accounts::check_user(self, wish),
             State::Group(wish) => accounts::check_group(self, wish),
-            State::Opening(wish) => firewall::check(self, wish).await,
+            State::Opening(wish) => firewall::check(self, Wish::Opening(wish)).await,
+            State::Forwarding(wish) => firewall::check(self, Wish::Forwarding(wish)).await,
             State::Command(wish) => command::check(self, wish).await,
             State::Image(wish) => image::check(self, wish).await,
             State::StaticPod(wish) => static_pod::check(self, wish),
@@ -315,7 +322,8 @@ impl Hands for Host {
             State::HostsEntry(wish) => hosts::apply(self, wish)?,
             State::User(wish) => accounts::apply_user(self, wish).await?,
             State::Group(wish) => accounts::apply_group(self, wish).await?,
-            State::Opening(wish) => firewall::apply(self, wish).await?,
+            State::Opening(wish) => firewall::apply(self, Wish::Opening(wish)).await?,
+            State::Forwarding(wish) => firewall::apply(self, Wish::Forwarding(wish)).await?,
             State::Command(wish) => return command::apply(self, wish).await,
             State::Image(wish) => image::apply(self, wish).await?,
             State::StaticPod(wish) => static_pod::apply(self, wish)?,
@@ -353,6 +361,7 @@ impl Hands for Host {
             | State::User(_)
             | State::Group(_)
             | State::Opening(_)
+            | State::Forwarding(_)
             | State::Image(_)
             | State::StaticPod(_)
             | State::KeyPair(_)

@@ -212,6 +212,7 @@ fn salt_name(state: &State) -> (&'static str, &'static str) {
         State::KeyPair(_) => ("x509", "private_key_managed"),
         State::Swap(_) => ("metalk8s", "swap"),
         State::Opening(_) => ("metalk8s", "opening"),
+        State::Forwarding(_) => ("metalk8s", "forwarding"),
         State::RandomKey(_) => ("metalk8s", "random_key"),
         State::Image(_) => ("containerd", "image_managed"),
         State::StaticPod(_) => ("metalk8s", "static_pod_managed"),

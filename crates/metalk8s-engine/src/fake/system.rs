@@ -29,6 +29,7 @@ impl World {
                 self.groups.get(&group.name).is_some_and(|gid| group.gid.is_none() || *gid == group.gid)
             }
             State::Opening(opening) => self.openings.contains(opening),
+            State::Forwarding(forwarding) => self.forwardings.get(&forwarding.name) == Some(forwarding),
             State::Image(image) => self.images.get(&image.reference) == Some(&image.digest),
             State::StaticPod(pod) => self.objects.get(&pod.path.display().to_string()) == Some(&pod.manifest),
             State::Object(object) => self.objects.get(&state.label()) == Some(&object.manifest),
@@ -86,6 +87,9 @@ impl World {
                 let key = |opening: &Opening| (opening.name.clone(), opening.protocol.clone(), opening.port);
                 self.openings.retain(|other| key(other) != key(opening));
                 self.openings.push(opening.clone());
+            }
+            State::Forwarding(forwarding) => {
+                self.forwardings.insert(forwarding.name.clone(), forwarding.clone());
             }
             State::Image(image) => {
                 self.images.insert(image.reference.clone(), image.digest.clone());

@@ -28,6 +28,7 @@ impl State {
             Self::User(user) => format!("User {}", user.name),
             Self::Group(group) => format!("Group {}", group.name),
             Self::Opening(opening) => format!("Opening {}/{}", opening.port, opening.protocol),
+            Self::Forwarding(forwarding) => format!("Forwarding {}", forwarding.name),
             Self::Command(command) => format!("Command {}", command.argv.join(" ")),
             Self::Image(image) => format!("Image {}", image.reference),
             Self::StaticPod(pod) => format!("Static pod {}", pod.path.display()),

@@ -167,6 +167,18 @@ pub struct Opening {
     pub sources: Vec<ipnet::IpNet>,
 }
 
+/// Packets that the host forwards from and to networks, such as those of pods, pass its firewall; a host without one
+/// satisfies it.
+///
+/// It is exact: a network that an earlier wish with the same name let pass, and this one does not, is shut out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forwarding {
+    /// What it is for, in the firewall's own list: lower-case ASCII letters, digits and `-`, at most 8 of them.
+    pub name: String,
+    /// The networks.
+    pub networks: Vec<ipnet::IpNet>,
+}
+
 /// A program run when its conditions ask for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Command {

@@ -67,7 +67,7 @@ fn left(state: &State, undone: &[State]) -> Vec<String> {
         State::KernelModule(module) => vec![&module.file],
         State::Command(command) => command.creates.iter().map(PathBuf::as_path).collect(),
         State::Image(_) => vec![Path::new("/var/lib/containerd")],
-        State::Opening(_) => ["/etc/nftables.d/metalk8s.nft", paths::FIREWALLD_OPENINGS].map(Path::new).to_vec(),
+        State::Opening(_) | State::Forwarding(_) => ["/etc/nftables.d/metalk8s.nft", paths::FIREWALLD_OPENINGS].map(Path::new).to_vec(),
         State::Repository(_)
         | State::Packages(_)
         | State::Service(_)
@@ -100,7 +100,7 @@ fn left(state: &State, undone: &[State]) -> Vec<String> {
         State::Swap(_) => undone.iter().any(|state| matches!(state, State::Swap(swap) if swap.enabled)),
         State::User(user) => removed(&|removed| matches!(removed, Removed::User { name, .. } if *name == user.name)),
         State::Group(group) => removed(&|removed| matches!(removed, Removed::Group { name } if *name == group.name)),
-        State::Opening(_) => removed(&|removed| matches!(removed, Removed::PacketRules { comments, .. } if !comments.is_empty())),
+        State::Opening(_) | State::Forwarding(_) => removed(&|removed| matches!(removed, Removed::PacketRules { comments, .. } if !comments.is_empty())),
         _ => true,
     };
     let mut left: Vec<String> =

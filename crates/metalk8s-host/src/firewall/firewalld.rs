@@ -8,35 +8,35 @@ use std::{collections::BTreeSet, path::Path};
 use metalk8s_engine::{StateError, state::Opening};
 use metalk8s_types::paths;
 
-use super::{Difference, Source, mark, marked, surplus};
+use super::{Difference, Traffic, Wish, marked};
 use crate::{Host, doing::Doing, lines};
 
 /// The two configurations; reloading instead would drop what others set for now only.
-const CONFIGURATIONS: [&[&str]; 2] = [&[], &["--permanent"]];
+pub(super) const CONFIGURATIONS: [&[&str]; 2] = [&[], &["--permanent"]];
 
 pub(super) async fn difference(host: &Host, wish: &Opening) -> Result<Difference, StateError> {
-    let mut missing = BTreeSet::new();
+    let (all, mut missing) = (Wish::Opening(wish), BTreeSet::new());
     for configuration in CONFIGURATIONS {
         let listed = list(host, configuration).await?;
-        missing.extend(Source::all_of(wish).into_iter().filter(|source| !has(&listed, wish, *source)));
+        missing.extend(all.traffic().into_iter().filter(|source| !has(&listed, wish, *source)));
     }
     let record = host.read_text(Path::new(paths::FIREWALLD_OPENINGS))?.unwrap_or_default();
-    Ok(Difference { missing, surplus: record.lines().filter_map(|line| surplus(wish, line)).collect() })
+    Ok(Difference { missing, surplus: record.lines().filter_map(|line| all.surplus(line)).collect() })
 }
 
 pub(super) async fn adjust(host: &Host, wish: &Opening) -> Result<(), StateError> {
-    let record = Path::new(paths::FIREWALLD_OPENINGS);
+    let (all, record) = (Wish::Opening(wish), Path::new(paths::FIREWALLD_OPENINGS));
     let Difference { missing, surplus: closed } = difference(host, wish).await?;
     // First, since a rule that is in no record is never removed.
     lines::edit_private(host, record, |text| {
         missing.iter().fold(text.to_owned(), |text, source| {
-            let line = mark(wish, *source);
+            let line = all.mark(*source);
             lines::with_line(&text, &line, |other| other == line)
         })
     })?;
     for configuration in CONFIGURATIONS {
         let listed = list(host, configuration).await?;
-        let (mut opened, mut closed) = (Source::all_of(wish), closed.clone());
+        let (mut opened, mut closed) = (all.traffic(), closed.clone());
         opened.retain(|source| !has(&listed, wish, *source));
         closed.retain(|source| has(&listed, wish, *source));
         for source in opened {
@@ -46,7 +46,7 @@ pub(super) async fn adjust(host: &Host, wish: &Opening) -> Result<(), StateError
             set(host, configuration, "remove", wish, source).await?;
         }
     }
-    lines::edit_private(host, record, |text| lines::without(text, |line| surplus(wish, line).is_some()))?;
+    lines::edit_private(host, record, |text| lines::without(text, |line| all.surplus(line).is_some()))?;
     Ok(())
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn count(host: &Host) -> Result<usize, StateError> {
     let mut found = BTreeSet::new();
     for (configuration, wish, source) in recorded(host)? {
         if has(&list(host, configuration).await?, &wish, source) {
-            found.insert(mark(&wish, source));
+            found.insert(Wish::Opening(&wish).mark(source));
         }
     }
     Ok(found.len())
@@ -71,7 +71,7 @@ pub(super) async fn close(host: &Host) -> Result<(), StateError> {
     Ok(())
 }
 
-type Recorded = (&'static [&'static str], Opening, Source);
+type Recorded = (&'static [&'static str], Opening, Traffic);
 
 /// Every rule of the record, in each configuration.
 fn recorded(host: &Host) -> Result<Vec<Recorded>, StateError> {
@@ -92,7 +92,7 @@ async fn set(
     configuration: &[&str],
     verb: &str,
     wish: &Opening,
-    source: Source,
+    source: Traffic,
 ) -> Result<(), StateError> {
     let option = match rule(wish, source) {
         Rule::Port(port) => format!("--{verb}-port={port}"),
@@ -109,11 +109,12 @@ enum Rule {
 }
 
 /// As firewalld itself writes it back.
-fn rule(wish: &Opening, source: Source) -> Rule {
+fn rule(wish: &Opening, source: Traffic) -> Rule {
     let Opening { name: _, protocol, port, sources: _ } = wish;
     match source {
-        Source::Everybody => Rule::Port(format!("{port}/{protocol}")),
-        Source::Range(net) => {
+        Traffic::All => Rule::Port(format!("{port}/{protocol}")),
+        // An opening knows no destinations.
+        Traffic::From(net) | Traffic::To(net) => {
             let family = if net.addr().is_ipv4() { "ipv4" } else { "ipv6" };
             Rule::Rich(format!(
                 "rule family=\"{family}\" source address=\"{net}\" port port=\"{port}\" protocol=\"{protocol}\" \
@@ -123,7 +124,7 @@ fn rule(wish: &Opening, source: Source) -> Rule {
     }
 }
 
-fn has(list: &str, wish: &Opening, source: Source) -> bool {
+fn has(list: &str, wish: &Opening, source: Traffic) -> bool {
     let mut lines = list.lines().map(str::trim);
     match rule(wish, source) {
         Rule::Port(port) => {

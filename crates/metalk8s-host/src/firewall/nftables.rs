@@ -5,20 +5,18 @@
 
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use metalk8s_engine::{StateError, state::Opening};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Difference, Source, mark};
+use super::{Difference, Traffic, Wish};
 use crate::{Host, doing::Doing, lines, program::ProgramError};
 
 /// Our rules for the next boot, read by the host's own file.
 const OURS: &str = "/etc/nftables.d/metalk8s.nft";
 /// The host's own file: of Debian, and of the Red Hat family.
 const MAIN: [&str; 2] = ["/etc/nftables.conf", "/etc/sysconfig/nftables.conf"];
-
-/// The hook of packets that are for this host.
-const INPUT: &str = "input";
 
 #[derive(Debug, Deserialize)]
 struct Ruleset {
@@ -55,14 +53,14 @@ struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Needed {
     chain: Chain,
-    source: Source,
+    traffic: Traffic,
     comment: String,
     /// The command that inserts it.
     command: String,
 }
 
-pub(super) async fn difference(host: &Host, wish: &Opening) -> Result<Difference, StateError> {
-    let ruleset = list(host).await?;
+pub(super) async fn difference(host: &Host, wish: Wish<'_>) -> Result<Difference, StateError> {
+    let ruleset = list(host, wish).await?;
     let main = main_file(host)?;
     let kept = host.read_text(Path::new(OURS))?.unwrap_or_default();
     let is_open = |needed: &Needed| {
@@ -74,14 +72,14 @@ pub(super) async fn difference(host: &Host, wish: &Opening) -> Result<Difference
     let now = rules.filter_map(|rule| surplus(rule, wish));
     let at_boot = kept.lines().filter_map(|line| surplus_at_boot(line, wish));
     Ok(Difference {
-        missing: missing.map(|needed| needed.source).collect(),
+        missing: missing.map(|needed| needed.traffic).collect(),
         surplus: now.chain(at_boot).collect(),
     })
 }
 
-pub(super) async fn adjust(host: &Host, wish: &Opening) -> Result<(), StateError> {
-    let doing = || format!("could not open port {}/{} in the kernel's firewall", wish.port, wish.protocol);
-    let ruleset = list(host).await?;
+pub(super) async fn adjust(host: &Host, wish: Wish<'_>) -> Result<(), StateError> {
+    let doing = || format!("could not let {} pass the kernel's firewall", wish.what());
+    let ruleset = list(host, wish).await?;
     let main = main_file(host)?;
     for needed in needed(&ruleset, wish) {
         if !has(&ruleset, &needed) {
@@ -95,7 +93,7 @@ pub(super) async fn adjust(host: &Host, wish: &Opening) -> Result<(), StateError
                 lines::edit(host, &main.path, |text| lines::with_line(text, &include(), is_include))?;
             }
             _ => tracing::warn!(
-                opening = %wish.name, table = %needed.chain.table,
+                opening = wish.name(), table = %needed.chain.table,
                 "the table is not in the host's nftables file, so the opening lasts until the firewall is loaded again"
             ),
         }
@@ -104,15 +102,14 @@ pub(super) async fn adjust(host: &Host, wish: &Opening) -> Result<(), StateError
 }
 
 /// Only after the new rules are there, so that nobody is shut out in between.
-async fn close(host: &Host, wish: &Opening) -> Result<(), StateError> {
+async fn close(host: &Host, wish: Wish<'_>) -> Result<(), StateError> {
     // As late as can be: where somebody loads the firewall anew, handles are those of other rules.
-    for rule in list(host).await?.nftables.into_iter().filter_map(|item| item.rule) {
+    for rule in list(host, wish).await?.nftables.into_iter().filter_map(|item| item.rule) {
         if surplus(&rule, wish).is_some() {
             let Rule { family, table, chain, handle, comment: _, expr: _ } = rule;
             let command = format!("delete rule {family} {table} {chain} handle {handle}");
-            host.program("nft").arg(&command).run().await.doing(|| {
-                format!("could not close port {}/{} in the kernel's firewall", wish.port, wish.protocol)
-            })?;
+            let doing = || format!("could not keep {} from passing the kernel's firewall", wish.what());
+            host.program("nft").arg(&command).run().await.doing(doing)?;
         }
     }
     lines::edit(host, Path::new(OURS), |text| {
@@ -121,15 +118,15 @@ async fn close(host: &Host, wish: &Opening) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Whom a rule of ours lets in and should not, also in a chain that refuses nobody: it may do so again.
-fn surplus(rule: &Rule, wish: &Opening) -> Option<Source> {
-    super::surplus(wish, rule.comment.as_deref()?)
+/// What a rule of ours lets pass and should not, also in a chain that refuses nobody: it may do so again.
+fn surplus(rule: &Rule, wish: Wish<'_>) -> Option<Traffic> {
+    wish.surplus(rule.comment.as_deref()?)
 }
 
 /// The same of a line of [`OURS`].
-fn surplus_at_boot(line: &str, wish: &Opening) -> Option<Source> {
+fn surplus_at_boot(line: &str, wish: Wish<'_>) -> Option<Traffic> {
     let (_, comment) = line.strip_prefix("insert rule ")?.rsplit_once(" comment \"")?;
-    super::surplus(wish, comment.strip_suffix('"')?)
+    wish.surplus(comment.strip_suffix('"')?)
 }
 
 /// The file that the host loads at boot.
@@ -176,12 +173,12 @@ fn is_include(line: &str) -> bool {
     line.trim() == include()
 }
 
-/// The chains of the kernel, and the rules of those that see incoming packets. The others are not asked
-/// for: kube-proxy alone may have made thousands of them.
-async fn list(host: &Host) -> Result<Ruleset, StateError> {
+/// The chains of the kernel, and the rules of those that see such packets. The others are not asked for: kube-proxy
+/// alone may have made thousands of them.
+async fn list(host: &Host, wish: Wish<'_>) -> Result<Ruleset, StateError> {
     let mut all = Ruleset { nftables: Vec::new() };
     for chain in ask(host, &["chains"]).await?.nftables.into_iter().filter_map(|item| item.chain) {
-        if chain.hook.as_deref() == Some(INPUT) {
+        if chain.hook.as_deref() == Some(hook(wish)) {
             let rules = ask(host, &["chain", &chain.family, &chain.table, &chain.name]).await?;
             all.nftables.extend(rules.nftables.into_iter().filter(|item| item.rule.is_some()));
             all.nftables.push(Item { chain: Some(chain), rule: None });
@@ -202,47 +199,55 @@ async fn ask(host: &Host, what: &[&str]) -> Result<Ruleset, StateError> {
     }
 }
 
-fn needed(ruleset: &Ruleset, wish: &Opening) -> Vec<Needed> {
+/// Where the packets are seen (nft(8)): those that are for this host, or those that it passes on.
+fn hook(wish: Wish<'_>) -> &'static str {
+    match wish {
+        Wish::Opening(_) => "input",
+        Wish::Forwarding(_) => "forward",
+    }
+}
+
+fn needed(ruleset: &Ruleset, wish: Wish<'_>) -> Vec<Needed> {
     let mut all = Vec::new();
     for chain in ruleset.nftables.iter().filter_map(|item| item.chain.as_ref()) {
-        if !refuses(ruleset, chain) {
+        if !refuses(ruleset, chain, hook(wish)) {
             continue;
         }
-        for source in Source::all_of(wish) {
-            let of_family = match (source, &*chain.family) {
-                (_, "inet") | (Source::Everybody, "ip" | "ip6") => true,
-                (Source::Range(net), "ip") => net.addr().is_ipv4(),
-                (Source::Range(net), "ip6") => net.addr().is_ipv6(),
+        for traffic in wish.traffic() {
+            let of_family = match (traffic, &*chain.family) {
+                (_, "inet") | (Traffic::All, "ip" | "ip6") => true,
+                (Traffic::From(net) | Traffic::To(net), "ip") => net.addr().is_ipv4(),
+                (Traffic::From(net) | Traffic::To(net), "ip6") => net.addr().is_ipv6(),
                 _ => false,
             };
             if of_family {
-                all.push(rule(chain, wish, source));
+                all.push(rule(chain, wish, traffic));
             }
         }
     }
     all
 }
 
-fn rule(chain: &Chain, wish: &Opening, source: Source) -> Needed {
-    let Opening { name: _, protocol, port, sources: _ } = wish;
-    let from = match source {
-        Source::Everybody => String::new(),
-        Source::Range(net) => {
-            let family = if net.addr().is_ipv4() { "ip" } else { "ip6" };
-            format!("{family} saddr {net} ")
-        }
+fn rule(chain: &Chain, wish: Wish<'_>, traffic: Traffic) -> Needed {
+    let family = |net: IpNet| if net.addr().is_ipv4() { "ip" } else { "ip6" };
+    let networks = match traffic {
+        Traffic::All => String::new(),
+        Traffic::From(net) => format!("{} saddr {net} ", family(net)),
+        Traffic::To(net) => format!("{} daddr {net} ", family(net)),
     };
-    let comment = mark(wish, source);
+    let port = match wish {
+        Wish::Opening(Opening { protocol, port, .. }) => format!("{protocol} dport {port} "),
+        Wish::Forwarding(_) => String::new(),
+    };
+    let comment = wish.mark(traffic);
     let Chain { family, table, name, hook: _, policy: _ } = chain;
-    let command = format!(
-        "insert rule {family} {table} {name} {from}{protocol} dport {port} accept comment \"{comment}\""
-    );
-    Needed { chain: chain.clone(), source, comment, command }
+    let command = format!("insert rule {family} {table} {name} {networks}{port}accept comment \"{comment}\"");
+    Needed { chain: chain.clone(), traffic, comment, command }
 }
 
-/// Whether a chain refuses incoming packets that it does not know: by its policy or by its last rule.
-fn refuses(ruleset: &Ruleset, chain: &Chain) -> bool {
-    if chain.hook.as_deref() != Some(INPUT) {
+/// Whether a chain refuses packets of its hook that it does not know: by its policy or by its last rule.
+fn refuses(ruleset: &Ruleset, chain: &Chain, hook: &str) -> bool {
+    if chain.hook.as_deref() != Some(hook) {
         return false;
     }
     if chain.policy.as_deref() == Some("drop") {
@@ -267,7 +272,7 @@ fn is_in(rule: &Rule, chain: &Chain) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use metalk8s_engine::State;
+    use metalk8s_engine::{State, state::Forwarding};
     use serde_json::json;
 
     use super::*;
@@ -415,10 +420,49 @@ mod tests {
                 r#", {{"rule": {{"family": "inet", "table": "filter", "chain": "input", "handle": 9, "expr": {expr}}}}}"#
             );
             let ruleset: Ruleset = serde_json::from_str(&ruleset("accept", &rule)).unwrap();
-            needed(&ruleset, &wish(&[])).len()
+            needed(&ruleset, Wish::Opening(&wish(&[]))).len()
         };
         assert_eq!(with(r#"[{"counter": {"packets": 0, "bytes": 0}}, {"reject": {"type": "icmpx"}}]"#), 1);
         assert_eq!(with(r#"[{"match": {"op": "=="}}, {"drop": null}]"#), 0);
         assert_eq!(with(r#"[{"accept": null}]"#), 0);
+    }
+
+    #[tokio::test]
+    async fn forwarded_packets_pass_in_both_directions_where_the_chain_of_forwarding_refuses() {
+        let lab = Lab::new();
+        let chain = |name: &str, policy: &str| {
+            json!({"chain": {"family": "inet", "table": "filter", "name": name, "handle": 1, "type": "filter",
+                "hook": name, "prio": 0, "policy": policy}})
+        };
+        let head = |policy: &str| {
+            let items = [chain("input", "drop"), chain("forward", policy)].map(|item| item.to_string());
+            format!(r#"{{"nftables": [{}"#, items.join(", "))
+        };
+        lab.file("/fake/rules", "");
+        lab.program(
+            "nft",
+            r#"case "$1" in
+               --json) cat "$ROOT/fake/head" "$ROOT/fake/rules"; echo ']}' ;;
+               'insert rule inet filter forward ip '*)
+                   comment=${1#*\"}
+                   printf ', {"rule": {"family": "inet", "table": "filter", "chain": "forward", "handle": 9,' >> "$ROOT/fake/rules"
+                   printf ' "comment": "%s", "expr": []}}\n' "${comment%\"}" >> "$ROOT/fake/rules" ;;
+               *) exit 1 ;;
+               esac"#,
+        );
+        let networks = vec!["10.1.0.0/16".parse().unwrap()];
+        let wish = State::Forwarding(Forwarding { name: "pods".to_owned(), networks });
+        lab.file("/fake/head", &head("accept"));
+        assert_eq!(lab.check(&wish).await.unwrap(), None);
+
+        lab.file("/fake/head", &head("drop"));
+        lab.settles(&wish).await;
+        let calls = lab.calls();
+        for rule in [
+            r#"forward ip saddr 10.1.0.0/16 accept comment "metalk8s pods forwarded 10.1.0.0/16""#,
+            r#"forward ip daddr 10.1.0.0/16 accept comment "metalk8s pods forwarded to 10.1.0.0/16""#,
+        ] {
+            assert!(calls.iter().any(|call| call.contains(rule)), "{calls:?}");
+        }
     }
 }

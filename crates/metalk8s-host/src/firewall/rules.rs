@@ -11,7 +11,7 @@ use metalk8s_engine::{Change, ChangeKind, StateError};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde_json::Value;
 
-use super::{Firewall, firewalld, which};
+use super::{Firewall, firewalld, policy, which};
 use crate::{Host, doing::Doing, program::ProgramError};
 
 /// Tables that iptables makes when somebody asks for them, and fills with nothing by itself.
@@ -28,7 +28,7 @@ pub(crate) async fn check(
     let undone = undone(&ruleset(host).await?, &Ours { tables, chains, comments });
     let mut count = undone.len() + sets(host, chains).await?.len();
     if are_of_openings(comments) && matches!(which(host).await?, Firewall::Firewalld) {
-        count += firewalld::count(host).await?;
+        count += firewalld::count(host).await? + policy::count(host).await?;
     }
     let summary = || format!("remove {count} tables, chains, rules and sets of the packet filter");
     Ok((count > 0).then(|| Change::new(ChangeKind::Remove, summary())))
@@ -51,6 +51,7 @@ pub(crate) async fn remove(
     }
     if are_of_openings(comments) && matches!(which(host).await?, Firewall::Firewalld) {
         firewalld::close(host).await?;
+        policy::remove(host).await?;
     }
     for name in sets(host, chains).await? {
         host.program("ipset").args(["destroy", &name]).run().await.doing(doing)?;

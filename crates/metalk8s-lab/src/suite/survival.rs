@@ -50,6 +50,10 @@ const LOSSES: &[Check] = &[
         name: "masters reach etcd and the kubelet of each other through firewalls that drop what they do not know",
         run: walls::let_masters_in,
     },
+    Check {
+        name: "a pod on each machine resolves names through these firewalls",
+        run: walls::let_pods_through,
+    },
     Check { name: "a client writes by the balancer of a node, and is answered", run: load::begins },
     authorities::CHECK,
     Check { name: "the leader of etcd is killed", run: losses::leader },

@@ -13,7 +13,7 @@ use crate::{
     wait_until,
 };
 
-/// A firewall that lets in nothing but answers and SSH, now and after a boot.
+/// A firewall that lets in nothing but answers and SSH, and passes on nothing but answers, now and after a boot.
 pub(in crate::suite) const STRICT: &str = "\
 table inet filter {
     chain input {
@@ -22,8 +22,14 @@ table inet filter {
         iif lo accept
         tcp dport 22 accept
     }
+    chain forward {
+        type filter hook forward priority 0; policy drop;
+        ct state established,related accept
+    }
 }
 ";
+/// Packets of pods that the host passes on.
+const FORWARDED: [&str; 2] = ["ip saddr 10.233.0.0/16 accept", "ip daddr 10.233.0.0/16 accept"];
 /// What other machines must reach (constants.md, section 1), with the protocol.
 const OPENED: [&str; 6] = [
     "tcp dport 2379",
@@ -42,10 +48,10 @@ pub(super) fn strict_firewall(stage: &Stage) -> Result<()> {
     ensure!(output.success(), "{}", said(&output));
     wait_settled(machine)?;
     let kept = machine.run_checked("cat /etc/nftables.d/metalk8s.nft")?;
-    let rules = machine.run_checked("nft list chain inet filter input")?;
-    for opening in OPENED {
+    let rules = machine.run_checked("nft list table inet filter")?;
+    for opening in OPENED.iter().chain(&FORWARDED) {
         for (where_, text) in [("now", &rules), ("at boot", &kept)] {
-            ensure!(text.contains(opening), "`{opening}` is not open {where_}:\n{text}");
+            ensure!(text.contains(*opening), "`{opening}` is not open {where_}:\n{text}");
         }
     }
     Ok(())

@@ -5,7 +5,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::{Machine, Stage, machines, wait_until};
-use crate::{Lab, suite::faults::host::STRICT};
+use crate::{
+    Lab,
+    suite::{faults::host::STRICT, install::pod::resolves_and_connects_on},
+};
 
 /// What only masters, and members of etcd, may reach on a master.
 const GUARDED: [u16; 3] = [2379, 2380, 10250];
@@ -15,7 +18,9 @@ pub(super) fn build(lab: &Lab) -> Result<()> {
     for machine in &lab.machines {
         machine.write("/etc/nftables.conf", STRICT.as_bytes(), 0o644)?;
         machine.run_checked("systemctl enable --now nftables")?;
-        machine.run_checked("nft list chain inet filter input | grep -q 'policy drop'")?;
+        for chain in ["input", "forward"] {
+            machine.run_checked(&format!("nft list chain inet filter {chain} | grep -q 'policy drop'"))?;
+        }
     }
     Ok(())
 }
@@ -29,6 +34,12 @@ pub(super) fn let_masters_in(stage: &Stage) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A pod on each machine resolves names, whose servers run on others.
+pub(super) fn let_pods_through(stage: &Stage) -> Result<()> {
+    let bootstrap = stage.lab.bootstrap()?;
+    machines(stage)?.iter().try_for_each(|machine| resolves_and_connects_on(bootstrap, Some(&machine.name)))
 }
 
 /// Waits until one machine reaches the guarded ports of another, or none of them.
