@@ -3,13 +3,15 @@
 //! Zones know forwarded packets by their interfaces, and those of pods are in none: without a policy the packets of
 //! a pod of another node are rejected. A zone of the networks of pods would let pods reach all of the host, too.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io::ErrorKind, path::Path};
 
 use metalk8s_engine::{StateError, state::Forwarding};
 
 use super::{Difference, Traffic, Wish, firewalld::CONFIGURATIONS};
 use crate::{Host, doing::Doing, program::ProgramError};
 
+/// Where firewalld has lasting policies, and for each that it removed or changed what it was before.
+const FOLDER: &str = "/etc/firewalld/policies";
 /// What names of our policies begin with.
 const PREFIX: &str = "metalk8s-";
 /// Names of policies have at most 17 letters, since they become parts of names of chains (firewalld.policy(5)).
@@ -66,6 +68,11 @@ pub(super) async fn remove(host: &Host) -> Result<(), StateError> {
     let ours = ours(host).await?;
     for name in &ours {
         set(host, &[&format!("--delete-policy={name}")]).await?;
+        let before = Path::new(FOLDER).join(format!("{name}.xml.old"));
+        match std::fs::remove_file(host.real(&before)?) {
+            Err(err) if err.kind() == ErrorKind::NotFound => {}
+            done => done.doing(|| format!("could not remove `{}`", before.display()))?,
+        }
     }
     if ours.is_empty() { Ok(()) } else { reload(host).await }
 }
@@ -156,7 +163,8 @@ mod tests {
                --reload) rm -r "$ROOT/fake/now"; cp -r "$ROOT/fake/lasting" "$ROOT/fake/now" ;;
                --get-policies) ls "$all" | tr '\n' ' ' ;;
                --new-policy=*) test "$at" = lasting && test ! -e "$all/${1#*=}" && touch "$all/${1#*=}" ;;
-               --delete-policy=*) test "$at" = lasting && rm "$all/${1#*=}" ;;
+               --delete-policy=*) 
+                   test "$at" = lasting && mv "$all/${1#*=}" "$ROOT/etc/firewalld/policies/${1#*=}.xml.old" ;;
                --policy=*)
                    file="$all/${1#*=}"; test -e "$file" || exit 112
                    case "$2" in
@@ -224,6 +232,7 @@ mod tests {
         let lab = lab();
         lab.program("nft", r#"echo '{"nftables": []}'"#);
         lab.settles(&wish(&["10.1.0.0/16"])).await;
+        lab.file("/etc/firewalld/policies/theirs.xml.old", "");
         lab.settles(&State::Removed(Removed::PacketRules {
             tables: BTreeSet::new(),
             chains: BTreeSet::new(),
@@ -234,5 +243,8 @@ mod tests {
             assert!(lab.path(&format!("/fake/{at}/policies/allow-host-ipv6")).exists(), "{at}");
             assert!(!lab.path(&format!("/fake/{at}/policies/metalk8s-pods")).exists(), "{at}");
         }
+        let left = std::fs::read_dir(lab.path("/etc/firewalld/policies")).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["theirs.xml.old"]);
     }
 }
