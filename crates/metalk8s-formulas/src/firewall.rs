@@ -48,7 +48,8 @@ const METALLB_OPENINGS: [(&str, Option<Role>, &str, u16, From); 2] = [
     ("MetalLB members over UDP", None, "udp", 7946, From::ControlPlane),
 ];
 
-/// Openings of a node with its roles, and the way for packets of pods. A host without a firewall needs none, and gets no firewall.
+/// Openings of a node with its roles, and the way for packets of pods. A host without a firewall needs none, and gets
+/// no firewall.
 pub(crate) fn openings(pillar: &Pillar) -> Graph {
     let mut graph = Graph::default();
     let networks = vec![pillar.networks.pods];

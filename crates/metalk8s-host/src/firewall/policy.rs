@@ -44,9 +44,10 @@ pub(super) async fn adjust(host: &Host, wish: &Forwarding) -> Result<(), StateEr
     let policy = format!("--policy={name}");
     if !policies(host, LASTING).await?.contains(&name) {
         set(host, &[&format!("--new-policy={name}")]).await?;
-        set(host, &[&policy, "--add-ingress-zone=ANY"]).await?;
-        set(host, &[&policy, "--add-egress-zone=ANY"]).await?;
     }
+    // Before its rules, and also where an earlier run ended right after it had made the policy.
+    set(host, &[&policy, "--add-ingress-zone=ANY"]).await?;
+    set(host, &[&policy, "--add-egress-zone=ANY"]).await?;
     let wished: BTreeSet<String> = Wish::Forwarding(wish).traffic().into_iter().map(rule).collect();
     let there = rules(host, LASTING, &name).await?;
     for rule in wished.difference(&there) {
@@ -214,6 +215,19 @@ mod tests {
         std::fs::remove_file(lab.path("/fake/now/policies/metalk8s-pods")).unwrap();
         lab.settles(&wish(&["10.1.0.0/16"])).await;
         assert!(lab.text("/fake/now/policies/metalk8s-pods").contains("10.1.0.0/16"));
+    }
+
+    #[tokio::test]
+    async fn a_policy_that_was_made_and_nothing_more_gets_its_zones() {
+        let lab = lab();
+        for at in ["now", "lasting"] {
+            lab.file(&format!("/fake/{at}/policies/metalk8s-pods"), "");
+        }
+        lab.settles(&wish(&["10.1.0.0/16"])).await;
+        let calls = lab.calls();
+        for zone in ["--add-ingress-zone=ANY", "--add-egress-zone=ANY"] {
+            assert!(calls.iter().any(|call| call.contains(zone)), "{calls:?}");
+        }
     }
 
     #[tokio::test]
