@@ -65,11 +65,12 @@ impl PrivateKey {
     }
 }
 
-/// Checks that `signature` was made over `bytes` with the private half of `public_pem`.
+/// Checks that `signature`, a line as [`PrivateKey::sign`] writes it, was made over `bytes` with the private half of
+/// `public_pem`.
 pub fn check(bytes: &[u8], signature: &[u8], public_pem: &[u8]) -> Result<(), SignatureError> {
     let key = public_key(public_pem)?;
-    let line = std::str::from_utf8(signature).map_err(|_| SignatureError::Malformed)?;
-    let raw = STANDARD.decode(line.trim()).map_err(|_| SignatureError::Malformed)?;
+    let line = signature.strip_suffix(b"\n").ok_or(SignatureError::Malformed)?;
+    let raw = STANDARD.decode(line).map_err(|_| SignatureError::Malformed)?;
     let signature = Signature::from_slice(&raw).map_err(|_| SignatureError::Malformed)?;
     key.verify_strict(bytes, &signature).map_err(|_| SignatureError::Mismatch)
 }

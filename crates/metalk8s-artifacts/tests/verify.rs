@@ -28,6 +28,11 @@ struct Archive {
 
 impl Archive {
     fn new() -> Self {
+        Self::sized(10_000, 100_000)
+    }
+
+    /// With a program and a layer of so many bytes.
+    fn sized(program: usize, layer: usize) -> Self {
         let archive = Self { folder: tempfile::tempdir().unwrap(), key: PrivateKey::from_seed(&[1; 32]) };
         let product = Product {
             name: "MetalK8s".into(),
@@ -40,8 +45,8 @@ impl Archive {
         };
         archive.write("product.txt", product.render().as_bytes());
         archive.write("keys/archive.pub", archive.key.public_pem().as_bytes());
-        archive.write("bin/metalk8s", &[3; 10_000]);
-        archive.write("images/blobs/sha256/00", &[4; 100_000]);
+        archive.write("bin/metalk8s", &vec![3; program]);
+        archive.write("images/blobs/sha256/00", &vec![4; layer]);
         archive.sign("1.2.3");
         archive
     }
@@ -160,18 +165,27 @@ fn progress_ends_with_all_bytes_read() {
 }
 
 #[test]
-fn one_flipped_byte_anywhere_in_a_file_names_the_file() {
-    for path in ["product.txt", "bin/metalk8s", "images/blobs/sha256/00"] {
-        let archive = Archive::new();
-        let mut bytes = fs::read(archive.root().join(path)).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-        archive.write(path, &bytes);
-        let problems = archive.problems();
-        assert!(
-            matches!(&problems[..], [Problem::Changed { path: named, .. }] if named == path),
-            "{problems:?}"
-        );
+fn one_flipped_byte_anywhere_in_any_file_is_named() {
+    let archive = Archive::sized(300, 500);
+    for path in [
+        "product.txt",
+        "keys/archive.pub",
+        "manifest.json",
+        "manifest.json.sig",
+        "bin/metalk8s",
+        "images/blobs/sha256/00",
+    ] {
+        let whole = fs::read(archive.root().join(path)).unwrap();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            archive.write(path, &bytes);
+            let problems = archive.problems();
+            let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            assert!(told.contains(path), "byte {at} of {path}: {told:?}");
+        }
+        archive.write(path, &whole);
+        assert_eq!(archive.problems(), [], "{path}");
     }
 }
 

@@ -96,21 +96,12 @@ fn with_others(node: &str, own: IpAddr, known: Option<&BTreeMap<String, IpAddr>>
 
 /// The first range in which this machine has an address decides; there it must have one only (BOOT-32).
 pub(crate) fn address(grains: &Grains, plane: &'static str, ranges: &[IpNet]) -> Result<IpAddr, PillarError> {
-    for range in ranges {
-        let found: Vec<IpAddr> = grains
-            .addresses
-            .iter()
-            .map(|address| address.network.addr())
-            .filter(|address| range.contains(address))
-            .collect();
-        match found.as_slice() {
-            [] => {}
-            [one] => return Ok(*one),
-            several => {
-                let addresses = several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                return Err(PillarError::Addresses { plane, found: several.len(), addresses });
-            }
+    if let Some((_, found)) = grains.addresses_in(ranges) {
+        if let [one] = found[..] {
+            return Ok(one);
         }
+        let addresses = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(PillarError::Addresses { plane, found: found.len(), addresses });
     }
     let addresses = ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     Err(PillarError::Addresses { plane, found: 0, addresses })

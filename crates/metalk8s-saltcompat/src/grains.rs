@@ -86,10 +86,9 @@ fn system(os: &OperatingSystem) -> [(&'static str, Value); 8] {
 fn planes(grains: &Grains, networks: &Networks) -> Value {
     let planes =
         [("control_plane_ip", &networks.control_plane), ("workload_plane_ip", &networks.workload_plane)];
-    let found = planes.into_iter().filter_map(|(name, ranges)| match grains.addresses_in(ranges)[..] {
-        [address] => Some((name.to_owned(), json!(address))),
-        _ => None,
-    });
+    let found = planes
+        .into_iter()
+        .filter_map(|(name, ranges)| Some((name.to_owned(), json!(grains.address_in(ranges)?))));
     found.collect::<Map<_, _>>().into()
 }
 

@@ -104,16 +104,21 @@ impl Grains {
         }
     }
 
-    /// The addresses of this node in the first of these ranges that has any, sorted. A plane must have exactly
-    /// one (BOOT-32).
-    pub fn addresses_in(&self, ranges: &[IpNet]) -> Vec<IpAddr> {
+    /// The first of these ranges in which this node has an address, with all that it has there, sorted. A plane must
+    /// have exactly one (BOOT-32).
+    pub fn addresses_in(&self, ranges: &[IpNet]) -> Option<(IpNet, Vec<IpAddr>)> {
         let in_range = |range: &IpNet| {
             let addresses = self.addresses.iter().map(|address| address.network.addr());
             let mut found: Vec<IpAddr> = addresses.filter(|address| range.contains(address)).collect();
             found.sort();
             found.dedup();
-            found
+            (!found.is_empty()).then_some((*range, found))
         };
-        ranges.iter().map(in_range).find(|found| !found.is_empty()).unwrap_or_default()
+        ranges.iter().find_map(in_range)
+    }
+
+    /// The address of this node in a plane, where it is in no doubt.
+    pub fn address_in(&self, ranges: &[IpNet]) -> Option<IpAddr> {
+        self.addresses_in(ranges).and_then(|(_, found)| <[IpAddr; 1]>::try_from(found).ok()).map(|[one]| one)
     }
 }

@@ -18,52 +18,46 @@ pub(super) fn check(
     findings: &mut Vec<Finding>,
 ) {
     let networks = &configuration.networks;
-    findings.extend(plane(grains, "networks.controlPlane", &networks.control_plane));
-    findings.extend(plane(grains, "networks.workloadPlane", &networks.workload_plane));
+    findings.extend(plane(grains, "networks.controlPlane", &networks.control_plane).err());
+    findings.extend(overlay(grains, "networks.workloadPlane", &networks.workload_plane).err());
     for (key, range) in [("networks.pods", &networks.pods), ("networks.services", &networks.services)] {
         in_use(grains, observed, key, range, findings);
     }
 }
 
-/// The address of this machine in a plane: the first range that has one decides, and it must have only one
-/// (BOOT-32).
-pub(super) fn address(grains: &Grains, ranges: &[IpNet]) -> Result<Option<IpAddr>, (IpNet, Vec<IpAddr>)> {
-    for range in ranges {
-        let mut found: Vec<IpAddr> = grains
+/// The first range in which the machine has an address decides, and there it must have only one (BOOT-32).
+fn plane(grains: &Grains, key: &str, ranges: &[IpNet]) -> Result<(IpNet, IpAddr), Finding> {
+    let Some((range, found)) = grains.addresses_in(ranges) else {
+        let has: Vec<String> = grains
             .addresses
             .iter()
-            .map(|address| address.network.addr())
-            .filter(|address| range.contains(address))
+            .map(|address| format!("{} ({})", address.network.addr(), address.interface))
             .collect();
-        found.sort();
-        found.dedup();
-        match found.as_slice() {
-            [] => {}
-            [one] => return Ok(Some(*one)),
-            _ => return Err((*range, found)),
-        }
+        let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+        let message = format!("no address of this machine is in `{key}` ({}); it has {has}", list(ranges));
+        return Err(Finding::error(explain::NO_ADDRESS, message));
+    };
+    if let [one] = found[..] {
+        return Ok((range, one));
     }
-    Ok(None)
+    let message = format!("these addresses are all in {range} of `{key}`: {}", list(&found));
+    Err(Finding::error(explain::SEVERAL_ADDRESSES, message))
 }
 
-fn plane(grains: &Grains, key: &str, ranges: &[IpNet]) -> Option<Finding> {
-    match address(grains, ranges) {
-        Ok(Some(_)) => None,
-        Ok(None) => {
-            let has: Vec<String> = grains
-                .addresses
-                .iter()
-                .map(|address| format!("{} ({})", address.network.addr(), address.interface))
-                .collect();
-            let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
-            let message =
-                format!("no address of this machine is in `{key}` ({}); it has {has}", list(ranges));
-            Some(Finding::error(explain::NO_ADDRESS, message))
+/// Calico is told the ranges of the workload plane and goes by the order of interfaces, not by that of the ranges:
+/// with addresses in two of them it may use another one than everything else does.
+fn overlay(grains: &Grains, key: &str, ranges: &[IpNet]) -> Result<(), Finding> {
+    let (range, own) = plane(grains, key, ranges)?;
+    let others: Vec<IpNet> = ranges.iter().copied().filter(|other| *other != range).collect();
+    match grains.addresses_in(&others) {
+        Some((other, found)) if found != [own] => {
+            let message = format!(
+                "`{key}` has {own} of this machine in {range} and {} in {other}, and the overlay could use either",
+                list(&found)
+            );
+            Err(Finding::error(explain::SEVERAL_ADDRESSES, message))
         }
-        Err((range, found)) => {
-            let message = format!("these addresses are all in {range} of `{key}`: {}", list(&found));
-            Some(Finding::error(explain::SEVERAL_ADDRESSES, message))
-        }
+        _ => Ok(()),
     }
 }
 
@@ -159,9 +153,23 @@ mod tests {
     fn the_first_range_with_an_address_decides() {
         let grains = testing::grains();
         let ranges = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpNet>>();
-        let found = super::address(&grains, &ranges(&["192.0.2.0/24", "10.200.2.0/28", "10.200.1.0/28"]));
-        assert_eq!(found, Ok(Some([10, 200, 2, 2].into())));
-        assert!(super::address(&grains, &ranges(&["10.200.0.0/16"])).is_err());
+        let found = plane(&grains, "x", &ranges(&["192.0.2.0/24", "10.200.2.0/28", "10.200.1.0/28"]));
+        assert_eq!(found, Ok(("10.200.2.0/28".parse().unwrap(), [10, 200, 2, 2].into())));
+        assert!(plane(&grains, "x", &ranges(&["10.200.0.0/16"])).is_err());
+    }
+
+    #[test]
+    fn the_overlay_must_have_no_choice() {
+        let grains = testing::grains();
+        let found = |texts: &[&str]| {
+            let ranges: Vec<IpNet> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            overlay(&grains, "networks.workloadPlane", &ranges).map_err(|finding| finding.message)
+        };
+        assert_eq!(found(&["192.0.2.0/24", "10.200.2.0/28"]), Ok(()));
+        assert_eq!(found(&["10.200.2.0/28", "10.200.2.0/24"]), Ok(()), "it is the same address");
+        let told = "`networks.workloadPlane` has 10.200.2.2 of this machine in 10.200.2.0/28 and 10.200.1.2 in \
+                    10.200.1.0/28, and the overlay could use either";
+        assert_eq!(found(&["192.0.2.0/24", "10.200.2.0/28", "10.200.1.0/28"]), Err(told.to_owned()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use metalk8s_diagnostics::explain;
 use metalk8s_types::{BootstrapConfiguration, Grains, Role};
 
-use super::{Finding, Observed, network::address, observed::Listener};
+use super::{Finding, Observed, observed::Listener};
 
 /// On which addresses a part listens.
 #[derive(Clone, Copy)]
@@ -72,7 +72,7 @@ pub(super) fn check(
     observed: &Observed,
     findings: &mut Vec<Finding>,
 ) {
-    let control_plane = address(grains, &configuration.networks.control_plane).ok().flatten();
+    let control_plane = grains.address_in(&configuration.networks.control_plane);
     let mut told: Vec<u16> = Vec::new();
     let is_brought = |role: &Option<Role>| role.is_none_or(|role| observed.roles.contains(&role));
     let optional = METALLB_PORTS.iter().filter(|_| configuration.addons.metallb);
