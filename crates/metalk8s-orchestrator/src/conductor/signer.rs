@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use metalk8s_diagnostics::sentence;
 use metalk8s_engine::state::{Signer, Usage};
@@ -25,6 +26,9 @@ use super::{ConductorConfig, cluster_pillar};
 
 /// How many signed certificates a node finds in its agent's object: the newest.
 const HANDED_OUT: usize = 24;
+
+/// How many requests are answered at a time: an answer is mostly waiting for the API.
+const AT_ONCE: usize = 8;
 
 /// How long a request waits that could not be decided about: nothing need happen that would have it looked at. Each
 /// time twice as long, up to the second.
@@ -149,25 +153,27 @@ async fn answer_all(
     config: &ConductorConfig,
     requests: &[PendingRequest],
 ) -> Vec<Result<(), String>> {
-    let cluster = match fleet.agents().await {
-        Ok(agents) => {
-            tokio::task::block_in_place(|| cluster_pillar(&config.configuration, &config.archives, &agents))
-                .map_err(|error| sentence(&error))
-        }
-        Err(error) => Err(sentence(&error)),
-    };
-    let cluster = match cluster {
-        Ok(cluster) => cluster,
+    let known = fleet.agents().await.map_err(|error| sentence(&error)).and_then(|agents| {
+        let cluster = tokio::task::block_in_place(|| {
+            cluster_pillar(&config.configuration, &config.archives, &agents).map_err(|error| sentence(&error))
+        })?;
+        let agents = agents.into_iter().filter_map(|agent| Some((agent.metadata.name?, agent.spec)));
+        Ok((cluster, agents.collect::<HashMap<_, _>>()))
+    });
+    let (cluster, agents) = match known {
+        Ok(known) => known,
         Err(why) => return vec![Err(why); requests.len()],
     };
-    let mut answers = Vec::new();
-    for request in requests {
-        answers.push(answer(fleet, &cluster, request).await);
-    }
-    answers
+    let answers = requests.iter().map(|request| answer(fleet, &cluster, &agents, request));
+    stream::iter(answers).buffered(AT_ONCE).collect().await
 }
 
-async fn answer(fleet: &Fleet, cluster: &ClusterPillar, request: &PendingRequest) -> Result<(), String> {
+async fn answer(
+    fleet: &Fleet,
+    cluster: &ClusterPillar,
+    agents: &HashMap<String, AgentSpec>,
+    request: &PendingRequest,
+) -> Result<(), String> {
     let told = |error: metalk8s_kube::fleet::FleetError| sentence(&error);
     let requested = RequestedCertificate::parse(&request.request_pem);
     let node = match node_of_agent(&request.user) {
@@ -180,15 +186,12 @@ async fn answer(fleet: &Fleet, cluster: &ClusterPillar, request: &PendingRequest
             .map(str::to_owned),
         None => None,
     };
-    let agent = match &node {
-        Some(node) => fleet.agent(node).await.map_err(told)?,
-        None => None,
-    };
-    let judged = match (requested, node.as_deref().zip(agent.as_ref())) {
+    let agent = node.as_deref().and_then(|node| Some((node, agents.get(node)?)));
+    let judged = match (requested, agent) {
         (Err(error), _) => Err(sentence(&error)),
         (Ok(_), None) => Err(format!("`{}` is the agent of no node of the fleet", request.user)),
-        (Ok(requested), Some((node, agent))) => {
-            judge(&request.user, &request.signer, &requested, node, &agent.spec, cluster)
+        (Ok(requested), Some((node, spec))) => {
+            judge(&request.user, &request.signer, &requested, node, spec, cluster)
                 .map(|wanted| (requested, wanted))
         }
     };
@@ -200,10 +203,8 @@ async fn answer(fleet: &Fleet, cluster: &ClusterPillar, request: &PendingRequest
         Err(why) => RequestOutcome::Denied(why),
     };
     // The node has it before the request counts as decided: what fails in between is done again.
-    if let (RequestOutcome::Signed(certificate), Some((node, agent))) =
-        (&outcome, node.as_deref().zip(agent.as_ref()))
-    {
-        let certificates = hand_out(&agent.spec, &request.name, certificate.clone());
+    if let (RequestOutcome::Signed(certificate), Some((node, spec))) = (&outcome, agent) {
+        let certificates = hand_out(spec, &request.name, certificate.clone());
         fleet.give_certificates(node, &certificates).await.map_err(told)?;
     }
     fleet.decide_request(request, &outcome).await.map_err(told)?;
