@@ -88,6 +88,8 @@ pub struct Sources {
     pub files: Vec<String>,
     /// Where they go.
     pub folder: String,
+    /// Lines with this word are left out.
+    pub without: Option<String>,
 }
 
 /// A folder with its mode.
@@ -305,11 +307,19 @@ fn add_own(step: &Step<'_>, spec: &LayerSpec, tree: &mut Tree) -> anyhow::Result
         let module = module_folder(step, &folder, &component(step.ctx, &sources.component)?.source)?;
         for path in &sources.files {
             let name = path.rsplit('/').next().unwrap_or(path);
-            let content = Content::Disk(module.join(path));
+            let content = match &sources.without {
+                Some(word) => Content::bytes(without_lines(&module.join(path), word)?),
+                None => Content::Disk(module.join(path)),
+            };
             tree.insert(&format!("{}/{name}", sources.folder), Node::file(0o644, content));
         }
     }
     Ok(())
+}
+
+fn without_lines(path: &Path, word: &str) -> anyhow::Result<Vec<u8>> {
+    let text = fs::read_to_string(path).with_context(|| format!("could not read `{}`", path.display()))?;
+    Ok(text.split_inclusive('\n').filter(|line| !line.contains(word)).collect::<String>().into_bytes())
 }
 
 fn octal(text: &str) -> anyhow::Result<u32> {

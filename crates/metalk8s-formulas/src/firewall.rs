@@ -48,6 +48,10 @@ const METALLB_OPENINGS: [(&str, Option<Role>, &str, u16, From); 2] = [
     ("MetalLB members over UDP", None, "udp", 7946, From::ControlPlane),
 ];
 
+/// Nodes, and routers that ask them, exchange routes to pods (RFC 4271).
+const BGP_OPENINGS: [(&str, Option<Role>, &str, u16, From); 1] =
+    [("BGP", None, "tcp", 179, From::WorkloadPlane)];
+
 /// Openings of a node with its roles, and the way for packets of pods. A host without a firewall needs none, and gets
 /// no firewall.
 pub(crate) fn openings(pillar: &Pillar) -> Graph {
@@ -56,8 +60,9 @@ pub(crate) fn openings(pillar: &Pillar) -> Graph {
     let forwarded =
         graph.add("forwarding of pods", State::Forwarding(Forwarding { name: "pods".to_owned(), networks }));
     let is_wanted = |role: Option<Role>| role.is_none_or(|role| pillar.roles.contains(&role));
-    let optional = METALLB_OPENINGS.into_iter().filter(|_| pillar.addons.metallb);
-    let all = OPENINGS.into_iter().filter(|opening| is_wanted(opening.1)).chain(optional);
+    let balanced = METALLB_OPENINGS.into_iter().filter(|_| pillar.addons.metallb);
+    let routed = BGP_OPENINGS.into_iter().filter(|_| pillar.addons.calico_bgp);
+    let all = OPENINGS.into_iter().filter(|opening| is_wanted(opening.1)).chain(balanced).chain(routed);
     for (name, _, protocol, port, from) in all {
         let sources = sources(pillar, from);
         // Without sources it would be open to everybody.

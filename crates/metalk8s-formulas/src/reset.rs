@@ -71,6 +71,8 @@ const RULES: &str = "/etc/nftables.d/metalk8s.nft";
 const NFTABLES: [&str; 2] = ["/etc/nftables.conf", "/etc/sysconfig/nftables.conf"];
 /// Routes of Calico by their origin (felix, `DeviceRouteProtocol`).
 const CALICO_ROUTES: u8 = 80;
+/// And of BIRD (rtnetlink(7), `RTPROT_BIRD`).
+const BIRD_ROUTES: u8 = 12;
 
 /// All stages of the way back, in their order. With `keeps_agent`, all but the last, which ends the agent: who
 /// was asked by it can still answer.
@@ -123,6 +125,9 @@ fn networks(found: &Leftovers) -> Graph {
         add_absent(&mut graph, path);
     }
     graph.add("routes to pods", State::Removed(Removed::Routes { protocol: CALICO_ROUTES }));
+    if found.has_bgp_routes {
+        graph.add("routes to pods by BGP", State::Removed(Removed::Routes { protocol: BIRD_ROUTES }));
+    }
     for name in &found.interfaces {
         graph.add(format!("interface {name}"), State::Removed(Removed::Interface { name: name.clone() }));
     }

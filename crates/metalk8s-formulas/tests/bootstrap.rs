@@ -143,6 +143,26 @@ fn a_load_balancer_comes_where_it_is_asked_for() {
 }
 
 #[test]
+fn routes_to_pods_take_the_place_of_the_overlay_where_bgp_is_asked_for() {
+    let routed = |pillar: &Pillar| {
+        let stages = bootstrap(&grains(), pillar, &upstream()).unwrap();
+        let steps = stages.into_iter().flat_map(|stage| stage.graph.steps().to_vec());
+        let of_it = steps.filter(|step| match &step.state {
+            State::Opening(opening) => opening.port == 179,
+            State::Command(command) => command.argv.concat().contains("vxlanMode"),
+            _ => step.id.as_str().contains("calico-bird"),
+        });
+        of_it.collect::<Vec<_>>()
+    };
+    assert!(routed(&pillar()).is_empty());
+    let mut pillar = pillar();
+    pillar.addons.calico_bgp = true;
+    let facts = pillar.archive.images["calico-node"].clone();
+    pillar.archive.images.insert("calico-bird".to_owned(), facts);
+    insta::assert_yaml_snapshot!("physical-bgp", routed(&pillar));
+}
+
+#[test]
 fn a_physical_machine_gets_these_states() {
     for stage in bootstrap(&grains(), &pillar(), &upstream()).unwrap() {
         insta::with_settings!({filters => vec![(r"Made by MetalK8s [0-9.]+;", "Made by MetalK8s VERSION;")]}, {

@@ -12,6 +12,8 @@ const OF_PODS: [&str; 4] = ["/var/lib/kubelet", "/var/lib/containerd", "/run/con
 /// Where CNI plugins name network namespaces, and how (containerd, `netns.NewNetNS`).
 const NAMESPACES: &str = "/run/netns";
 const NAMESPACE_PREFIX: &str = "cni-";
+/// By which BIRD is spoken to: gone after a boot, as its routes are.
+const BIRD: &str = "/run/calico/bird.ctl";
 /// Where kubectl looks first when root calls it.
 const ROOT_KUBECONFIG: (&str, &str) = ("/root/.kube", "config");
 
@@ -38,6 +40,7 @@ impl Host {
             namespaces: namespaces.map(|name| Path::new(NAMESPACES).join(name)).collect(),
             archives,
             interfaces: names(INTERFACES)?.into_iter().filter(|name| is_of_pods(name)).collect(),
+            has_bgp_routes: self.exists(Path::new(BIRD)),
             repositories: repository::files(self, &environment(""))?,
             has_configuration: self.exists(Path::new(paths::BOOTSTRAP_CONFIG)),
             has_root_kubeconfig: link.is_ok_and(|target| target == Path::new(paths::ADMIN_KUBECONFIG)),
@@ -96,6 +99,7 @@ mod tests {
         lab.file("/etc/apt/sources.list.d/metalk8s-0.1.0.sources", "");
         lab.file("/etc/apt/sources.list.d/debian.sources", "");
         lab.file("/root/.kube/x", "");
+        lab.file("/run/calico/bird.ctl", "");
         symlink(paths::ADMIN_KUBECONFIG, lab.path("/root/.kube/config")).unwrap();
         let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
         let expected = Leftovers {
@@ -103,6 +107,7 @@ mod tests {
             namespaces: paths(&["/run/netns/cni-1"]),
             archives: paths(&["/srv/scality/metalk8s-1", "/srv/scality/metalk8s-2"]),
             interfaces: vec!["cali0123456789a".into(), "vxlan.calico".into()],
+            has_bgp_routes: true,
             repositories: paths(&["/etc/apt/sources.list.d/metalk8s-0.1.0.sources"]),
             has_configuration: false,
             has_root_kubeconfig: true,

@@ -31,6 +31,7 @@ pub mod machines;
 pub mod manual;
 pub mod renewal;
 pub mod results;
+pub mod routes;
 pub mod shrink;
 pub mod survival;
 
@@ -101,6 +102,7 @@ pub const SUITES: &[Suite] = &[
     survival::SUITE,
     layout::SUITE,
     balancing::SUITE,
+    routes::SUITE,
     conformance::SUITE,
 ];
 

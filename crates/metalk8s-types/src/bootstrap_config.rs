@@ -50,7 +50,7 @@ pub struct BootstrapConfiguration {
     pub api_server_names: Vec<String>,
     /// `kubernetes.apiServer.featureGates`.
     pub feature_gates: BTreeMap<String, bool>,
-    /// `addons.metallb.enabled`; none is, where the file does not say it.
+    /// `addons.metallb.enabled` and `addons.calico.bgp.enabled`; none is, where the file does not say it.
     pub addons: Addons,
 }
 

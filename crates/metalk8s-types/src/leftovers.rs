@@ -15,6 +15,8 @@ pub struct Leftovers {
     pub archives: Vec<PathBuf>,
     /// Network interfaces of pods.
     pub interfaces: Vec<String>,
+    /// Whether BIRD ran here for Calico, which leaves its routes when it ends.
+    pub has_bgp_routes: bool,
     /// Files by which the package manager knows the repositories of archives.
     pub repositories: Vec<PathBuf>,
     /// Whether a person's BootstrapConfiguration is there, which was before the bootstrap.

@@ -218,6 +218,9 @@ impl Default for Certificates {
 pub struct Addons {
     /// MetalLB, which gives addresses to Services of the type LoadBalancer (NET-14).
     pub metallb: bool,
+    /// Calico's BGP in the place of the overlay: the network has routes to pods (NET-16).
+    #[serde(default)]
+    pub calico_bgp: bool,
 }
 
 /// Addresses of one node.

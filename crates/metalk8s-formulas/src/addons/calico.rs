@@ -1,6 +1,6 @@
 //! Calico, the pods' network (NET-06).
 
-use metalk8s_engine::{Graph, State, state::Command};
+use metalk8s_engine::{Graph, State, StateId, state::Command};
 use metalk8s_types::{Grains, Pillar, paths};
 use serde_json::Value;
 
@@ -14,6 +14,8 @@ const NODE: [(&str, &str); 2] = [
     ("rbac.yaml", include_str!("../../../../addons/calico/manifests/rbac.yaml")),
     ("daemonset.yaml", include_str!("../../../../addons/calico/manifests/daemonset.yaml")),
 ];
+const BIRD: [(&str, &str); 1] =
+    [("bird.yaml", include_str!("../../../../addons/calico/manifests/bird.yaml"))];
 const CONTROLLERS: [(&str, &str); 1] =
     [("kube-controllers.yaml", include_str!("../../../../addons/calico/manifests/kube-controllers.yaml"))];
 
@@ -42,6 +44,9 @@ pub(crate) fn calico(
     graph.require_all(&moved, &objects);
     let ready = graph.add("calico-node runs", rolled_out("DaemonSet", "calico-node"));
     graph.require(&ready, &moved);
+    if pillar.addons.calico_bgp {
+        routed(&mut graph, pillar, &ready)?;
+    }
     // A pod of the network that comes before the network fails, and is tried again only seconds later.
     let mut controllers = Addon::read("calico", &CONTROLLERS)?;
     controllers.fill_images(pillar)?;
@@ -52,16 +57,52 @@ pub(crate) fn calico(
     Ok(graph)
 }
 
+/// Routes to pods by BGP, and then no overlay any more (NET-16).
+fn routed(graph: &mut Graph, pillar: &Pillar, network: &StateId) -> Result<(), FormulaError> {
+    let mut addon = Addon::read("calico", &BIRD)?;
+    addon.fill_images(pillar)?;
+    let own = addon.object("DaemonSet", "calico-bird").pointer_mut("/spec/template/spec/containers/0/env");
+    own.and_then(Value::as_array_mut).expect("the manifest has it").extend(by_the_balancer());
+    let objects = addon.add_to(graph, std::slice::from_ref(network));
+    let speaks = graph.add("calico-bird runs", rolled_out("DaemonSet", "calico-bird"));
+    graph.require_all(&speaks, &objects);
+    let plain = graph.add("pods without an overlay", State::Command(unwrapped()));
+    graph.require(&plain, &speaks);
+    Ok(())
+}
+
+/// The pool that start-up made when there was no BGP wraps packets still.
+fn unwrapped() -> Command {
+    let pool = "ippools.crd.projectcalico.org default-ipv4-ippool";
+    let kubectl = kubectl();
+    Command {
+        only_if: Some(shell(format!(
+            "test \"$({kubectl} get {pool} --output 'jsonpath={{.spec.vxlanMode}}')\" != Never"
+        ))),
+        timeout_seconds: 60,
+        ..Command::new(shell(format!(
+            "{kubectl} patch {pool} --type merge --patch '{{\"spec\": {{\"ipipMode\": \"Never\", \"vxlanMode\": \"Never\"}}}}'"
+        )))
+    }
+}
+
+/// The agent has no home, where kubectl would keep what it learns.
+fn kubectl() -> String {
+    format!("kubectl --kubeconfig {} --cache-dir {KUBECTL_CACHE}", paths::ADMIN_KUBECONFIG)
+}
+
+fn shell(script: String) -> Vec<String> {
+    vec!["sh".to_owned(), "-c".to_owned(), script]
+}
+
 /// calico-node looks for the node's address when it starts: it starts anew where it knows another one (NET-19).
 fn looks_again(grains: &Grains, pillar: &Pillar) -> Command {
     let (node, address) = (node_name(grains), pillar.node.workload_plane);
-    // The agent has no home, where kubectl would keep what it learns.
-    let kubectl = format!("kubectl --kubeconfig {} --cache-dir {KUBECTL_CACHE}", paths::ADMIN_KUBECONFIG);
+    let kubectl = kubectl();
     let known = format!(
         "known=\"$({kubectl} get node {node} \
          --output 'jsonpath={{.metadata.annotations.projectcalico\\.org/IPv4Address}}')\"; known=\"${{known%/*}}\""
     );
-    let shell = |script: String| vec!["sh".to_owned(), "-c".to_owned(), script];
     Command {
         only_if: Some(shell(format!("{known}; test -n \"$known\" && test \"$known\" != {address}"))),
         timeout_seconds: 180,
@@ -82,6 +123,9 @@ fn environment(pillar: &Pillar) -> Vec<Value> {
         variable("IP_AUTODETECTION_METHOD", format!("cidr={}", workload_plane.join(","))),
         variable("CALICO_IPV4POOL_CIDR", pillar.networks.pods.to_string()),
     ]);
+    if pillar.addons.calico_bgp {
+        list.push(variable("CALICO_IPV4POOL_VXLAN", "Never"));
+    }
     if let Some(mtu) = pillar.networks.workload_plane_mtu {
         list.push(variable("FELIX_VXLANMTU", (mtu - 50).to_string()));
     }

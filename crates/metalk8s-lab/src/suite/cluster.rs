@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use metalk8s_types::paths;
 use serde_json::Value;
 
+use super::Stage;
 use crate::{install, machine::Machine, process::Output, wait_until};
 
 /// How long a cluster may take to settle after whatever was done to it.
@@ -19,6 +20,13 @@ const TAINTS: [&str; 2] = ["node-role.kubernetes.io/bootstrap", "node-role.kuber
 pub fn bootstrap_sh(machine: &Machine, words: &str) -> Result<Output> {
     let folder = archive_folder(machine)?;
     Ok(machine.run_for(&format!("{folder}/bootstrap.sh {words}"), Duration::from_secs(1800))?)
+}
+
+/// A further run finds nothing to change.
+pub fn changes_nothing_again(stage: &Stage) -> Result<()> {
+    let output = bootstrap_sh(stage.lab.bootstrap()?, "")?;
+    ensure!(output.success() && said(&output).contains(": 0 of "), "{}", said(&output));
+    Ok(())
 }
 
 /// Where the archive is mounted.

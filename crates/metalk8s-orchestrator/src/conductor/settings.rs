@@ -360,7 +360,8 @@ mod tests {
         let named = ClusterPillar { api_server_names: vec!["api.example.com".into()], ..moved };
         let masters = (RENEWED, names(&["boot", "m"]));
         assert_eq!(to_be_told(Some(&former), &named, &agents), [masters, all]);
-        let balanced = ClusterPillar { addons: Addons { metallb: true }, ..former.clone() };
+        let balanced =
+            ClusterPillar { addons: Addons { metallb: true, ..Addons::default() }, ..former.clone() };
         assert_eq!(to_be_told(Some(&former), &balanced, &agents), [(NEIGHBOURS, names(&["boot", "m", "w"]))]);
         // A first Bootstrap node has not moved.
         assert_eq!(moved_repositories(&cluster(), &former), None);

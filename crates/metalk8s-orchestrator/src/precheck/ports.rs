@@ -48,9 +48,13 @@ const METALLB_PORTS: [Port; 2] = [
     Port(7946, Bind::ControlPlane, "metallb-speaker", true, None),
 ];
 
+/// With Calico's BGP.
+const BGP_PORTS: [Port; 1] = [Port(179, Bind::All, "calico-bird", true, None)];
+
 /// Names under which the kernel knows our own parts; it keeps 15 characters of each.
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     "apiserver-proxy",
+    "bird",
     "calico-node",
     "etcd",
     "kube-apiserver",
@@ -75,8 +79,9 @@ pub(super) fn check(
     let control_plane = grains.address_in(&configuration.networks.control_plane);
     let mut told: Vec<u16> = Vec::new();
     let is_brought = |role: &Option<Role>| role.is_none_or(|role| observed.roles.contains(&role));
-    let optional = METALLB_PORTS.iter().filter(|_| configuration.addons.metallb);
-    let ports = PORTS.iter().filter(|port| is_brought(&port.4)).chain(optional);
+    let balanced = METALLB_PORTS.iter().filter(|_| configuration.addons.metallb);
+    let routed = BGP_PORTS.iter().filter(|_| configuration.addons.calico_bgp);
+    let ports = PORTS.iter().filter(|port| is_brought(&port.4)).chain(balanced).chain(routed);
     for Port(port, bind, part, is_needed, _) in ports {
         let taken = observed.listeners.iter().find(|listener| {
             listener.port == *port
@@ -166,15 +171,17 @@ mod tests {
     }
 
     #[test]
-    fn ports_of_metallb_are_needed_where_it_is_asked_for() {
-        let with = |metallb| {
-            let configuration =
-                BootstrapConfiguration { addons: Addons { metallb }, ..testing::configuration() };
-            ports_of(&configuration, false, &[(7946, "10.200.1.2", Some("serf"))])
+    fn ports_of_addons_are_needed_where_these_are_asked_for() {
+        let with = |addons| {
+            let configuration = BootstrapConfiguration { addons, ..testing::configuration() };
+            let taken = [(7946, "10.200.1.2", Some("serf")), (179, "0.0.0.0", Some("bgpd"))];
+            ports_of(&configuration, false, &taken)
         };
-        assert_eq!(with(false), [""; 0]);
+        assert_eq!(with(Addons::default()), [""; 0]);
         let told = "Error port 7946, which metallb-speaker needs, is taken by serf on 10.200.1.2";
-        assert_eq!(with(true), [told]);
+        assert_eq!(with(Addons { metallb: true, ..Addons::default() }), [told]);
+        let told = "Error port 179, which calico-bird needs, is taken by bgpd on 0.0.0.0";
+        assert_eq!(with(Addons { calico_bgp: true, ..Addons::default() }), [told]);
     }
 
     #[test]

@@ -219,9 +219,14 @@ fn enabled<'a>(reader: &mut Reader, node: &'a Node, path: &str) -> Option<(bool,
 }
 
 fn addons(reader: &mut Reader, node: &Node) -> Addons {
-    let fields = reader.fields(node, "addons", &["metallb"]);
-    let metallb = fields.and_then(|fields| enabled(reader, fields.get("metallb")?, &fields.path("metallb")));
-    Addons { metallb: metallb.is_some_and(|(is_enabled, _)| is_enabled) }
+    let Some(fields) = reader.fields(node, "addons", &["calico", "metallb"]) else {
+        return Addons::default();
+    };
+    let metallb = fields.get("metallb").and_then(|node| enabled(reader, node, &fields.path("metallb")));
+    let calico = fields.get("calico").and_then(|node| reader.fields(node, &fields.path("calico"), &["bgp"]));
+    let bgp = calico.and_then(|calico| enabled(reader, calico.get("bgp")?, &calico.path("bgp")));
+    let is_enabled = |found: Option<(bool, &Node)>| found.is_some_and(|(is_enabled, _)| is_enabled);
+    Addons { metallb: is_enabled(metallb), calico_bgp: is_enabled(bgp) }
 }
 
 fn cluster_range<'a>(

@@ -283,12 +283,23 @@ fn proxies_are_addresses_and_their_passwords_are_not_shown() {
 #[test]
 fn addons_are_left_out_unless_they_are_enabled() {
     let with = |line: &str| BootstrapConfiguration::parse(format!("{GOOD}{line}").as_bytes());
-    let is_there = |line: &str| with(line).unwrap().addons.metallb;
-    for line in ["", "addons: {}\n", "addons: {metallb: {}}\n", "addons: {metallb: {enabled: false}}\n"] {
-        assert!(!is_there(line), "{line}");
+    let read = |line: &str| with(line).unwrap().addons;
+    for line in [
+        "",
+        "addons: {}\n",
+        "addons: {metallb: {}, calico: {}}\n",
+        "addons: {metallb: {enabled: false}, calico: {bgp: {}}}\n",
+    ] {
+        assert_eq!(read(line), Addons::default(), "{line}");
     }
-    assert!(is_there("addons: {metallb: {enabled: true}}\n"));
+    let (metallb, calico_bgp) = (true, true);
+    let one = Addons { metallb, ..Addons::default() };
+    assert_eq!(read("addons: {metallb: {enabled: true}}\n"), one);
+    let both = "addons: {metallb: {enabled: true}, calico: {bgp: {enabled: true}}}\n";
+    assert_eq!(read(both), Addons { metallb, calico_bgp });
     for (line, words) in [
+        ("addons: {calico: {bgp: {enabled: 1}}}\n", "`addons.calico.bgp.enabled`"),
+        ("addons: {calico: {bird: {}}}\n", "`addons.calico.bird`"),
         ("addons: {metallb: {enabled: often}}\n", "`addons.metallb.enabled`"),
         ("addons: {metallb: true}\n", "`addons.metallb`"),
         ("addons: {metalb: {enabled: true}}\n", "did you mean `metallb`?"),

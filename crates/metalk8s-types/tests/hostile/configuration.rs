@@ -116,7 +116,10 @@ fn render(configuration: &BootstrapConfiguration) -> String {
         "ca": { "minion": ca_minion },
         "archives": archives,
         "kubernetes": { "apiServer": { "certSANs": api_server_names, "featureGates": feature_gates } },
-        "addons": { "metallb": { "enabled": addons.metallb } },
+        "addons": {
+            "calico": { "bgp": { "enabled": addons.calico_bgp } },
+            "metallb": { "enabled": addons.metallb },
+        },
     })
     .to_string()
 }
