@@ -137,7 +137,7 @@ fn told(stage: &Stage) -> Result<()> {
         stage,
         &format!(
             "apiVersion: crd.projectcalico.org/v1\nkind: BGPPeer\nmetadata: {{name: suite}}\n\
-             spec: {{peerIP: {}, asNumber: {ROUTER_AS}}}\n",
+             spec: {{peerIP: {}, asNumber: {ROUTER_AS}, keepOriginalNextHop: true}}\n",
             router.workload
         ),
     )?;
