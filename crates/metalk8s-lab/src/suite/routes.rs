@@ -147,8 +147,10 @@ fn told(stage: &Stage) -> Result<()> {
         }
     }
     let dns = kubectl_json(bootstrap, "--namespace kube-system get pods --selector k8s-app=kube-dns")?;
-    let addresses = dns["items"].as_array().context("there is no pod of CoreDNS")?.iter();
-    for address in addresses.filter_map(|pod| pod["status"]["podIP"].as_str()) {
+    let pods = dns["items"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+    let addresses: Vec<&str> = pods.filter_map(|pod| pod["status"]["podIP"].as_str()).collect();
+    ensure!(!addresses.is_empty(), "no pod of CoreDNS has an address");
+    for address in addresses {
         router.run_checked(&format!(
             "curl --silent --fail --max-time 10 http://{address}:9153/metrics > /dev/null"
         ))?;
