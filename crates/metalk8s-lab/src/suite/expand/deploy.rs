@@ -10,9 +10,16 @@ use super::{
     said, version_of_archive, wait_until,
 };
 
+/// Kubernetes' node lifecycle controller looks each 5 s (`--node-monitor-period`) which Nodes are gone. One that is made
+/// anew before has missed the deadline that the former one of its name had, and is NotReady at once.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+
 pub(super) fn described(stage: &Stage) -> Result<()> {
     let bootstrap = stage.lab.bootstrap()?;
-    kubectl(bootstrap, &format!("delete node {NODE} --ignore-not-found"))?;
+    let deleted = kubectl(bootstrap, &format!("delete node {NODE} --ignore-not-found"))?;
+    if !deleted.trim().is_empty() {
+        std::thread::sleep(FORGOTTEN);
+    }
     let told = apply(stage, &manifest(stage, NODE, &node_machine(stage)?.control.to_string())?)?;
     ensure!(told.trim() == format!("node/{NODE} created"), "kubectl said {told}");
     let nodes = kubectl(bootstrap, "get nodes")?;
