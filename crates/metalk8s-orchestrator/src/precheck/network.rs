@@ -48,17 +48,16 @@ fn plane(grains: &Grains, key: &str, ranges: &[IpNet]) -> Result<(IpNet, IpAddr)
 /// with addresses in two of them it may use another one than everything else does.
 fn overlay(grains: &Grains, key: &str, ranges: &[IpNet]) -> Result<(), Finding> {
     let (range, own) = plane(grains, key, ranges)?;
-    let others: Vec<IpNet> = ranges.iter().copied().filter(|other| *other != range).collect();
-    match grains.addresses_in(&others) {
-        Some((other, found)) if found != [own] => {
-            let message = format!(
-                "`{key}` has {own} of this machine in {range} and {} in {other}, and the overlay could use either",
-                list(&found)
-            );
-            Err(Finding::error(explain::SEVERAL_ADDRESSES, message))
-        }
-        _ => Ok(()),
+    let mut others: Vec<IpAddr> = grains.addresses.iter().map(|address| address.network.addr()).collect();
+    others.retain(|address| *address != own && ranges.iter().any(|range| range.contains(address)));
+    if others.is_empty() {
+        return Ok(());
     }
+    let message = format!(
+        "`{key}` has {own} of this machine in {range} and {} in others of its ranges, and the overlay could use either",
+        list(&others)
+    );
+    Err(Finding::error(explain::SEVERAL_ADDRESSES, message))
 }
 
 fn in_use(grains: &Grains, observed: &Observed, key: &str, range: &IpNet, findings: &mut Vec<Finding>) {
@@ -167,9 +166,10 @@ mod tests {
         };
         assert_eq!(found(&["192.0.2.0/24", "10.200.2.0/28"]), Ok(()));
         assert_eq!(found(&["10.200.2.0/28", "10.200.2.0/24"]), Ok(()), "it is the same address");
-        let told = "`networks.workloadPlane` has 10.200.2.2 of this machine in 10.200.2.0/28 and 10.200.1.2 in \
-                    10.200.1.0/28, and the overlay could use either";
+        let told = "`networks.workloadPlane` has 10.200.2.2 of this machine in 10.200.2.0/28 and 10.200.1.2 in others \
+                    of its ranges, and the overlay could use either";
         assert_eq!(found(&["192.0.2.0/24", "10.200.2.0/28", "10.200.1.0/28"]), Err(told.to_owned()));
+        assert_eq!(found(&["10.200.2.0/28", "10.200.2.0/24", "10.200.1.0/28"]), Err(told.to_owned()));
     }
 
     #[test]
