@@ -174,10 +174,12 @@ mod tests {
 
     #[tokio::test]
     async fn pods_end_with_all_their_processes_and_others_stay() {
-        // A new process has the words of the shim until it is another program, and tells its number then.
+        // A new process has the words of the shim until it is another program, and tells its number then. As a
+        // shim does, this one outlives what is below it: it reads a pipe that stays open.
         let mut shim = Command::new("bash")
             .arg0(SHIM)
-            .args(["-c", "bash -c 'echo $$; exec sleep 60' & wait", "-namespace", NAMESPACE])
+            .args(["-c", "bash -c 'echo $$; exec sleep 60' & read -r", "-namespace", NAMESPACE])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
