@@ -64,6 +64,8 @@ pub struct World {
     pub modules: BTreeSet<String>,
     /// Mounted file systems by target.
     pub mounts: BTreeMap<PathBuf, Mount>,
+    /// Files that are attached to loop devices.
+    pub attached: BTreeSet<PathBuf>,
     /// The archive that was last unpacked into each folder.
     pub unpacked: BTreeMap<PathBuf, Extracted>,
     /// Whether it swaps.

@@ -24,7 +24,7 @@ pub use keys::{
 };
 pub use removed::Removed;
 pub use system::{
-    Command, Forwarding, Group, HostsEntry, KernelModule, Mount, Opening, Packages, Repository,
+    Command, Forwarding, Group, HostsEntry, KernelModule, LoopDevice, Mount, Opening, Packages, Repository,
     RepositorySource, Service, Swap, Sysctl, User,
 };
 pub use trial::Trial;
@@ -49,6 +49,7 @@ pub enum State {
     Service(Service),
     Sysctl(Sysctl),
     KernelModule(KernelModule),
+    LoopDevice(LoopDevice),
     Mount(Mount),
     Swap(Swap),
     HostsEntry(HostsEntry),

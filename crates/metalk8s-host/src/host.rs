@@ -19,7 +19,7 @@ use crate::{
     doing::Doing,
     extracted, files,
     firewall::{self, Wish},
-    hosts, image, kernel_module, keys, mount, packages, removed, repository,
+    hosts, image, kernel_module, keys, loop_device, mount, packages, removed, repository,
     root::Root,
     service, static_pod, swap, sysctl, wait,
 };
@@ -247,6 +247,7 @@ impl Hands for Host {
             | State::Service(_)
             | State::Sysctl(_)
             | State::KernelModule(_)
+            | State::LoopDevice(_)
             | State::Mount(_)
             | State::Swap(_)
             | State::HostsEntry(_)
@@ -281,6 +282,7 @@ impl Hands for Host {
             State::Service(wish) => service::check(self, wish).await,
             State::Sysctl(wish) => sysctl::check(self, wish),
             State::KernelModule(wish) => kernel_module::check(self, wish).await,
+            State::LoopDevice(wish) => loop_device::check(self, wish).await,
             State::Mount(wish) => mount::check(self, wish),
             State::Swap(wish) => swap::check(self, wish),
             State::HostsEntry(wish) => hosts::check(self, wish),
@@ -317,6 +319,7 @@ impl Hands for Host {
             State::Service(wish) => service::apply(self, wish).await?,
             State::Sysctl(wish) => sysctl::apply(self, wish)?,
             State::KernelModule(wish) => kernel_module::apply(self, wish).await?,
+            State::LoopDevice(wish) => loop_device::apply(self, wish).await?,
             State::Mount(wish) => mount::apply(self, wish).await?,
             State::Swap(wish) => swap::apply(self, wish).await?,
             State::HostsEntry(wish) => hosts::apply(self, wish)?,
@@ -355,6 +358,7 @@ impl Hands for Host {
             | State::Repository(_)
             | State::Sysctl(_)
             | State::KernelModule(_)
+            | State::LoopDevice(_)
             | State::Mount(_)
             | State::Swap(_)
             | State::HostsEntry(_)

@@ -26,6 +26,7 @@ mod kernel_module;
 mod keys;
 mod leftovers;
 mod lines;
+mod loop_device;
 mod mount;
 mod packages;
 mod program;

@@ -5,7 +5,7 @@ use metalk8s_engine::{Change, StateError, state::Removed};
 use crate::{
     Host, accounts, containers,
     firewall::rules,
-    hosts, interfaces, mount, packages,
+    hosts, interfaces, loop_device, mount, packages,
     static_pod::{former, outdated},
 };
 
@@ -16,6 +16,7 @@ pub(crate) async fn check(host: &Host, wish: &Removed) -> Result<Option<Change>,
         Removed::Group { name } => accounts::check_no_group(host, name),
         Removed::HostsName { address, name } => hosts::check_no_name(host, *address, name),
         Removed::Mount { target, forget } => mount::check_unmounted(host, target, *forget),
+        Removed::LoopDevice { file } => loop_device::check_detached(host, file).await,
         Removed::Containers => containers::check(host),
         Removed::FormerStaticPods { node } => former::check(host, node).await,
         Removed::OutdatedStaticPods { node } => outdated::check(host, node).await,
@@ -36,6 +37,7 @@ pub(crate) async fn apply(host: &Host, wish: &Removed) -> Result<(), StateError>
         Removed::Group { name } => accounts::remove_group(host, name).await,
         Removed::HostsName { address, name } => hosts::remove_name(host, *address, name),
         Removed::Mount { target, forget } => mount::unmount(host, target, *forget).await,
+        Removed::LoopDevice { file } => loop_device::detach(host, file).await,
         Removed::Containers => containers::end(host).await,
         Removed::FormerStaticPods { node } => former::end(host, node).await,
         Removed::OutdatedStaticPods { node } => outdated::replace(host, node).await,

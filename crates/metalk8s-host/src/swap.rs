@@ -40,13 +40,13 @@ pub(crate) fn in_use(host: &Host) -> Result<bool, StateError> {
     Ok(host.read_text(Path::new("/proc/swaps"))?.unwrap_or_default().lines().nth(1).is_some())
 }
 
-/// fstab with its lines for swap in use or not. Only lines that we took out come back.
 /// Whether a line of fstab waits to be turned on again.
 pub(crate) fn has_lines_turned_off(host: &Host) -> Result<bool, StateError> {
     let fstab = host.read_text(Path::new(FSTAB))?.unwrap_or_default();
     Ok(edited(&fstab, true) != fstab)
 }
 
+/// fstab with its lines for swap in use or not. Only lines that we took out come back. Pure.
 fn edited(fstab: &str, enabled: bool) -> String {
     let lines = fstab.lines().map(|line| match line.strip_prefix(OFF) {
         Some(ours) if enabled => ours.to_owned(),

@@ -94,6 +94,20 @@ impl<'a> Args<'a> {
         number
     }
 
+    /// A number of bytes above 0, with a unit of Kubernetes' quantities or without one.
+    pub(crate) fn bytes(&mut self, name: &str) -> Option<u64> {
+        let node = self.node(name)?;
+        let bytes = node.text().and_then(bytes);
+        if bytes.is_none() {
+            self.bad(
+                name,
+                node,
+                "a whole number of bytes above 0, such as `10Gi` (Ki, Mi, Gi, Ti, Pi, k, M, G, T, P)",
+            );
+        }
+        bytes
+    }
+
     /// Permission bits in octal, quoted or not.
     pub(crate) fn mode(&mut self, name: &str) -> Option<u32> {
         let node = self.node(name)?;
@@ -183,8 +197,46 @@ impl<'a> Args<'a> {
     }
 }
 
+/// A whole quantity above 0 of Kubernetes, in units. Pure.
+fn bytes(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 11] = [
+        ("Ki", 1 << 10),
+        ("Mi", 1 << 20),
+        ("Gi", 1 << 30),
+        ("Ti", 1 << 40),
+        ("Pi", 1 << 50),
+        ("k", 1_000),
+        ("M", 1_000_000),
+        ("G", 1_000_000_000),
+        ("T", 1_000_000_000_000),
+        ("P", 1_000_000_000_000_000),
+        ("", 1),
+    ];
+    let (digits, unit) = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)))?;
+    let is_number = digits.starts_with(|first: char| first.is_ascii_digit());
+    let number: u64 = is_number.then(|| digits.parse().ok()).flatten()?;
+    number.checked_mul(*unit).filter(|bytes| *bytes > 0)
+}
+
 fn is_absolute(text: &str) -> bool {
     text.starts_with('/')
         && !text.contains('\0')
         && !Path::new(text).components().any(|part| part.as_os_str() == "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_are_whole_quantities_above_0() {
+        for (text, expected) in
+            [("512", 512), ("10Gi", 10 << 30), ("5k", 5_000), ("3P", 3_000_000_000_000_000)]
+        {
+            assert_eq!(bytes(text), Some(expected), "{text}");
+        }
+        for text in ["", "0", "0Gi", "Gi", "-1", "+1", "1.5Gi", "1 Gi", "1GB", "1Ei", "99999999Pi"] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
+    }
 }

@@ -182,6 +182,7 @@ fn salt_name(state: &State) -> (&'static str, &'static str) {
             Removed::Group { .. } => ("group", "absent"),
             Removed::HostsName { .. } => ("host", "absent"),
             Removed::Mount { .. } => ("mount", "unmounted"),
+            Removed::LoopDevice { .. } => ("loop_device", "detached"),
             // Salt knows no states of these: they are shown as what would do it.
             Removed::Containers
             | Removed::FormerStaticPods { .. }
@@ -201,6 +202,7 @@ fn salt_name(state: &State) -> (&'static str, &'static str) {
         },
         State::Sysctl(_) => ("sysctl", "present"),
         State::KernelModule(_) => ("kmod", "present"),
+        State::LoopDevice(_) => ("loop_device", "attached"),
         State::Mount(_) => ("mount", "mounted"),
         State::HostsEntry(_) => ("host", "present"),
         State::User(_) => ("user", "present"),

@@ -15,6 +15,7 @@ impl World {
                 entry.names.contains(name) && address.is_none_or(|address| entry.address == address)
             }),
             Removed::Mount { target, forget: _ } => self.mounts.contains_key(target),
+            Removed::LoopDevice { file } => self.attached.contains(file),
             // A fake host runs no pods, and has no network.
             Removed::Containers
             | Removed::FormerStaticPods { .. }
@@ -42,6 +43,7 @@ impl World {
                 self.hosts.retain(|entry| !entry.names.is_empty());
             }
             Removed::Mount { target, forget: _ } => drop(self.mounts.remove(target)),
+            Removed::LoopDevice { file } => drop(self.attached.remove(file)),
             Removed::Containers
             | Removed::FormerStaticPods { .. }
             | Removed::OutdatedStaticPods { .. }

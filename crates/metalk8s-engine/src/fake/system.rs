@@ -21,6 +21,7 @@ impl World {
             State::Repository(repository) => self.repositories.get(&repository.name) == Some(repository),
             State::Sysctl(sysctl) => self.sysctls.get(&sysctl.key) == Some(&sysctl.value),
             State::KernelModule(module) => self.modules.contains(&module.name),
+            State::LoopDevice(device) => self.attached.contains(&device.file),
             State::Mount(mount) => self.mounts.get(&mount.target) == Some(mount),
             State::Swap(swap) => self.swap == swap.enabled,
             State::HostsEntry(entry) => self.hosts.contains(entry),
@@ -68,6 +69,9 @@ impl World {
             }
             State::KernelModule(module) => {
                 self.modules.insert(module.name.clone());
+            }
+            State::LoopDevice(device) => {
+                self.attached.insert(device.file.clone());
             }
             State::Mount(mount) => {
                 self.mounts.insert(mount.target.clone(), mount.clone());

@@ -22,6 +22,7 @@ impl State {
             Self::Service(service) => format!("Service {}", service.name),
             Self::Sysctl(sysctl) => format!("Sysctl {}={}", sysctl.key, sysctl.value),
             Self::KernelModule(module) => format!("Kernel module {}", module.name),
+            Self::LoopDevice(device) => format!("Loop device of {}", device.file.display()),
             Self::Mount(mount) => format!("Mount {}", mount.target.display()),
             Self::Swap(swap) => format!("Swap {}", if swap.enabled { "on" } else { "off" }),
             Self::HostsEntry(entry) => format!("Hosts entry {} {}", entry.address, entry.names.join(" ")),

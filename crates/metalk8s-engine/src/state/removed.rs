@@ -44,6 +44,11 @@ pub enum Removed {
         /// Whether its line of /etc/fstab goes too.
         forget: bool,
     },
+    /// The loop devices of a file, which itself stays.
+    LoopDevice {
+        /// The file.
+        file: PathBuf,
+    },
     /// All containers of pods, with their processes. Whatever would start them anew does not run.
     Containers,
     /// Pods of static manifests that are called after another node than this one, as its name was changed. The
@@ -90,6 +95,7 @@ impl Removed {
             Self::Group { name } => format!("group {name}"),
             Self::HostsName { address: _, name } => format!("hosts name {name}"),
             Self::Mount { target, forget: _ } => format!("mount {}", target.display()),
+            Self::LoopDevice { file } => format!("loop device of {}", file.display()),
             Self::Containers => "containers of pods".to_owned(),
             Self::FormerStaticPods { node } => format!("static pods of former names of {node}"),
             Self::OutdatedStaticPods { node } => format!("outdated static pods of {node}"),
@@ -115,6 +121,7 @@ mod tests {
             Removed::Group { name: "old".to_owned() },
             Removed::HostsName { address: None, name: "old.local".to_owned() },
             Removed::Mount { target: "/mnt".into(), forget: true },
+            Removed::LoopDevice { file: "/srv/disk".into() },
             Removed::Containers,
             Removed::FormerStaticPods { node: "node-1".to_owned() },
             Removed::OutdatedStaticPods { node: "node-1".to_owned() },

@@ -92,6 +92,16 @@ pub struct KernelModule {
     pub optional: bool,
 }
 
+/// A file that is a block device by way of loop(4), until the host ends: nothing keeps it over a boot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoopDevice {
+    /// The file.
+    pub file: PathBuf,
+    /// The bytes that a missing file gets, all of them a hole that takes no space. A file that is there is never
+    /// written, and another size is an error (VOL-36). `None`: the file has to be there.
+    pub size: Option<u64>,
+}
+
 /// A mounted file system, kept in /etc/fstab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mount {

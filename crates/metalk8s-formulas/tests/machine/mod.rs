@@ -71,6 +71,7 @@ fn left(state: &State, undone: &[State]) -> Vec<String> {
         State::Repository(_)
         | State::Packages(_)
         | State::Service(_)
+        | State::LoopDevice(_)
         | State::Mount(_)
         | State::Swap(_)
         | State::User(_)
@@ -96,6 +97,9 @@ fn left(state: &State, undone: &[State]) -> Vec<String> {
         ),
         State::Mount(mount) => {
             removed(&|removed| matches!(removed, Removed::Mount { target, forget: true } if *target == mount.target))
+        }
+        State::LoopDevice(device) => {
+            removed(&|removed| matches!(removed, Removed::LoopDevice { file } if *file == device.file))
         }
         State::Swap(_) => undone.iter().any(|state| matches!(state, State::Swap(swap) if swap.enabled)),
         State::User(user) => removed(&|removed| matches!(removed, Removed::User { name, .. } if *name == user.name)),

@@ -72,6 +72,10 @@ const CHECKS: &[Check] = &[
         run: mounted::stays_and_is_emptied,
     },
     Check {
+        name: "a sparse file becomes a block device once, and a file again, and another size is refused",
+        run: mounted::a_file_is_a_block_device,
+    },
+    Check {
         name: "the keys of the roots leave the machine, which goes on signing, and issuing authorities are renewed",
         run: authorities::sign_without_the_roots,
     },

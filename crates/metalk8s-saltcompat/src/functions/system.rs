@@ -1,17 +1,17 @@
-//! `mount`, `sysctl`, `kmod`, `host`: settings of the system.
+//! `mount`, `loop_device`, `sysctl`, `kmod`, `host`: settings of the system.
 
 use std::net::IpAddr;
 
 use metalk8s_diagnostics::explain;
 use metalk8s_engine::{
     State,
-    state::{HostsEntry, KernelModule, Mount, Removed, Sysctl},
+    state::{HostsEntry, KernelModule, LoopDevice, Mount, Removed, Sysctl},
 };
 
 use super::Function;
 use crate::args::Args;
 
-/// `mkmnt` is accepted and needs nothing: the mount point is always made.
+/// `mkmnt` is accepted and needs nothing: the mount point is always made. Salt has no states of loop devices.
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         module: "mount",
@@ -26,6 +26,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
         does: "unmounts a file system, and forgets it in /etc/fstab where `persist` says so",
         arguments: &["persist"],
         build: unmounted,
+    },
+    Function {
+        module: "loop_device",
+        name: "attached",
+        does: "makes a file a block device until the next boot; a missing one is made, sparse, with this size",
+        arguments: &["size"],
+        build: attached,
+    },
+    Function {
+        module: "loop_device",
+        name: "detached",
+        does: "takes a file from its loop devices; the file stays",
+        arguments: &[],
+        build: detached,
     },
     Function {
         module: "sysctl",
@@ -73,6 +87,15 @@ fn mounted(args: &mut Args<'_>) -> Option<State> {
         persistent,
         holds: None,
     }))
+}
+
+fn attached(args: &mut Args<'_>) -> Option<State> {
+    let (file, size) = (args.name_as_path(), args.bytes("size"));
+    Some(State::LoopDevice(LoopDevice { file: file?, size }))
+}
+
+fn detached(args: &mut Args<'_>) -> Option<State> {
+    Some(State::Removed(Removed::LoopDevice { file: args.name_as_path()? }))
 }
 
 fn sysctl(args: &mut Args<'_>) -> Option<State> {

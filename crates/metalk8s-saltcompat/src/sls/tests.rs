@@ -351,7 +351,8 @@ fn every_function_makes_its_state() {
          /e: {file.append: [{text: [x, y]}]}\n/f: {file.prepend: [{text: x}]}\n\
          /g: {file.replace: [{pattern: '^a=.*$'}, {repl: a=1}, {append_if_not_found: True}]}\n\
          /opt/a: {archive.extracted: [{source: /srv/a.tgz}]}\n\
-         t: {test.succeed_with_changes: []}\n",
+         t: {test.succeed_with_changes: []}\n\
+         /d: {loop_device.attached: [{size: 10Gi}]}\n/e/d: {loop_device.detached: []}\n",
     );
     let labels: Vec<String> = compiled.graph.steps().iter().map(|step| step.state.label()).collect();
     assert_eq!(
@@ -380,6 +381,8 @@ fn every_function_makes_its_state() {
             "Part of /g",
             "Archive /srv/a.tgz in /opt/a",
             "Trial t",
+            "Loop device of /d",
+            "No loop device of /e/d",
         ]
     );
 }
