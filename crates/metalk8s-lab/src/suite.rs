@@ -66,6 +66,14 @@ pub struct Options {
     pub full: bool,
 }
 
+impl Options {
+    /// The checks of a suite: its sample, where all is asked for also `more`, and what comes last.
+    fn checks(&self, sample: &[Check], more: &[Check], last: &[Check]) -> Vec<Check> {
+        let more = if self.full { more } else { &[] };
+        [sample, more, last].concat()
+    }
+}
+
 /// One claim about a lab.
 #[derive(Clone, Copy)]
 pub struct Check {

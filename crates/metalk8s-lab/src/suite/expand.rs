@@ -118,24 +118,26 @@ const CHECKS: &[Check] = &[
     },
     Check { name: "an agent reads and writes its own object, and no other", run: rights::of_an_agent },
     Check { name: "a certificate that a node's roles do not give is denied", run: rights::of_a_request },
+    Check { name: "after a reboot the node comes back by itself", run: deploy::reboot },
+];
+/// Only where all is asked for.
+const MORE_CHECKS: &[Check] = &[
     Check {
         name: "states of another version are left to its program, which a node fetches and keeps beside its own",
         run: other_version::is_fetched,
     },
-    Check { name: "after a reboot the node comes back by itself", run: deploy::reboot },
+    // Connections from a former address take their time.
+    Check {
+        name: "a worker whose machine has other addresses is deployed again, and works",
+        run: moved::is_deployed_again,
+    },
 ];
-/// Only where all is asked for: connections from a former address take their time.
-const MORE_CHECKS: &[Check] = &[Check {
-    name: "a worker whose machine has other addresses is deployed again, and works",
-    run: moved::is_deployed_again,
-}];
 const AFTERWARDS: &[Check] =
     &[Check { name: "nothing has tried to leave the lab", run: super::install::nothing_leaves }];
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     let lab = super::bootstrapped(options, SUITE.name, 2)?;
-    let more = if options.full { MORE_CHECKS } else { &[] };
-    let checks = [CHECKS, more, AFTERWARDS].concat();
+    let checks = options.checks(CHECKS, MORE_CHECKS, AFTERWARDS);
     Ok(run_checks(&checks, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
 }
 

@@ -88,9 +88,8 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     let lab = super::bare(options, SUITE.name, 1)?;
     install::configure(&lab).map_err(Diagnosed::new)?;
     lab.take_snapshot(&bare(), &quiet()).map_err(Diagnosed::new)?;
-    let long: &[Check] = if options.full { LONG } else { &[] };
     Ok(run_checks(
-        &[CHECKS, long].concat(),
+        &options.checks(CHECKS, LONG, &[]),
         &Stage::new(Lab::clone(&lab), options.archive.clone(), options),
         printer,
     ))

@@ -98,8 +98,7 @@ const AFTERWARDS: &[Check] =
 
 fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     let lab = Lab::find(&options.lab).map_err(Diagnosed::new)?;
-    let more = if options.full { MORE_CHECKS } else { &[] };
-    let checks = [CHECKS, more, AFTERWARDS].concat();
+    let checks = options.checks(CHECKS, MORE_CHECKS, AFTERWARDS);
     Ok(run_checks(&checks, &Stage::new(lab, options.archive.clone(), options), printer))
 }
 

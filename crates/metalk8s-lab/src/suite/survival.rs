@@ -63,16 +63,16 @@ const LOSSES: &[Check] = &[
         run: losses::deployment,
     },
     Check { name: "the Bootstrap node loses its power, and comes back", run: losses::bootstrap },
-    Check { name: "of two conductors one works, and the other takes over", run: conductors::take_turns },
     Check {
         name: "a master leaves with its member of etcd, and its machine is as it was before",
         run: leaving::master,
     },
-    Check { name: "it joins again while others are lost", run: leaving::joins_under_losses },
 ];
 /// Only where all is asked for: the sample has the loss of the Bootstrap node, which cuts it off as well, a master
-/// leaves and joins again, and the name of a worker is changed among the commands of the manual.
+/// that leaves, and the name of a worker is changed among the commands of the manual.
 const MORE_LOSSES: &[Check] = &[
+    Check { name: "it joins again while others are lost, six times", run: leaving::joins_under_losses },
+    Check { name: "of two conductors one works, and the other takes over", run: conductors::take_turns },
     Check {
         name: "a master becomes a worker by its labels, and a master again",
         run: leaving::gives_roles_away,
@@ -103,8 +103,7 @@ fn run(options: &Options, printer: &mut Printer) -> Result<Tally> {
     walls::build(&lab)?;
     install::bootstrap(&lab, &super::quiet()).map_err(Diagnosed::new)?;
     wait_settled(lab.bootstrap()?)?;
-    let more = if options.full { MORE_LOSSES } else { &[] };
-    let checks = [LOSSES, more, AFTERWARDS].concat();
+    let checks = options.checks(LOSSES, MORE_LOSSES, AFTERWARDS);
     Ok(run_checks(&checks, &Stage::new(Lab::clone(&lab), options.archive.clone(), options), printer))
 }
 

@@ -30,9 +30,8 @@ const OF_A_MASTER: [&str; 8] = [
     "/etc/metalk8s/crypt/apiserver.key",
     "/var/lib/etcd",
 ];
-/// How often a master joins under losses: in the sample, and in all of it.
-const ROUNDS: u64 = 1;
-const ROUNDS_OF_ALL: u64 = 6;
+/// How often a master joins under losses, which take turns.
+const ROUNDS: u64 = 6;
 
 /// The others go on without it, and its machine is as it was. Who was away meanwhile learns of it.
 pub(super) fn master(stage: &Stage) -> Result<()> {
@@ -93,9 +92,8 @@ fn others_forget(stage: &Stage) -> Result<()> {
 
 /// It joins again, while something else is lost each time; nobody does anything about it.
 pub(super) fn joins_under_losses(stage: &Stage) -> Result<()> {
-    let rounds = if stage.options.full { ROUNDS_OF_ALL } else { ROUNDS };
     let mut chance = Chance::new(stage.options.seed);
-    for round in 0..rounds {
+    for round in 0..ROUNDS {
         if round > 0 {
             leaves(stage)?;
         }
