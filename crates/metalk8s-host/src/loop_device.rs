@@ -43,9 +43,9 @@ pub(crate) async fn apply(host: &Host, wish: &LoopDevice) -> Result<(), StateErr
     let found = find(host, &wish.file)?;
     refuse(wish, &found)?;
     if found == Found::Nothing {
-        let size =
-            wish.size.ok_or_else(|| StateError::new(format!("`{}` is missing", wish.file.display())))?;
-        make(host, &wish.file, size)?;
+        let missing =
+            || format!("`{}` is missing, and no size is given to make it with", wish.file.display());
+        make(host, &wish.file, wish.size.ok_or_else(|| StateError::new(missing()))?)?;
     }
     let program = host.program(LOSETUP).arg("--find").arg(host.path_for_programs(&wish.file)?);
     let attached = program.run().await;
@@ -192,7 +192,10 @@ mod tests {
         let lab = lab();
         let wish = LoopDevice { file: DISK.into(), size: None };
         let error = apply(&lab.host, &wish).await.unwrap_err();
-        assert_eq!(error.to_string(), "`/var/lib/disks/one` is missing");
+        assert_eq!(
+            error.to_string(),
+            "`/var/lib/disks/one` is missing, and no size is given to make it with"
+        );
         fs::create_dir_all(lab.path(DISK)).unwrap();
         let error = lab.check(&disk(Some(5))).await.unwrap_err();
         assert_eq!(error.to_string(), "`/var/lib/disks/one` is no file");
