@@ -310,22 +310,29 @@ fn a_benchmark_tells_how_long_it_took_when_it_last_ended_well() {
     assert!(text.contains("\n== one (about 3 min)\n"), "{text}");
 }
 
-#[test]
-fn make_test_tells_how_long_its_parts_and_all_of_it_took_when_they_last_ended_well() {
+/// A checkout where all parts of `make test` but `./doit.sh` end well.
+fn tests_door() -> TempDir {
     let checkout = tempfile::tempdir().unwrap();
-    let path = |name: &str| checkout.path().join(name);
     for program in ["bin/cargo", "scripts/doors/compiled", "scripts/doors/prepare"] {
-        write_script(&path(program), "exit 0");
+        write_script(&checkout.path().join(program), "exit 0");
     }
     copy_doors(checkout.path(), &["cache", "durations", "test"]);
-    let run = || {
-        let mut command = Command::new("bash");
-        command.arg(path("scripts/doors/test")).arg("quick").env_remove("METALK8S_RESULTS");
-        command.env("PATH", format!("{}:{}", path("bin").display(), env::var("PATH").unwrap()));
-        command.env("METALK8S_CACHE", path("cache")).output().unwrap()
-    };
+    checkout
+}
+
+fn make_test_quick(checkout: &Path) -> Output {
+    let mut command = Command::new("bash");
+    command.arg(checkout.join("scripts/doors/test")).arg("quick").env_remove("METALK8S_RESULTS");
+    command.env("PATH", format!("{}:{}", checkout.join("bin").display(), env::var("PATH").unwrap()));
+    command.env("METALK8S_CACHE", checkout.join("cache")).output().unwrap()
+}
+
+#[test]
+fn make_test_tells_how_long_its_parts_and_all_of_it_took_when_they_last_ended_well() {
+    let checkout = tests_door();
+    let path = |name: &str| checkout.path().join(name);
     write_script(&path("doit.sh"), "[ \"$1\" != graph ]");
-    let output = run();
+    let output = make_test_quick(checkout.path());
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let folder = path("cache/durations/test-quick");
     let well = ["documentation", "format", "lints", "lints-of-other-languages", "units-and-integration"];
@@ -334,10 +341,41 @@ fn make_test_tells_how_long_its_parts_and_all_of_it_took_when_they_last_ended_we
     write_script(&path("doit.sh"), "exit 0");
     fs::write(folder.join("format"), "200\n").unwrap();
     fs::write(folder.join("whole"), "2713\n").unwrap();
-    let output = run();
+    let output = make_test_quick(checkout.path());
     assert!(output.status.success(), "{output:?}");
     let text = said(&output);
     assert!(text.contains("\nmake test (quick): about 45 min\n"), "{text}");
     assert!(text.contains("\n== format: cargo fmt --all --check (about 3 min)\n"), "{text}");
     assert_ne!(fs::read_to_string(folder.join("whole")).unwrap(), "2713\n");
+}
+
+#[test]
+fn make_test_ends_with_the_parts_that_failed_and_why() {
+    let checkout = tests_door();
+    let said_by = [
+        "graph) seq 20; echo this was wrong >&2; exit 1 ;;",
+        "lint:go) echo 'FAILED     0.1 s  the first check'; echo '  as it is'; echo 'ok         0.1 s  the second'; exit 3 ;;",
+    ];
+    write_script(&checkout.path().join("doit.sh"), &format!("case $1 in\n{}\nesac", said_by.join("\n")));
+    let output = make_test_quick(checkout.path());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let end = lines.iter().position(|line| *line == "== FAILED: crates-and-their-layers").expect(&text);
+    let expected: Vec<String> = (10..=20).map(|line| format!("  {line}")).collect();
+    assert_eq!(lines[end + 1..end + 12], expected);
+    let rest = [
+        "  this was wrong",
+        "",
+        "== FAILED: lints-of-other-languages",
+        "  FAILED     0.1 s  the first check",
+        "    as it is",
+        "",
+    ];
+    let seconds = lines[lines.len() - 2];
+    assert!(seconds.starts_with("make test (quick) in 0 min "), "{seconds}");
+    assert_eq!(lines[end + 12..lines.len() - 2], rest);
+    assert_eq!(lines[lines.len() - 1], "4 passed, 2 failed");
+    let log = checkout.path().join("_build/results/crates-and-their-layers.log");
+    assert!(fs::read_to_string(log).unwrap().starts_with("1\n2\n"));
 }
