@@ -29,4 +29,4 @@ pub mod wait;
 pub use lab::{Lab, LabConfig, LabName, TemporaryLab};
 pub use machine::Machine;
 pub use process::Output;
-pub use wait::wait_until;
+pub use wait::{SOON, wait_until};

@@ -7,6 +7,9 @@ use std::{
 
 /// How often a condition is looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
+/// What takes seconds on an idle computer has that long, as the computer may be busy: a wait ends as soon as what it waits
+/// for is there, so only one that waits in vain takes all of it.
+pub const SOON: Duration = Duration::from_secs(180);
 
 /// A condition that did not come true in time.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,6 @@
 //! Services with addresses of their own, by MetalLB: two nodes, and a machine outside of the cluster that asks.
 
-use std::{
-    net::Ipv4Addr,
-    time::{Duration, Instant},
-};
+use std::{net::Ipv4Addr, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use metalk8s_diagnostics::{Diagnosed, Printer};
@@ -15,7 +12,7 @@ use super::{
     expand::{apply, deploy_node, node_manifest},
     run_checks,
 };
-use crate::{Lab, Machine, install, wait_until};
+use crate::{Lab, Machine, SOON, install, wait_until};
 
 /// Run by `metalk8s-lab suite balancing`.
 pub const SUITE: Suite = Suite {
@@ -102,7 +99,7 @@ fn reached(stage: &Stage) -> Result<()> {
     let address = address(stage)?;
     apply(stage, &pool(address))?;
     let bootstrap = stage.lab.bootstrap()?;
-    wait_until("the Service to have its address", Duration::from_secs(60), || {
+    wait_until("the Service to have its address", SOON, || {
         let service = kubectl_json(bootstrap, "--namespace kube-system get service suite-balancing")
             .map_err(|error| format!("{error:#}"))?;
         let ingress = &service["status"]["loadBalancer"]["ingress"][0]["ip"];
@@ -134,7 +131,7 @@ fn answering_of(stage: &Stage, links: &Links, wished: Option<&str>) -> Result<&'
          ip neighbour show to {address}"
     );
     let mut found = None;
-    wait_until("the Service to answer", Duration::from_secs(180), || {
+    wait_until("the Service to answer", SOON, || {
         let output = outside.run(&ask).map_err(|error| error.to_string())?;
         if !output.success() {
             return Err(format!("curl ends with {}", output.code));

@@ -28,8 +28,6 @@ pub(super) const FILE: &str = "/etc/crictl.yaml";
 const PRIVATE: &str = "/etc/kubernetes/encryption.conf";
 /// Where a plan is kept.
 pub(super) const PLAN: &str = "/root/plan.json";
-/// How long something may take that others do by themselves.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 const CHECKS: &[Check] = &[
     Check { name: "a node that was just made is what it shall be", run: plans::as_wished },

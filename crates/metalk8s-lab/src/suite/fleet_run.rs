@@ -10,7 +10,7 @@ use super::{
     cluster::{kubectl_json, said},
     expand::{deployment, in_master, removal},
 };
-use crate::{install::version_of_archive, wait_until};
+use crate::{SOON, install::version_of_archive, wait_until};
 
 /// How long a container that was killed may be away: the kubelet waits longer each time, up to half a minute.
 const CONTAINER: Duration = Duration::from_secs(90);
@@ -57,7 +57,7 @@ impl<'s> FleetRun<'s> {
 
     /// Waits until it is at a step.
     pub(super) fn at(&self, name: &str) -> Result<()> {
-        wait_until(&format!("step `{name}`"), Duration::from_secs(120), || {
+        wait_until(&format!("step `{name}`"), SOON, || {
             let status = self.status().map_err(|error| format!("{error:#}"))?;
             let mut steps = status["steps"].as_array().into_iter().flatten();
             let is_there = steps.any(|step| step["name"] == name && step["state"] == "Running");

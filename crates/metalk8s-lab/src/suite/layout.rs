@@ -14,7 +14,7 @@ use super::{
     install::{node_port, pod},
     listening, run_checks,
 };
-use crate::{Lab, install, wait_until};
+use crate::{Lab, SOON, install, wait_until};
 
 mod applications;
 mod by_sudo;
@@ -152,7 +152,7 @@ fn again(stage: &Stage) -> Result<()> {
 }
 
 fn answers(stage: &Stage) -> Result<()> {
-    wait_until("all agents", Duration::from_secs(60), || {
+    wait_until("all agents", SOON, || {
         let output =
             in_master(stage, "salt '*' test.ping --out json --static").map_err(|error| error.to_string())?;
         let said: Value = serde_json::from_str(&output.stdout).map_err(|_| said(&output))?;

@@ -11,7 +11,7 @@ use metalk8s_diagnostics::{Diagnosed, Printer};
 
 use super::{Check, Options, Stage, Suite, Tally, quiet, run_checks};
 use crate::{
-    TemporaryLab, archive,
+    SOON, TemporaryLab, archive,
     lab::{Lab, LabConfig, LabName},
     machine::{Machine, Power},
     process, wait_until,
@@ -147,7 +147,7 @@ fn reboot_from_inside(stage: &Stage) -> Result<()> {
     let before = boot_id(machine)?;
     // The command ends with its connection, in whatever way.
     let _ = machine.run("systemctl reboot");
-    wait_until("another boot", Duration::from_secs(60), || match boot_id(machine) {
+    wait_until("another boot", SOON, || match boot_id(machine) {
         Ok(id) if id != before => Ok(()),
         Ok(_) => Err("it still runs".to_owned()),
         Err(error) => Err(error.to_string()),
@@ -239,7 +239,7 @@ fn down_leaves_nothing(stage: &Stage) -> Result<()> {
             output.stderr
         );
     }
-    wait_until("the loop devices to be detached", Duration::from_secs(10), || {
+    wait_until("the loop devices to be detached", SOON, || {
         let left: Vec<_> = devices.iter().filter(|device| is_attached_to_disk(device)).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     })?;

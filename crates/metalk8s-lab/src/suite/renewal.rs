@@ -15,7 +15,7 @@ use super::{
     expand::{in_master, masters_join},
     run_checks,
 };
-use crate::{Lab, Machine, install, wait_until};
+use crate::{Lab, Machine, SOON, install, wait_until};
 
 /// Run by `metalk8s-lab suite renewal`.
 pub const SUITE: Suite = Suite {
@@ -193,14 +193,14 @@ fn answers(stage: &Stage) -> Result<()> {
     }
     // The first connection after a renewal ends with it: the API server drops those of the old certificate
     // (client-go, transport.dynamicClientCert).
-    wait_until("the answers of all agents", Duration::from_secs(60), || {
+    wait_until("the answers of all agents", SOON, || {
         let output = in_master(stage, "salt '*' test.ping").map_err(|error| format!("{error:#}"))?;
         let answers = output.stdout.matches("    True\n").count();
         if output.success() && answers == stage.lab.machines.len() { Ok(()) } else { Err(said(&output)) }
     })?;
     let bootstrap = stage.lab.bootstrap()?;
     for machine in &stage.lab.machines {
-        wait_until("the log of a pod", Duration::from_secs(60), || {
+        wait_until("the log of a pod", SOON, || {
             let pod = format!("kube-apiserver-{}", machine.name);
             kubectl(bootstrap, &format!("logs --namespace kube-system --tail 1 {pod}"))
                 .map_err(|error| format!("{error:#}"))

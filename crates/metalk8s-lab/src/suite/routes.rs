@@ -1,6 +1,6 @@
 //! Routes to pods by BGP in the place of the overlay: two nodes, and a router outside of the cluster.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, ensure};
 use metalk8s_diagnostics::{Diagnosed, Printer};
@@ -14,7 +14,7 @@ use super::{
     run_checks,
 };
 use crate::{
-    Lab, Machine,
+    Lab, Machine, SOON,
     install::{self, version_of_archive},
     wait_until,
 };
@@ -32,8 +32,6 @@ const ROUTER: &str = "node2";
 /// Of the nodes, as Calico has it where nobody says otherwise, and of the router.
 const NODES_AS: u32 = 64512;
 const ROUTER_AS: u32 = 64513;
-/// How long routes may take to come or to go.
-const SOON: Duration = Duration::from_secs(60);
 const POOL: &str = "ippools.crd.projectcalico.org default-ipv4-ippool";
 
 const CHECKS: &[Check] = &[

@@ -1,7 +1,10 @@
 //! The look that an agent has without being asked.
 
 use super::*;
-use crate::suite::cluster::{condition, kubectl_json};
+use crate::{
+    SOON,
+    suite::cluster::{condition, kubectl_json},
+};
 
 const DROP_IN: &str = "/run/systemd/system/metalk8s-agent.service.d/often.conf";
 const METRICS: &str = "/var/lib/metalk8s/metrics/metalk8s_drift.prom";
@@ -47,7 +50,7 @@ fn wait_told(machine: &Machine, status: &str, listed: &str, states: u32) -> Resu
         ensure!(nodes.lines().any(|line| line.trim_end().ends_with(listed)), "{nodes}");
         Ok(())
     };
-    wait_until("the agent to tell what it saw", PATIENCE, || look().map_err(|error| format!("{error:#}")))?;
+    wait_until("the agent to tell what it saw", SOON, || look().map_err(|error| format!("{error:#}")))?;
     Ok(())
 }
 
@@ -56,7 +59,7 @@ fn tells_only_news(machine: &Machine) -> Result<()> {
     let agent = || kubectl_json(machine, &format!("get agent {} -n metalk8s-fleet", machine.name));
     let looked = || machine.run_checked(&format!("grep ^metalk8s_drift_checked {METRICS}"));
     let (before, first) = (agent()?, looked()?);
-    wait_until("another look", PATIENCE, || match looked() {
+    wait_until("another look", SOON, || match looked() {
         Ok(now) if now != first => Ok(()),
         Ok(now) => Err(now),
         Err(error) => Err(error.to_string()),

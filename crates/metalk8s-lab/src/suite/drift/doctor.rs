@@ -1,7 +1,7 @@
 //! What the doctor says of a cluster that is well, and of one that is not.
 
 use super::*;
-use crate::suite::fleet_run::FleetRun;
+use crate::{SOON, suite::fleet_run::FleetRun};
 
 /// What the machines have from the computer that lends it to them, and whose state is none of theirs.
 const HOSTS_OWN: &str = "disks";
@@ -16,7 +16,7 @@ pub(super) fn is_well(stage: &Stage) -> Result<()> {
 pub(super) fn names_what_is_wrong(stage: &Stage) -> Result<()> {
     let machine = stage.lab.bootstrap()?;
     let run = FleetRun::deploy(stage, NOBODY)?;
-    let failed = run.end(PATIENCE).and_then(|is_done| Ok((is_done, examine(machine)?)));
+    let failed = run.end(SOON).and_then(|is_done| Ok((is_done, examine(machine)?)));
     kubectl(machine, &format!("delete run {} -n metalk8s-fleet", run.id()))?;
     let (is_done, (code, found)) = failed?;
     ensure!(!is_done, "a Node that is not there was deployed");
@@ -36,7 +36,7 @@ pub(super) fn names_what_is_wrong(stage: &Stage) -> Result<()> {
 
 /// After a boot, or a start of the kubelet, some seconds go by.
 fn becomes_well(machine: &Machine) -> Result<()> {
-    wait_until("the doctor to find nothing", PATIENCE, || match examine(machine) {
+    wait_until("the doctor to find nothing", SOON, || match examine(machine) {
         Ok((0, found)) if found.is_empty() => Ok(()),
         Ok((code, found)) => Err(format!("{code}: {found:#?}")),
         Err(error) => Err(format!("{error:#}")),

@@ -1,6 +1,7 @@
 //! Plans that are made, kept, applied and refused.
 
 use super::*;
+use crate::SOON;
 
 const PANIC: &str = "/proc/sys/kernel/panic";
 /// Nobody has a word like this.
@@ -78,7 +79,7 @@ pub(super) fn goes_on(stage: &Stage) -> Result<()> {
     machine.run_checked(&format!(
         "systemd-run --quiet --unit applying --remain-after-exit /bin/sh -c 'metalk8s apply {PLAN} --yes > /run/applied 2>&1; echo $? > /run/applied.code'"
     ))?;
-    wait_until("the file to be right and the unit to start", PATIENCE, || {
+    wait_until("the file to be right and the unit to start", SOON, || {
         let looked = machine.run(&format!(
             "! grep --quiet 'debug: true' {FILE} && systemctl is-active kubelet.service | grep --quiet activating"
         ));
@@ -92,7 +93,7 @@ pub(super) fn goes_on(stage: &Stage) -> Result<()> {
     machine.run_checked(
         "kill -KILL $(cut --delimiter ' ' --fields 1 $(ls -d /var/lib/metalk8s/agent/jobs/* | tail -n 1)/process)",
     )?;
-    wait_until("the command to end", PATIENCE, || match machine.run("cat /run/applied.code") {
+    wait_until("the command to end", SOON, || match machine.run("cat /run/applied.code") {
         Ok(output) if output.stdout.trim() == "1" => Ok(()),
         Ok(output) => Err(said(&output)),
         Err(error) => Err(error.to_string()),

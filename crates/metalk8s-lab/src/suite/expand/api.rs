@@ -1,12 +1,11 @@
 //! The HTTP API of the pod salt-master, as a program of the cluster's network uses it.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use metalk8s_types::paths;
 use serde_json::{Value, json};
 
 use super::{Machine, NODE, Stage, kubectl, kubectl_json, version_of_archive, wait_until};
+use crate::SOON;
 
 /// Where the accounts are that log in.
 const NAMESPACE: &str = "api-users";
@@ -121,7 +120,7 @@ impl<'s> Stream<'s> {
         bootstrap.write("/root/events.conf", settings.as_bytes(), 0o600)?;
         bootstrap.run_checked("systemd-run --quiet --collect --unit api-events --property StandardOutput=truncate:/root/events curl --config /root/events.conf")?;
         let stream = Self { bootstrap };
-        wait_until("the stream of events", Duration::from_secs(20), || {
+        wait_until("the stream of events", SOON, || {
             let opened =
                 bootstrap.run("grep --quiet retry /root/events").map_err(|error| error.to_string())?;
             if opened.success() { Ok(()) } else { Err("it is not open".to_owned()) }
@@ -130,7 +129,7 @@ impl<'s> Stream<'s> {
     }
 
     fn brings(&self, tags: &[String]) -> Result<()> {
-        wait_until("all events", Duration::from_secs(30), || {
+        wait_until("all events", SOON, || {
             let events = self.bootstrap.run_checked("cat /root/events").map_err(|error| error.to_string())?;
             let missing = tags.iter().find(|tag| !events.contains(&format!("tag: {tag}\n")));
             missing.map_or(Ok(()), |tag| Err(format!("`{tag}` is missing: {events}")))
@@ -154,7 +153,7 @@ pub(super) fn jobs(stage: &Stage) -> Result<()> {
     let stream = Stream::open(&admin)?;
     let begun = admin.call("/minions", &json!({"tgt": NODE, "fun": "grains.get", "arg": ["id"]}))?;
     let jid = begun["jid"].as_str().with_context(|| format!("no job was begun: {begun}"))?;
-    wait_until("the job's result", Duration::from_secs(30), || {
+    wait_until("the job's result", SOON, || {
         let told = admin.get(&format!("/jobs/{jid}")).map_err(|error| error.to_string())?;
         let returned = told.body["return"][0][NODE] == NODE;
         if returned { Ok(()) } else { Err(told.body.to_string()) }
@@ -185,7 +184,7 @@ fn deploys_again(admin: &Client<'_>, node: &str) -> Result<()> {
     let begun = admin.call("/", &chunk)?;
     let run = begun["jid"].as_str().with_context(|| format!("no run was begun: {begun}"))?;
     let mut ended = Value::Null;
-    wait_until("the run to end", Duration::from_secs(180), || {
+    wait_until("the run to end", SOON, || {
         let found = kubectl_json(bootstrap, &format!("get run {run} -n metalk8s-fleet"));
         ended = found.map_err(|error| error.to_string())?;
         let status = &ended["status"];

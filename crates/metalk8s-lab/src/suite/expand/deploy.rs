@@ -9,6 +9,7 @@ use super::{
     NODE, Stage, apply, deploy_node, deployment, in_master, kubectl, kubectl_json, manifest, node_machine,
     said, version_of_archive, wait_until,
 };
+use crate::SOON;
 
 /// Kubernetes' node lifecycle controller looks each 5 s (`--node-monitor-period`) which Nodes are gone. One that is made
 /// anew before has missed the deadline that the former one of its name had, and is NotReady at once.
@@ -93,7 +94,7 @@ pub(super) fn reboot(stage: &Stage) -> Result<()> {
     let machine = node_machine(stage)?;
     machine.reboot()?;
     machine.wait_booted()?;
-    wait_until("the agent to answer", Duration::from_secs(180), || {
+    wait_until("the agent to answer", SOON, || {
         let output =
             in_master(stage, &format!("salt {NODE} test.ping")).map_err(|error| error.to_string())?;
         if output.success() { Ok(()) } else { Err(output.stdout) }

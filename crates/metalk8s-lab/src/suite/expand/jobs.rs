@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::{Machine, NODE, Stage, in_master, node_machine, said, version_of_archive, wait_until};
+use crate::SOON;
 
 pub(super) fn first_answers(stage: &Stage) -> Result<()> {
     let name = &stage.lab.bootstrap()?.name;
-    wait_until("an answer", Duration::from_secs(120), || {
+    wait_until("an answer", SOON, || {
         let output = in_master(stage, "salt '*' test.ping").map_err(|error| error.to_string())?;
         if output.success() && output.stdout == format!("{name}:\n    True\n") {
             Ok(())
@@ -59,7 +60,7 @@ pub(super) fn all_answer(stage: &Stage) -> Result<()> {
 pub(super) fn silent(stage: &Stage) -> Result<()> {
     let machine = node_machine(stage)?;
     machine.run_checked("systemctl stop metalk8s-agent.service")?;
-    let asked = in_master(stage, "salt '*' test.ping --timeout 5");
+    let asked = in_master(stage, "salt '*' test.ping --timeout 20");
     machine.run_checked("systemctl start metalk8s-agent.service")?;
     let asked = asked?;
     let bootstrap = &stage.lab.bootstrap()?.name;
@@ -68,7 +69,7 @@ pub(super) fn silent(stage: &Stage) -> Result<()> {
     for text in [format!("{bootstrap}:\n    True\n"), missing] {
         ensure!(asked.stdout.contains(&text), "`{text}` is not in {}", said(&asked));
     }
-    wait_until("the agent to answer again", Duration::from_secs(60), || {
+    wait_until("the agent to answer again", SOON, || {
         let again = in_master(stage, &format!("salt {NODE} test.ping")).map_err(|error| error.to_string())?;
         if again.success() { Ok(()) } else { Err(said(&again)) }
     })?;
@@ -86,7 +87,7 @@ pub(super) fn on_a_node(stage: &Stage) -> Result<()> {
 
 /// A formula of this machine, which is as it shall be.
 pub(in super::super) fn changes_nothing(machine: &Machine, formula: &str) -> Result<()> {
-    let output = machine.run_for(&format!("salt-call {formula} test=True"), Duration::from_secs(120))?;
+    let output = machine.run_for(&format!("salt-call {formula} test=True"), SOON)?;
     let is_same =
         output.success() && output.stdout.contains("Succeeded: ") && !output.stdout.contains("changed=");
     ensure!(is_same, "{formula}: {}", said(&output));
@@ -122,7 +123,7 @@ pub(super) fn survives(stage: &Stage) -> Result<()> {
     let process = format!("/var/lib/metalk8s/agent/jobs/{jid}/process");
     waits_for_file(machine, "the job to begin", &process)?;
     machine.run_checked("systemctl kill --kill-whom=main --signal KILL metalk8s-agent.service")?;
-    wait_until("the result", Duration::from_secs(60), || {
+    wait_until("the result", SOON, || {
         let output = in_master(stage, &format!("salt-run jobs.lookup_jid {jid}"))
             .map_err(|error| error.to_string())?;
         if output.stdout.contains("done") { Ok(()) } else { Err(said(&output)) }
@@ -136,19 +137,22 @@ pub(super) fn without_an_api(stage: &Stage) -> Result<()> {
     let wall = |verb: &str| {
         format!("iptables {verb} OUTPUT --protocol tcp --dport 6443 --jump REJECT --reject-with tcp-reset")
     };
-    let jid = begun(stage, "sleep 3; date +%s >> /run/told-later; echo done")?;
+    let cut_off = "/run/cut-off";
+    let command =
+        format!("until test -e {cut_off}; do sleep 0.2; done; date +%s >> /run/told-later; echo done");
+    let jid = begun(stage, &command)?;
     let folder = format!("/var/lib/metalk8s/agent/jobs/{jid}");
     waits_for_file(machine, "the job to begin", &format!("{folder}/process"))?;
-    machine.run_checked(&wall("--insert"))?;
+    machine.run_checked(&format!("{} && touch {cut_off}", wall("--insert")))?;
     let ended = waits_for_file(machine, "the job to end", &format!("{folder}/outcome.json"));
     let told = in_master(stage, &format!("salt-run jobs.lookup_jid {jid}"));
     // Long enough for the agent to have tried to tell it.
     std::thread::sleep(Duration::from_secs(5));
-    machine.run_checked(&wall("--delete"))?;
+    machine.run_checked(&format!("rm {cut_off}; {}", wall("--delete")))?;
     ended?;
     let told = told?;
     ensure!(!told.stdout.contains("done"), "the API was to be out of reach: {}", said(&told));
-    wait_until("the result", Duration::from_secs(60), || {
+    wait_until("the result", SOON, || {
         let output = in_master(stage, &format!("salt-run jobs.lookup_jid {jid}"))
             .map_err(|error| error.to_string())?;
         if output.stdout.contains("done") { Ok(()) } else { Err(said(&output)) }
@@ -202,7 +206,7 @@ fn begun(stage: &Stage, command: &str) -> Result<String> {
 
 /// Waits until there is something in a file.
 fn waits_for_file(machine: &Machine, what: &str, path: &str) -> Result<()> {
-    wait_until(what, Duration::from_secs(30), || match machine.run(&format!("test -s {path}")) {
+    wait_until(what, SOON, || match machine.run(&format!("test -s {path}")) {
         Ok(output) if output.success() => Ok(()),
         _ => Err(format!("`{path}` is not there")),
     })?;
@@ -212,13 +216,13 @@ fn waits_for_file(machine: &Machine, what: &str, path: &str) -> Result<()> {
 pub(super) fn killed(stage: &Stage) -> Result<()> {
     let jid = begun(stage, "sleep 4321")?;
     let call = |words: &str| in_master(stage, &format!("salt {NODE} {words}"));
-    wait_until("the job to run", Duration::from_secs(30), || {
+    wait_until("the job to run", SOON, || {
         let output = call("saltutil.running").map_err(|error| error.to_string())?;
         if output.stdout.contains(&jid) { Ok(()) } else { Err(said(&output)) }
     })?;
     let output = call(&format!("saltutil.kill_job {jid}"))?;
     ensure!(output.stdout.contains(&format!("Signal 9 sent to job {jid}")), "{}", said(&output));
-    wait_until("the job to be gone", Duration::from_secs(30), || {
+    wait_until("the job to be gone", SOON, || {
         let found = call(&format!("saltutil.find_job {jid}")).map_err(|error| error.to_string())?;
         let told = in_master(stage, &format!("salt-run jobs.lookup_jid {jid}"))
             .map_err(|error| error.to_string())?;

@@ -1,11 +1,11 @@
 //! A worker whose machine is given other addresses.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, ensure};
 
 use super::{NODE, Stage, deploy, deploy_node, kubectl, kubectl_json, node_machine, said, wait_until};
-use crate::Machine;
+use crate::{Machine, SOON};
 
 /// The last byte of the addresses that it is given; the lab counts from below.
 const LAST: u8 = 201;
@@ -62,7 +62,7 @@ pub(in crate::suite) fn give(machine: &Machine, moves: &[Move; 2]) -> Result<()>
 pub(in crate::suite) fn answers_from(stage: &Stage, node: &str, control: Ipv4Addr) -> Result<()> {
     let bootstrap = stage.lab.bootstrap()?;
     // The balancer's connections to API servers came from the former address.
-    wait_until("the agent to answer", Duration::from_secs(120), || {
+    wait_until("the agent to answer", SOON, || {
         let asked = bootstrap.run(&format!("metalk8s salt {node} grains.get metalk8s:control_plane_ip"));
         let asked = asked.map_err(|error| error.to_string())?;
         if asked.stdout.contains(&control.to_string()) { Ok(()) } else { Err(said(&asked)) }

@@ -7,14 +7,12 @@ use metalk8s_types::paths;
 use serde_json::{Value, json};
 
 use super::{NODE, Stage, api, said};
-use crate::{Output, process};
+use crate::{Output, SOON, process};
 
 /// Who logs in.
 const ACCOUNT: &str = "admin";
 /// How long the client may take to be fetched, the first time on a computer.
 const FETCHED: Duration = Duration::from_secs(300);
-/// How long it may take for what it is asked.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Its library: logs in, runs a job, and reads what is told of it meanwhile.
 const JOB: &str = r#"
@@ -48,13 +46,13 @@ pub(super) fn works(stage: &Stage) -> Result<()> {
     let mut ping = client.python(&[&program.to_string_lossy(), "-c", "/dev/null", "*", "test.ping"]);
     ping.envs([("SALTAPI_URL", &*client.url), ("SALTAPI_USER", ACCOUNT), ("SALTAPI_PASS", &*client.token)]);
     ping.env("SALTAPI_EAUTH", "kubernetes_rbac");
-    let pinged = answer(&process::capture(&mut ping, None, PATIENCE)?)?;
+    let pinged = answer(&process::capture(&mut ping, None, SOON)?)?;
     for minion in [&*stage.lab.bootstrap()?.name, NODE] {
         ensure!(pinged["return"][0][minion]["ret"] == true, "{minion} does not answer: {pinged}");
     }
     let input = format!("{}\n", client.token).into_bytes();
     let mut job = client.python(&["-c", JOB, &client.url, ACCOUNT, NODE]);
-    let told = answer(&process::capture(&mut job, Some(input), PATIENCE)?)?;
+    let told = answer(&process::capture(&mut job, Some(input), SOON)?)?;
     let jid = told["job"].as_str().context("no job was begun")?;
     let tags = json!([format!("salt/job/{jid}/new"), format!("salt/job/{jid}/ret/{NODE}")]);
     ensure!(told["tags"] == tags && told["told"] == NODE, "the events are {told}");

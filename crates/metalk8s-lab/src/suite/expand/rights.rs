@@ -1,7 +1,5 @@
 //! What an agent may do, tried with its own certificate.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use metalk8s_types::{
     fleet::{GROUP, NAMESPACE, SETTINGS},
@@ -10,7 +8,7 @@ use metalk8s_types::{
 use serde_json::{Value, json};
 
 use super::{NODE, Stage, kubectl_json, node_machine, said, wait_until};
-use crate::Output;
+use crate::{Output, SOON};
 
 /// The name of what it tries to make, and of what it tries to put into what is there.
 const MARK: &str = "tried-by-an-agent";
@@ -129,7 +127,7 @@ pub(super) fn of_a_request(stage: &Stage) -> Result<()> {
              $(base64 -w0 r.pem) > r.yaml; kubectl --kubeconfig {} create -f r.yaml",
             paths::AGENT_KUBECONFIG
         ))?;
-        wait_until("the decision", Duration::from_secs(30), || {
+        wait_until("the decision", SOON, || {
             let request =
                 kubectl_json(bootstrap, &format!("get csr {name}")).map_err(|error| error.to_string())?;
             let condition = &request["status"]["conditions"][0];

@@ -1,12 +1,10 @@
 //! A run of the fleet, as one looks at it and ends it.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{Machine, NODE, Stage, deploy, node_machine, said, wait_until};
-use crate::{Output, suite::fleet_run::FleetRun};
+use crate::{Output, SOON, suite::fleet_run::FleetRun};
 
 /// What holds up the kubelet's start, until this file is there.
 const DROP_IN: &str = "/run/systemd/system/kubelet.service.d/held.conf";
@@ -29,13 +27,13 @@ pub(super) fn are_cancelled(stage: &Stage) -> Result<()> {
         "touch {GO_ON}; systemctl start kubelet.service; rm {DROP_IN} {GO_ON}; systemctl daemon-reload"
     ))?;
     let run = cancelled?;
-    wait_until("the run to be cancelled", Duration::from_secs(60), || {
+    wait_until("the run to be cancelled", SOON, || {
         let status = run.status().map_err(|error| format!("{error:#}"))?;
         if status["phase"] == "Cancelled" { Ok(()) } else { Err(status.to_string()) }
     })?;
     let (shown, listed) = states(bootstrap, run.id())?;
     ensure!((&*shown, &*listed) == ("cancelled", "cancelled"), "it is shown as {shown}, listed as {listed}");
-    wait_until("the end of who watches it", Duration::from_secs(30), || {
+    wait_until("the end of who watches it", SOON, || {
         let ended = bootstrap.run(&format!("cat {WATCHED}.code")).map_err(|error| error.to_string())?;
         if ended.stdout.trim() == "1" { Ok(()) } else { Err(said(&ended)) }
     })?;
@@ -57,7 +55,7 @@ fn begun_and_cancelled(stage: &Stage) -> Result<FleetRun<'_>> {
     ))?;
     run.at("apply")?;
     // Steps are told as they end: this one has ended, and the run goes on.
-    wait_until("who watches it to see that", Duration::from_secs(30), || {
+    wait_until("who watches it to see that", SOON, || {
         let watched = bootstrap.run(&format!("cat {WATCHED}")).map_err(|error| error.to_string())?;
         let has_begun = watched.stdout.contains("> Applying the roles...");
         let is_told = has_begun && watched.stdout.contains("> Checking the Node object... done [");

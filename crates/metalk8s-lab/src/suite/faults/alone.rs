@@ -1,11 +1,12 @@
 //! Two bootstraps at once.
 
-use std::{thread, time::Duration};
+use std::thread;
 
 use anyhow::{Result, anyhow, ensure};
 
 use super::{damage, is_as_undisturbed, refusal::Refusal};
 use crate::{
+    SOON,
     suite::{
         Stage,
         cluster::{bootstrap_sh, said},
@@ -19,7 +20,7 @@ pub(super) fn second_is_refused(stage: &Stage) -> Result<()> {
     let machine = stage.lab.bootstrap()?;
     let (first, second) = thread::scope(|scope| {
         let first = scope.spawn(|| bootstrap_sh(machine, ""));
-        let second = wait_until("the first one to begin", Duration::from_secs(60), || {
+        let second = wait_until("the first one to begin", SOON, || {
             machine.run_checked("test -s /var/lib/metalk8s/runs/lock && ls /var/lib/metalk8s/runs/*.jsonl")
         })
         .map_err(anyhow::Error::new)

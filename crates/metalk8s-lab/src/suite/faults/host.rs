@@ -5,7 +5,7 @@ use metalk8s_types::paths::BOOTSTRAP_CONFIG;
 
 use super::{bare_machine, refusal::Refusal};
 use crate::{
-    install,
+    SOON, install,
     suite::{
         Stage,
         cluster::{bootstrap_sh, said, wait_settled},
@@ -76,7 +76,7 @@ pub(super) fn addresses(stage: &Stage) -> Result<()> {
 pub(super) fn taken_port(stage: &Stage) -> Result<()> {
     let machine = bare_machine(stage)?;
     machine.run_checked("systemd-run --quiet --unit taken socat TCP-LISTEN:6443,fork,reuseaddr /dev/null")?;
-    wait_until("the port to be taken", std::time::Duration::from_secs(20), || {
+    wait_until("the port to be taken", SOON, || {
         machine.run_checked("ss --no-header --listening --tcp --numeric | grep -q ':6443 '")
     })?;
     Refusal { code: "MK1205", names: &["6443", "kube-apiserver", "socat"] }.of_bootstrap(machine)

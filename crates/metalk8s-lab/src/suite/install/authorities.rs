@@ -1,11 +1,12 @@
 //! Roots without their keys, and what signs in their place.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{
+    SOON,
     machine::Machine,
     suite::{
         Stage,
@@ -17,8 +18,6 @@ use crate::{
 const USER: &str = "suite-user";
 const FOLDER: &str = "/root/suite-safe";
 const PASSWORD: &str = "/root/suite-password";
-/// How soon kube-controller-manager signs and reads its files again, and the API server knows clients anew.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn sign_without_the_roots(stage: &Stage) -> Result<()> {
     let machine = stage.lab.bootstrap()?;
@@ -33,7 +32,7 @@ pub(super) fn sign_without_the_roots(stage: &Stage) -> Result<()> {
     ensure!(back.success(), "the keys did not come back: {}", said(&back));
     ensure!(places(machine)? == ["open"; 4], "the keys are not open again");
     // It leaves files behind, which checks that compare them must not meet.
-    wait_until("the conductor to have masters learn the new authority", PATIENCE, || {
+    wait_until("the conductor to have masters learn the new authority", SOON, || {
         match renewals_ended(machine) {
             Ok(ended) if ended > told => Ok(()),
             Ok(ended) => Err(format!("{ended} jobs have ended")),
@@ -83,7 +82,7 @@ fn renewed(machine: &Machine) -> Result<()> {
         .run_checked(&format!("metalk8s authority renew --all --from {FOLDER} --password-file {PASSWORD}"))?;
     ensure!(issuing()? != before, "the authority is the same");
     who_am_i(machine, "before")?;
-    wait_until("a certificate of the new authority", PATIENCE, || {
+    wait_until("a certificate of the new authority", SOON, || {
         is_let_in(machine, "after").map_err(|error| format!("{error:#}"))?;
         match is_signed_by_issuing(machine, "after") {
             Ok(true) => Ok(()),
@@ -114,7 +113,7 @@ fn is_let_in(machine: &Machine, name: &str) -> Result<()> {
          \x20 signerName: kubernetes.io/kube-apiserver-client\n  usages: [client auth]\nEND\n\
          kubectl certificate approve {USER}"
     ))?;
-    wait_until("the signature", PATIENCE, || {
+    wait_until("the signature", SOON, || {
         let wish = format!("get csr {USER} --output jsonpath={{.status.certificate}}");
         match kubectl(machine, &wish) {
             Ok(text) if !text.is_empty() => Ok(()),

@@ -1,10 +1,9 @@
 //! A Service that is reached from outside.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 
 use crate::{
+    SOON,
     machine::Machine,
     suite::{Stage, cluster::kubectl},
     wait_until,
@@ -43,7 +42,7 @@ fn reached(from: &Machine, machine: &Machine) -> Result<()> {
             "curl --silent --fail --max-time 2 --output /dev/null http://{address}:30153/metrics"
         ))
     };
-    wait_until("the NodePort to answer on the workload plane", Duration::from_secs(60), || {
+    wait_until("the NodePort to answer on the workload plane", SOON, || {
         let answer = asks(machine.workload).map_err(|error| error.to_string())?;
         let told = || format!("at `{}` curl ends with {}", machine.name, answer.code);
         if answer.success() { Ok(()) } else { Err(told()) }

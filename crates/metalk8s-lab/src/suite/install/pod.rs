@@ -1,11 +1,10 @@
 //! A pod as people make them.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use crate::{
+    SOON,
     machine::{Machine, quoted},
     suite::{
         Stage,
@@ -54,7 +53,7 @@ fn look(machine: &Machine, node: Option<&str>) -> Result<()> {
             quoted(SCRIPT)
         ),
     )?;
-    let ended = wait_until("the pod to end", Duration::from_secs(120), || {
+    let ended = wait_until("the pod to end", SOON, || {
         let pod = kubectl_json(machine, "get pod suite-pod --namespace default")
             .map_err(|error| format!("{error:#}"))?;
         match pod["status"]["phase"].as_str() {

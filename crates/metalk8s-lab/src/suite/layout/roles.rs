@@ -1,6 +1,6 @@
 //! Each node has what its roles bring, and nothing of others.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use metalk8s_types::Role;
@@ -10,6 +10,7 @@ use super::{
     Stage, items, kubectl, kubectl_json, text, wait_until,
     wish::{Wish, otherwise},
 };
+use crate::SOON;
 
 /// Static pods, and the role that brings each.
 const STATIC_PODS: [(&str, Option<Role>); 7] = [
@@ -28,7 +29,7 @@ const OF_A_MASTER: &str = "/etc/kubernetes/admin.conf /etc/kubernetes/manifests/
 pub(super) fn run_their_own(stage: &Stage, nodes: &[Wish]) -> Result<()> {
     for node in nodes {
         // The kubelet tells the API of its static pods in its own time.
-        wait_until("each to run what is its own", Duration::from_secs(120), || {
+        wait_until("each to run what is its own", SOON, || {
             runs_its_own(stage, node).map_err(|error| format!("{error:#}"))
         })?;
     }

@@ -5,6 +5,7 @@ use std::{process::Command, time::Duration};
 use anyhow::{Result, bail, ensure};
 
 use crate::{
+    SOON,
     machine::Machine,
     process::{self, Output},
     suite::Stage,
@@ -35,7 +36,7 @@ pub(super) fn show_the_journal(stage: &Stage) -> Result<()> {
 
 /// Waits, as the journal takes up what it is told in its own time.
 fn shows(stage: &Stage, words: &[&str], there: &[&str], not_there: &[&str]) -> Result<()> {
-    wait_until("the journal", Duration::from_secs(30), || {
+    wait_until("the journal", SOON, || {
         let output = logs(stage, words).map_err(|error| format!("{error:#}"))?;
         let missing: Vec<_> = there.iter().filter(|word| !output.stdout.contains(**word)).collect();
         let surplus: Vec<_> = not_there.iter().filter(|word| output.stdout.contains(**word)).collect();

@@ -1,12 +1,10 @@
 //! The certificate of an agent whose node has left.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use metalk8s_types::paths;
 
 use super::{NODE, Stage, deploy, node_machine, said, wait_until};
-use crate::suite::expand::in_master;
+use crate::{SOON, suite::expand::in_master};
 
 /// Where somebody else has kept it.
 const KEPT: &str = "/root/former-agent.conf";
@@ -25,7 +23,7 @@ pub(super) fn reads(stage: &Stage) -> Result<()> {
 
 /// Its node is gone, and it is valid for a long time yet.
 pub(super) fn reads_nothing(stage: &Stage) -> Result<()> {
-    wait_until("the certificate to be of no use", Duration::from_secs(30), || {
+    wait_until("the certificate to be of no use", SOON, || {
         for command in OWN {
             if may(stage, command).map_err(|error| format!("{error:#}"))? {
                 return Err(format!("it may `{command}`"));

@@ -1,11 +1,9 @@
 //! A machine before it became a node, and after it was one.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 
 use super::{Stage, deploy, node_machine, remove, said, wait_until};
-use crate::machine::Machine;
+use crate::{SOON, machine::Machine};
 
 /// All that a node brings along is in these: what is there before must be there after, and nothing else. Of everything
 /// the kind, the mode, the owner and where a link leads; of files with settings and programs the SHA-256, too.
@@ -83,7 +81,7 @@ pub(super) fn member_stays(stage: &Stage) -> Result<()> {
     let told =
         ["/etc/kubernetes", "kubelet.service", "vxlan.calico", "packet filter", "purge calico-cni-plugin"];
     // Calico makes its interface some time after the node is Ready.
-    wait_until("all to be in the plan", Duration::from_secs(120), || {
+    wait_until("all to be in the plan", SOON, || {
         let output = machine.run("metalk8s reset --plan --force").map_err(|error| error.to_string())?;
         let missing: Vec<_> = told.into_iter().filter(|word| !output.stdout.contains(word)).collect();
         match output.success() && missing.is_empty() {
@@ -107,7 +105,7 @@ pub(in crate::suite) fn remember(machine: &Machine) -> Result<()> {
 
 /// The last of a removal goes after the agent has told of the rest.
 pub(in crate::suite) fn is_as_before(machine: &Machine) -> Result<()> {
-    wait_until("the machine to be as before", Duration::from_secs(120), || {
+    wait_until("the machine to be as before", SOON, || {
         let new = new(machine).map_err(|error| error.to_string())?;
         if new.is_empty() { Ok(()) } else { Err(new) }
     })?;
@@ -120,7 +118,7 @@ pub(super) fn removed_and_deployed_at_once(stage: &Stage) -> Result<()> {
     ensure!(output.success(), "{}", said(&output));
     deploy(stage)?;
     let machine = node_machine(stage)?;
-    wait_until("the removal to have ended", Duration::from_secs(120), || {
+    wait_until("the removal to have ended", SOON, || {
         let output = machine.run("systemctl is-active metalk8s-reset.timer metalk8s-reset.service");
         match output.map_err(|error| error.to_string())?.success() {
             true => Err("its unit is still there".to_owned()),

@@ -1,11 +1,9 @@
 //! What all masters learn when authorities or names of API servers change.
 
-use std::time::Duration;
-
 use anyhow::Result;
 
 use super::{Stage, machines, said, wait_until};
-use crate::suite::Check;
+use crate::{SOON, suite::Check};
 
 /// Checked with the load of a client.
 pub(super) const CHECK: Check = Check {
@@ -14,8 +12,6 @@ pub(super) const CHECK: Check = Check {
 };
 
 const NAME: &str = "api.suite.example";
-/// The conductor looks twice a minute.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 fn masters_learn(stage: &Stage) -> Result<()> {
     let bootstrap = stage.lab.bootstrap()?;
@@ -25,7 +21,7 @@ fn masters_learn(stage: &Stage) -> Result<()> {
     ))?;
     let authorities = bootstrap.run_checked("cat /etc/kubernetes/pki/client-ca.crt")?;
     for machine in machines(stage)? {
-        wait_until(&format!("`{}` to know both", machine.name), PATIENCE, || {
+        wait_until(&format!("`{}` to know both", machine.name), SOON, || {
             let text = |error: crate::machine::MachineError| error.to_string();
             if machine.run_checked("cat /etc/kubernetes/pki/client-ca.crt").map_err(text)? != authorities {
                 return Err("it does not know the new authority".to_owned());

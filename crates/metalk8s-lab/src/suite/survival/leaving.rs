@@ -11,7 +11,10 @@ use super::{
     losses::{kill, lose_power},
     machines, node_manifest, wait_until, walls, whole, writer,
 };
-use crate::suite::{chance::Chance, fleet_run::FleetRun, listening, shrink::trace};
+use crate::{
+    SOON,
+    suite::{chance::Chance, fleet_run::FleetRun, listening, shrink::trace},
+};
 
 /// Who leaves and joins again.
 const NAME: &str = "node1";
@@ -77,7 +80,7 @@ fn others_forget(stage: &Stage) -> Result<()> {
     for other in machines(stage)?.into_iter().filter(|other| other.name != NAME) {
         let members = etcd::peers(other)?;
         ensure!(members.len() == 2, "`{}` knows these members of etcd: {members:?}", other.name);
-        wait_until("the balancer to forget it", Duration::from_secs(60), || {
+        wait_until("the balancer to forget it", SOON, || {
             let known = other.run_checked("cat /var/lib/metalk8s/apiserver-proxy/backends");
             let known = known.map_err(|error| error.to_string())?;
             match known.contains(&address) {
@@ -147,8 +150,7 @@ impl Loss {
 
 /// There is none for a moment when a member has just come or gone.
 fn leader(stage: &Stage) -> Result<&Machine> {
-    let found = wait_until("a leader of etcd", Duration::from_secs(60), || {
-        etcd::leader(stage).map_err(|error| format!("{error:#}"))
-    })?;
+    let found =
+        wait_until("a leader of etcd", SOON, || etcd::leader(stage).map_err(|error| format!("{error:#}")))?;
     Ok(found)
 }

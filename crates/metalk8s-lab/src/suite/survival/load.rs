@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use metalk8s_types::paths;
 
 use super::{Stage, kubectl, wait_until, writer};
+use crate::SOON;
 
 const NAMESPACE: &str = "writes";
 /// Where the client remembers: number of a write and time of its acknowledgement, in milliseconds, a line each.
@@ -49,7 +50,7 @@ pub(super) fn begins(stage: &Stage) -> Result<()> {
     writer.write("/root/writer.conf", settings.as_bytes(), 0o600)?;
     writer.write("/root/writer", CLIENT.as_bytes(), 0o755)?;
     writer.run_checked("systemd-run --quiet --unit writer /root/writer")?;
-    wait_until("the first acknowledged writes", Duration::from_secs(30), || {
+    wait_until("the first acknowledged writes", SOON, || {
         let count = moments(stage).map_err(|error| format!("{error:#}"))?.len();
         if count >= 10 { Ok(()) } else { Err(format!("there are {count}")) }
     })?;
@@ -69,7 +70,7 @@ pub(super) fn silence_of(stage: &Stage, what: &str, disturb: impl FnOnce() -> Re
     disturb()?;
     let after = moments(stage)?.len();
     let mut all = Vec::new();
-    wait_until("further acknowledged writes", Duration::from_secs(120), || {
+    wait_until("further acknowledged writes", SOON, || {
         all = moments(stage).map_err(|error| format!("{error:#}"))?;
         if all.len() > after + 5 { Ok(()) } else { Err(format!("{} since it was done", all.len() - after)) }
     })?;

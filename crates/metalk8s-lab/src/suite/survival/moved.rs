@@ -1,13 +1,14 @@
 //! Masters whose machines are given other addresses (NET-19).
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 
 use super::{JOINING, Stage, etcd, load::silence_of, machines, wait_until, whole};
-use crate::suite::{
-    expand::moved::{Move, answers_from, back_of, give, is_followed, there_of},
-    install::moved::bootstrap_goes,
+use crate::{
+    SOON,
+    suite::{
+        expand::moved::{Move, answers_from, back_of, give, is_followed, there_of},
+        install::moved::bootstrap_goes,
+    },
 };
 
 /// An image that every node has: that it is pulled again shows that the repositories are found.
@@ -37,7 +38,7 @@ fn follows(stage: &Stage, moves: &[Move; 2]) -> Result<()> {
     })?;
     whole(stage)?;
     for other in machines(stage)?.into_iter().filter(|other| other.name != NAME) {
-        wait_until("the balancer to know it", Duration::from_secs(60), || {
+        wait_until("the balancer to know it", SOON, || {
             let known = other.run_checked("cat /var/lib/metalk8s/apiserver-proxy/backends");
             let known = known.map_err(|error| error.to_string())?;
             match known.contains(&control.to_string()) && !known.contains(&former.to_string()) {
@@ -68,7 +69,7 @@ fn bootstrap_is_followed(stage: &Stage, moves: &[Move; 2]) -> Result<()> {
     for other in JOINING {
         let other = stage.machine(other)?;
         let places = "/etc/apt /etc/containerd /var/lib/metalk8s/apiserver-proxy";
-        wait_until("it to know the Bootstrap node elsewhere", Duration::from_secs(120), || {
+        wait_until("it to know the Bootstrap node elsewhere", SOON, || {
             let at = |address| {
                 other.run(&format!("grep -rlF {address} {places}")).map_err(|error| error.to_string())
             };

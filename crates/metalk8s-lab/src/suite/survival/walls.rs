@@ -1,12 +1,10 @@
 //! Firewalls on all machines that drop what they do not know, and who comes through (NET-20, NET-21).
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 
 use super::{Machine, Stage, machines, wait_until};
 use crate::{
-    Lab,
+    Lab, SOON,
     suite::{faults::host::STRICT, install::pod::resolves_and_connects_on},
 };
 
@@ -44,7 +42,7 @@ pub(super) fn let_pods_through(stage: &Stage) -> Result<()> {
 
 /// Waits until one machine reaches the guarded ports of another, or none of them.
 pub(super) fn guard(from: &Machine, to: &Machine, lets_in: bool) -> Result<()> {
-    wait_until("the walls to be right", Duration::from_secs(60), || {
+    wait_until("the walls to be right", SOON, || {
         for port in GUARDED {
             let reached = reaches(from, to, port).map_err(|error| format!("{error:#}"))?;
             if reached != lets_in {
