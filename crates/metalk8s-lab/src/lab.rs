@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -322,6 +323,7 @@ impl Lab {
     fn plan_machine(&self, podman: &Podman, name: String, index: u8) -> Machine {
         Machine {
             podman: podman.clone(),
+            init: Arc::default(),
             container: format!("metalk8s-{}-{name}", self.name),
             control: self.networks.control.machine(index),
             workload: self.networks.workload.machine(index),
@@ -386,6 +388,7 @@ fn find_machines(podman: &Podman, lab: &LabName) -> Result<Vec<Machine>, PodmanE
         .filter_map(|listed| {
             Some(Machine {
                 podman: podman.clone(),
+                init: Arc::default(),
                 container: listed.name()?,
                 control: listed.label(CONTROL_LABEL)?.parse().ok()?,
                 workload: listed.label(WORKLOAD_LABEL)?.parse().ok()?,
@@ -404,7 +407,7 @@ pub(crate) fn create(
     machine: &Machine,
     image: &str,
 ) -> Result<(), PodmanError> {
-    let Machine { podman: _, name, container, control, workload } = machine;
+    let Machine { podman: _, init: _, name, container, control, workload } = machine;
     let volume = format!("{container}-var");
     // A volume without its machine is left from a run that ended between the two, and may be half filled.
     if podman.exists("volume", &volume)? {

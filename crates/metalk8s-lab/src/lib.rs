@@ -12,6 +12,7 @@
 pub mod archive;
 pub mod cache;
 pub mod image;
+mod init;
 pub mod install;
 pub mod lab;
 pub mod loops;

@@ -6,6 +6,7 @@ use std::{
     net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,6 +14,7 @@ use metalk8s_diagnostics::{Diagnose, Hint};
 use serde::Serialize;
 
 use crate::{
+    init::{self, Init},
     podman::{Podman, PodmanError},
     process::{self, Output, RunError, Source},
     wait::{WaitError, wait_until},
@@ -24,17 +26,15 @@ pub const COMMAND_DEADLINE: Duration = Duration::from_secs(600);
 const BOOT_DEADLINE: Duration = Duration::from_secs(180);
 /// How long a machine may take to shut down before its power is cut.
 const SHUTDOWN_SECONDS: &str = "90";
-/// The environment of a root shell, which the container engine does not set up.
-const ENVIRONMENT: &[&str] = &[
-    "--env=HOME=/root",
-    "--env=LANG=C.UTF-8",
-    "--env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-];
+/// The exit code of a command that could not be begun, as the machine is off.
+const OFF: i32 = 125;
 
 /// A machine, whether it runs or not.
 #[derive(Debug, Clone)]
 pub struct Machine {
     pub(crate) podman: Podman,
+    /// Its first process, when it was last looked for.
+    pub(crate) init: Arc<Mutex<Option<Init>>>,
     /// Its host name, such as `bootstrap` or `node1`.
     pub name: String,
     /// Its name at the container engine.
@@ -125,7 +125,8 @@ impl Diagnose for MachineError {
 }
 
 impl Machine {
-    /// Runs a shell command as root, whatever its exit code, and collects what it says.
+    /// Runs a shell command as root, whatever its exit code, and collects what it says. Where the machine is off the
+    /// code is 125.
     pub fn run(&self, command: &str) -> Result<Output, MachineError> {
         self.run_for(command, COMMAND_DEADLINE)
     }
@@ -142,8 +143,7 @@ impl Machine {
         deadline: Duration,
         on_line: &mut dyn FnMut(Source, &str),
     ) -> Result<Output, MachineError> {
-        process::stream(&mut self.shell(command, false), None, deadline, on_line)
-            .map_err(|source| self.run_error(command, source))
+        self.call(command, |call| process::stream(call, None, deadline, on_line))
     }
 
     /// Runs a command that must succeed, and gives its standard output without the final line break.
@@ -159,8 +159,8 @@ impl Machine {
             File::open(local).map_err(|source| MachineError::Read { path: local.to_owned(), source })?;
         let command = receive(remote, mode);
         let output =
-            process::capture_with_own_input(self.shell(&command, true).stdin(file), COMMAND_DEADLINE);
-        self.checked(&command, &output.map_err(|source| self.run_error(&command, source))?)
+            self.call(&command, |call| process::capture_with_own_input(call.stdin(file), COMMAND_DEADLINE))?;
+        self.checked(&command, &output)
     }
 
     /// Copies a file of the machine to this computer.
@@ -173,8 +173,7 @@ impl Machine {
     pub fn write(&self, remote: &str, contents: &[u8], mode: u32) -> Result<(), MachineError> {
         let command = receive(remote, mode);
         let input = Some(contents.to_vec());
-        let output = process::capture(&mut self.shell(&command, true), input, COMMAND_DEADLINE)
-            .map_err(|source| self.run_error(&command, source))?;
+        let output = self.call(&command, |call| process::capture(call, input, COMMAND_DEADLINE))?;
         self.checked(&command, &output)
     }
 
@@ -237,13 +236,13 @@ impl Machine {
     /// A call that takes over the terminal: a shell, or a command in one.
     pub fn interactive(&self, terminal: bool, command: &[String]) -> Command {
         let mut args = vec!["exec".to_owned(), "--interactive".to_owned()];
+        args.extend(init::ENVIRONMENT.iter().map(|word| format!("--env={word}")));
         if terminal {
             args.push("--tty".to_owned());
             if let Ok(kind) = std::env::var("TERM") {
                 args.push(format!("--env=TERM={kind}"));
             }
         }
-        args.extend(ENVIRONMENT.iter().map(|&word| word.to_owned()));
         args.extend(["--workdir=/root".to_owned(), self.container.clone()]);
         match command {
             [] => args.extend(["bash".to_owned(), "--login".to_owned()]),
@@ -254,13 +253,32 @@ impl Machine {
         self.podman.command(args)
     }
 
-    fn shell(&self, command: &str, input: bool) -> Command {
-        let mut call = self.podman.command(["exec"]);
-        if input {
-            call.arg("--interactive");
+    /// Has a shell command in the machine be run.
+    fn call(
+        &self,
+        command: &str,
+        run: impl FnOnce(&mut Command) -> Result<Output, RunError>,
+    ) -> Result<Output, MachineError> {
+        let is_off =
+            || Output { code: OFF, stdout: String::new(), stderr: format!("`{}` is off", self.name) };
+        let Some(mut call) = self.init()?.and_then(|init| init.shell(command).ok()) else {
+            return Ok(is_off());
+        };
+        let output = run(&mut call).map_err(|source| self.run_error(command, source))?;
+        // It went off in this very moment.
+        let has_left = !output.success() && output.stderr.starts_with("nsenter: ");
+        Ok(if has_left { is_off() } else { output })
+    }
+
+    /// Its first process, of a machine that runs.
+    fn init(&self) -> Result<Option<Init>, MachineError> {
+        let mut known = self.init.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.as_ref().is_some_and(Init::is_alive) {
+            let pid = self.engine(["container", "inspect", "--format", "{{.State.Pid}}", &self.container])?;
+            // It is 0 where the machine is off.
+            *known = pid.trim().parse().ok().filter(|&pid| pid > 0).and_then(|pid| Init::new(pid).ok());
         }
-        call.args(ENVIRONMENT).arg("--workdir=/root").arg(&self.container).args(["bash", "-c", command]);
-        call
+        Ok(*known)
     }
 
     fn engine<const N: usize>(&self, args: [&str; N]) -> Result<String, MachineError> {

@@ -1,15 +1,20 @@
 //! Runs other programs, each with a deadline and never with the terminal's input.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
+    fs::File,
+    io::{self, Read, Write},
+    os::fd::OwnedFd,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{self, RecvTimeoutError, Sender},
     thread,
     time::{Duration, Instant},
 };
 
-/// How long to go on reading after a program ended: children that it left may hold its outputs open.
-const DRAIN: Duration = Duration::from_millis(300);
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    io::Errno,
+    process::{Pid, PidfdFlags, pidfd_open},
+};
 
 /// What a program did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,81 +115,140 @@ fn watch(
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|source| {
         RunError::Start { program: command.get_program().to_string_lossy().into_owned(), source }
     })?;
-    let (sender, lines) = mpsc::channel();
-    if let Some(stdout) = child.stdout.take() {
-        read_lines(stdout, Source::Stdout, sender.clone());
-    }
-    if let Some(stderr) = child.stderr.take() {
-        read_lines(stderr, Source::Stderr, sender);
-    }
     if let (Some(bytes), Some(mut stdin)) = (input, child.stdin.take()) {
         // A program may end without having read everything; its exit code then tells the story.
         thread::spawn(move || stdin.write_all(&bytes));
     }
-
-    let mut output = Output { code: 0, stdout: String::new(), stderr: String::new() };
-    let mut ended: Option<Instant> = None;
-    loop {
-        match lines.recv_timeout(Duration::from_millis(20)) {
-            Ok((source, line)) => {
-                on_line(source, line.trim_end_matches(['\n', '\r']));
-                match source {
-                    Source::Stdout => output.stdout.push_str(&line),
-                    Source::Stderr => output.stderr.push_str(&line),
-                }
-                continue;
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        if ended.is_some_and(|since| since.elapsed() > DRAIN) {
-            break;
-        }
-        if ended.is_none() && poll(&mut child, command)?.is_some() {
-            ended = Some(Instant::now());
-        }
-        give_up_after(end, deadline, &mut child, command)?;
-    }
-    loop {
-        if let Some(status) = poll(&mut child, command)? {
-            output.code = code_of(status);
-            return Ok(output);
-        }
-        give_up_after(end, deadline, &mut child, command)?;
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn poll(child: &mut Child, command: &Command) -> Result<Option<ExitStatus>, RunError> {
-    child.try_wait().map_err(|source| RunError::Wait { shown: shown(command), source })
-}
-
-fn give_up_after(
-    end: Instant,
-    deadline: Duration,
-    child: &mut Child,
-    command: &Command,
-) -> Result<(), RunError> {
-    if Instant::now() < end {
-        return Ok(());
+    let watched = Watched::new(&mut child).and_then(|mut watched| {
+        let status = watched.follow(&mut child, end, on_line)?;
+        Ok(status.map(|status| watched.output(code_of(status))))
+    });
+    if let Ok(Some(output)) = watched {
+        return Ok(output);
     }
     // It may have ended in this very moment; then there is nothing left to end.
     let _ = child.kill();
     let _ = child.wait();
-    Err(RunError::Deadline { shown: shown(command), deadline })
+    match watched {
+        Err(source) => Err(RunError::Wait { shown: shown(command), source }),
+        Ok(_) => Err(RunError::Deadline { shown: shown(command), deadline }),
+    }
 }
 
-fn read_lines(output: impl Read + Send + 'static, source: Source, sender: Sender<(Source, String)>) {
-    thread::spawn(move || {
-        let mut reader = BufReader::new(output);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            if sender.send((source, String::from_utf8_lossy(&line).into_owned())).is_err() {
-                return;
+/// A program that runs, and what it has said.
+struct Watched {
+    /// Ready to be read once it has ended (pidfd_open(2)).
+    end: OwnedFd,
+    stdout: Pipe,
+    stderr: Pipe,
+}
+
+impl Watched {
+    fn new(child: &mut Child) -> io::Result<Self> {
+        let end = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+        let stdout = Pipe::new(child.stdout.take().map(OwnedFd::from), Source::Stdout)?;
+        let stderr = Pipe::new(child.stderr.take().map(OwnedFd::from), Source::Stderr)?;
+        Ok(Self { end, stdout, stderr })
+    }
+
+    /// Hands over what it says until it ends; `None` when it does not in time.
+    ///
+    /// What it had said by then is in its pipes. Children that it leaves may hold them open, and are not waited for.
+    fn follow(
+        &mut self,
+        child: &mut Child,
+        end: Instant,
+        on_line: &mut dyn FnMut(Source, &str),
+    ) -> io::Result<Option<ExitStatus>> {
+        loop {
+            let status = child.try_wait()?;
+            for pipe in [&mut self.stdout, &mut self.stderr] {
+                pipe.read(end, on_line)?;
             }
-            line.clear();
+            if status.is_some() {
+                for pipe in [&mut self.stdout, &mut self.stderr] {
+                    pipe.hand_over_rest(on_line);
+                }
+                return Ok(status);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.wait(left)?;
         }
-    });
+    }
+
+    /// Until it has said something or has ended.
+    fn wait(&self, deadline: Duration) -> io::Result<()> {
+        let open = [&self.stdout, &self.stderr].into_iter().filter_map(|pipe| pipe.file.as_ref());
+        let open = open.map(|file| PollFd::new(file, PollFlags::IN));
+        let mut waited_for: Vec<_> =
+            std::iter::once(PollFd::new(&self.end, PollFlags::IN)).chain(open).collect();
+        let deadline = Timespec::try_from(deadline).ok();
+        match poll(&mut waited_for, deadline.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn output(self, code: i32) -> Output {
+        Output { code, stdout: self.stdout.text, stderr: self.stderr.text }
+    }
+}
+
+/// One of its outputs.
+struct Pipe {
+    source: Source,
+    /// `None` once nobody can write to it any more.
+    file: Option<File>,
+    /// What has come of a line that has not ended.
+    rest: Vec<u8>,
+    text: String,
+}
+
+impl Pipe {
+    fn new(file: Option<OwnedFd>, source: Source) -> io::Result<Self> {
+        if let Some(file) = &file {
+            fcntl_setfl(file, fcntl_getfl(file)? | OFlags::NONBLOCK)?;
+        }
+        Ok(Self { source, file: file.map(File::from), rest: Vec::new(), text: String::new() })
+    }
+
+    /// Reads what is there, and hands over the lines that have ended. One that writes without an end is read until
+    /// its deadline.
+    fn read(&mut self, end: Instant, on_line: &mut dyn FnMut(Source, &str)) -> io::Result<()> {
+        let mut buffer = [0; 64 << 10];
+        let mut is_first = true;
+        while let Some(file) = self.file.as_mut().filter(|_| is_first || Instant::now() < end) {
+            is_first = false;
+            match file.read(&mut buffer) {
+                Ok(0) => self.file = None,
+                Ok(count) => {
+                    for part in buffer[..count].split_inclusive(|&byte| byte == b'\n') {
+                        self.rest.extend(part);
+                        if part.ends_with(b"\n") {
+                            self.hand_over_rest(on_line);
+                        }
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_over_rest(&mut self, on_line: &mut dyn FnMut(Source, &str)) {
+        if self.rest.is_empty() {
+            return;
+        }
+        let line = String::from_utf8_lossy(&self.rest).into_owned();
+        self.rest.clear();
+        on_line(self.source, line.trim_end_matches(['\n', '\r']));
+        self.text.push_str(&line);
+    }
 }
 
 fn code_of(status: ExitStatus) -> i32 {

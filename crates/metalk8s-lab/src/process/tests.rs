@@ -35,6 +35,12 @@ fn a_program_that_takes_too_long_is_ended_and_named() {
 }
 
 #[test]
+fn a_program_that_never_stops_talking_is_ended_too() {
+    let error = capture(&mut Command::new("yes"), None, Duration::from_millis(200)).unwrap_err();
+    assert!(matches!(error, RunError::Deadline { shown, .. } if shown == "yes"));
+}
+
+#[test]
 fn a_child_left_behind_does_not_hold_the_caller() {
     let mut child = None;
     let output = stream(&mut shell("sleep 600 & echo $!"), None, PATIENT, &mut |_, line| {
@@ -43,6 +49,15 @@ fn a_child_left_behind_does_not_hold_the_caller() {
     let ended = Command::new("kill").arg(child.unwrap()).status();
     assert!(ended.unwrap().success(), "the child was still there");
     assert_eq!(output.unwrap().code, 0);
+}
+
+#[test]
+fn all_that_was_said_is_there_also_where_a_child_is_left_behind() {
+    let output = capture(&mut shell("sleep 600 & echo $!; seq 200000"), None, PATIENT).unwrap();
+    let (child, rest) = output.stdout.split_once('\n').unwrap();
+    assert!(Command::new("kill").arg(child).status().unwrap().success(), "the child was still there");
+    assert_eq!(rest.lines().count(), 200_000);
+    assert_eq!(rest.lines().last(), Some("200000"));
 }
 
 #[test]

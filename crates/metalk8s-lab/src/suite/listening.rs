@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr};
 use anyhow::{Result, ensure};
 use metalk8s_types::Role;
 
-use crate::Machine;
+use crate::{Machine, SOON, wait_until};
 
 /// Where a process listens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,20 +44,30 @@ const DOCUMENTED: [(u16, On, &str, Option<Role>); 18] = [
 /// A port that the program chooses.
 const ANY: u16 = 0;
 
-/// Checks that a node of these roles listens on all of the table that is theirs, and on nothing else.
+/// Checks that a node of these roles listens on all of the table that is theirs, and on nothing else. What has only just
+/// been started may listen a little later.
 pub(super) fn as_documented(machine: &Machine, roles: &[Role]) -> Result<()> {
-    let text = machine.run_checked("ss --no-header --listening --tcp --numeric --processes")?;
-    let found: BTreeSet<_> = text.lines().filter_map(|line| parse(line, machine.control)).collect();
     let documented = DOCUMENTED.iter().filter(|(.., role)| role.is_none_or(|role| roles.contains(&role)));
-    let problems = differences(&found, &documented.collect::<Vec<_>>());
-    ensure!(problems.is_empty(), "on {}: {}; `ss` says:\n{text}", machine.name, problems.join("; "));
+    let documented: Vec<_> = documented.collect();
+    let unexpected = wait_until(&format!("the processes of {}", machine.name), SOON, || {
+        let text = machine.run_checked("ss --no-header --listening --tcp --numeric --processes");
+        let text = text.map_err(|error| error.to_string())?;
+        let found: BTreeSet<_> = text.lines().filter_map(|line| parse(line, machine.control)).collect();
+        let unexpected = unexpected(&found, &documented);
+        if !unexpected.is_empty() {
+            return Ok(Some(format!("{}; `ss` says:\n{text}", unexpected.join("; "))));
+        }
+        let missing = missing(&found, &documented);
+        if missing.is_empty() { Ok(None) } else { Err(format!("{}; `ss` says:\n{text}", missing.join("; "))) }
+    })?;
+    ensure!(unexpected.is_none(), "on {}: {}", machine.name, unexpected.unwrap_or_default());
     Ok(())
 }
 
-fn differences(
-    found: &BTreeSet<(u16, On, String)>,
-    documented: &[&(u16, On, &str, Option<Role>)],
-) -> Vec<String> {
+type Listener = (u16, On, String);
+type Documented<'a> = [&'a (u16, On, &'a str, Option<Role>)];
+
+fn unexpected(found: &BTreeSet<Listener>, documented: &Documented<'_>) -> Vec<String> {
     let mut problems = Vec::new();
     for (port, on, process) in found {
         let known = documented
@@ -67,6 +77,11 @@ fn differences(
             problems.push(format!("{process} listens on port {port} {on:?}"));
         }
     }
+    problems
+}
+
+fn missing(found: &BTreeSet<Listener>, documented: &Documented<'_>) -> Vec<String> {
+    let mut problems = Vec::new();
     for (port, place, name, _) in documented.iter().filter(|(port, ..)| *port != ANY) {
         if !found.iter().any(|(found, on, process)| found == port && on == place && process == name) {
             problems.push(format!("{name} does not listen on port {port} {place:?}"));
@@ -99,7 +114,8 @@ mod tests {
         let documented = [&DOCUMENTED[0], &DOCUMENTED[10]];
         let found = |listening: &[(u16, On, &str)]| {
             let of = |(port, on, name): &(u16, On, &str)| (*port, on.clone(), (*name).to_owned());
-            differences(&listening.iter().map(of).collect(), &documented)
+            let listening = listening.iter().map(of).collect();
+            [unexpected(&listening, &documented), missing(&listening, &documented)].concat()
         };
         let (ssh, felix) = ((22, On::Everywhere, "sshd"), (9099, On::Loopback, "calico-node"));
         assert!(found(&[ssh.clone(), felix]).is_empty());

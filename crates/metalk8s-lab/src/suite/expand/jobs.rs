@@ -137,18 +137,20 @@ pub(super) fn without_an_api(stage: &Stage) -> Result<()> {
     let wall = |verb: &str| {
         format!("iptables {verb} OUTPUT --protocol tcp --dport 6443 --jump REJECT --reject-with tcp-reset")
     };
-    let cut_off = "/run/cut-off";
-    let command =
-        format!("until test -e {cut_off}; do sleep 0.2; done; date +%s >> /run/told-later; echo done");
+    // The job reads what it needs from the API before its command begins.
+    let (has_begun, cut_off) = ("/run/has-begun", "/run/cut-off");
+    let command = format!(
+        "date > {has_begun}; until test -e {cut_off}; do sleep 0.2; done; date +%s >> /run/told-later; echo done"
+    );
     let jid = begun(stage, &command)?;
     let folder = format!("/var/lib/metalk8s/agent/jobs/{jid}");
-    waits_for_file(machine, "the job to begin", &format!("{folder}/process"))?;
+    waits_for_file(machine, "the job to begin", has_begun)?;
     machine.run_checked(&format!("{} && touch {cut_off}", wall("--insert")))?;
     let ended = waits_for_file(machine, "the job to end", &format!("{folder}/outcome.json"));
     let told = in_master(stage, &format!("salt-run jobs.lookup_jid {jid}"));
     // Long enough for the agent to have tried to tell it.
     std::thread::sleep(Duration::from_secs(5));
-    machine.run_checked(&format!("rm {cut_off}; {}", wall("--delete")))?;
+    machine.run_checked(&format!("rm {has_begun} {cut_off}; {}", wall("--delete")))?;
     ended?;
     let told = told?;
     ensure!(!told.stdout.contains("done"), "the API was to be out of reach: {}", said(&told));
