@@ -5,8 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a condition is looked at.
+/// The shortest and the longest time between two looks at a condition; in between it is what the last look took, as
+/// looking must not keep what is waited for from coming.
 const INTERVAL: Duration = Duration::from_millis(200);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 /// What takes seconds on an idle computer has that long, as the computer may be busy: a wait ends as soon as what it waits
 /// for is there, so only one that waits in vain takes all of it.
 pub const SOON: Duration = Duration::from_secs(180);
@@ -33,12 +35,13 @@ pub fn wait_until<T, E: fmt::Display>(
 ) -> Result<T, WaitError> {
     let end = Instant::now() + deadline;
     loop {
+        let began = Instant::now();
         match look() {
             Ok(found) => return Ok(found),
             Err(last) if Instant::now() >= end => {
                 return Err(WaitError { what: what.to_owned(), deadline, last: Some(last.to_string()) });
             }
-            Err(_) => thread::sleep(INTERVAL),
+            Err(_) => thread::sleep(began.elapsed().clamp(INTERVAL, LONGEST_INTERVAL)),
         }
     }
 }
