@@ -1,7 +1,7 @@
 //! The first process of a running machine, whose namespaces and control groups a command is put into.
 //!
-//! The container engine's own way starts four programs for each command, two of them large: a fifth of all processor
-//! time of the suites went into it.
+//! The container engine's own way starts podman, conmon and runc for each command: about a fifth of all processor time
+//! of the suites went into it.
 
 use std::{
     path::{Path, PathBuf},

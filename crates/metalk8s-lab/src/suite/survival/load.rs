@@ -72,7 +72,11 @@ pub(super) fn silence_of(stage: &Stage, what: &str, disturb: impl FnOnce() -> Re
     let mut all = Vec::new();
     wait_until("further acknowledged writes", SOON, || {
         all = moments(stage).map_err(|error| format!("{error:#}"))?;
-        if all.len() > after + 5 { Ok(()) } else { Err(format!("{} since it was done", all.len() - after)) }
+        if all.len() > after + 5 {
+            Ok(())
+        } else {
+            Err(format!("{} since it was done", all.len().saturating_sub(after)))
+        }
     })?;
     let longest = longest_gap(&all[before.saturating_sub(1)..]);
     stage.note(format!("{what}: {:.1} s without a write", Duration::from_millis(longest).as_secs_f64()));
