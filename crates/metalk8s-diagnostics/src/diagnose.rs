@@ -25,6 +25,11 @@ pub trait Diagnose: Error {
     fn hints(&self) -> Vec<Hint> {
         Vec::new()
     }
+
+    /// Whether it may pass by itself, so that trying again can help.
+    fn passes(&self) -> bool {
+        false
+    }
 }
 
 /// An error of any type together with its code and hints, so that they survive in a chain of sources.

@@ -87,6 +87,10 @@ impl Diagnose for FleetError {
             | CallError::Mistake(_) => explain::API_REFUSED,
         })
     }
+
+    fn passes(&self) -> bool {
+        self.is_retryable()
+    }
 }
 
 impl Fleet {

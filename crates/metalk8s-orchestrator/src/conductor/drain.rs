@@ -79,7 +79,7 @@ impl Drain {
                     sleep(LOOK).await;
                     continue;
                 }
-                Err(error) => return Err(told(&error)),
+                Err(error) => return Err(told(&error).lasting()),
             };
             against.retain(|name, _| left.iter().any(|pod| full_name(pod) == *name));
             if left.is_empty() {

@@ -17,6 +17,9 @@ use crate::https::{Https, KeyFileError};
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The code with which it tells that it has no leader, another one by now, or no time (gRPC, "Status codes").
+const UNAVAILABLE: u64 = 14;
+
 /// An etcd, reached as its health check reaches it (PKI-09).
 pub(crate) struct Etcd {
     client: Https,
@@ -49,6 +52,9 @@ pub(crate) enum EtcdError {
     /// No member answered.
     #[error("no member of etcd answers: {}", .0.join("; "))]
     Unreachable(Vec<String>),
+    /// It cannot at the moment, as when it has no leader.
+    #[error("etcd says: {0}")]
+    NotNow(String),
     /// It said no.
     #[error("etcd says: {0}")]
     Refused(String),
@@ -61,8 +67,14 @@ impl Diagnose for EtcdError {
     fn code(&self) -> Option<Code> {
         Some(match self {
             Self::File(_) => explain::KEY_UNREADABLE,
-            Self::Unreachable(_) | Self::Refused(_) | Self::Answer(_) => explain::ETCD_UNHEALTHY,
+            Self::Unreachable(_) | Self::NotNow(_) | Self::Refused(_) | Self::Answer(_) => {
+                explain::ETCD_UNHEALTHY
+            }
         })
+    }
+
+    fn passes(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::NotNow(_))
     }
 }
 
@@ -122,6 +134,15 @@ fn next_leader<'m>(members: &'m [Member], leaving: &Member, status: &Value) -> O
     let leads = status["leader"].as_str() == Some(&leaving.id);
     let mut others = members.iter().filter(|member| !member.is_learner && member.id != leaving.id);
     leads.then(|| others.next()).flatten()
+}
+
+/// What etcd says instead of an answer.
+fn refusal(said: &Value) -> EtcdError {
+    let message = said["message"].as_str().or(said["error"].as_str()).unwrap_or("nothing").to_owned();
+    match said["code"].as_u64() {
+        Some(UNAVAILABLE) => EtcdError::NotNow(message),
+        _ => EtcdError::Refused(message),
+    }
 }
 
 impl Etcd {
@@ -223,9 +244,7 @@ impl Etcd {
         if answer.status == StatusCode::OK {
             return serde_json::from_slice(&answer.body).map_err(EtcdError::Answer);
         }
-        let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let message = said["message"].as_str().or(said["error"].as_str());
-        Err(EtcdError::Refused(message.unwrap_or("nothing").to_owned()))
+        Err(refusal(&serde_json::from_slice(&answer.body).unwrap_or_default()))
     }
 }
 
@@ -236,6 +255,19 @@ mod tests {
     fn member(name: &str, address: &str) -> Member {
         let peer_urls = vec![peer_url(address.parse().unwrap())];
         Member { id: "1".into(), name: name.into(), peer_urls, is_learner: false }
+    }
+
+    #[test]
+    fn an_etcd_without_a_leader_is_asked_again_and_one_that_refuses_is_not() {
+        let said = |code: u64, message: &str| refusal(&json!({"code": code, "message": message}));
+        let without_leader = said(14, "etcdserver: no leader");
+        assert!(without_leader.passes());
+        assert_eq!(without_leader.to_string(), "etcd says: etcdserver: no leader");
+        assert!(
+            !said(9, "etcdserver: can only promote a learner member which is in sync with leader").passes()
+        );
+        assert!(!refusal(&Value::Null).passes());
+        assert!(EtcdError::Unreachable(Vec::new()).passes());
     }
 
     #[test]

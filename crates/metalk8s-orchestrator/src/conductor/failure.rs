@@ -7,6 +7,7 @@ use metalk8s_diagnostics::{Code, Diagnose, code_of};
 pub(super) struct Failure {
     code: Code,
     lines: Vec<String>,
+    passes: bool,
 }
 
 impl Failure {
@@ -17,7 +18,17 @@ impl Failure {
 
     /// One in several lines, of which the first is the most important.
     pub(super) fn of_lines(code: Code, lines: Vec<String>) -> Self {
-        Self { code, lines }
+        Self { code, lines, passes: false }
+    }
+
+    /// Whether it may pass by itself: its step is tried again.
+    pub(super) fn passes(&self) -> bool {
+        self.passes
+    }
+
+    /// The same, for which the step has waited long enough itself.
+    pub(super) fn lasting(self) -> Self {
+        Self { passes: false, ..self }
     }
 
     /// As it is recorded. The code ends the first line, unless what failed has told its own.
@@ -39,7 +50,8 @@ pub(super) fn told(error: &(impl Diagnose + 'static)) -> Failure {
         lines.push(cause.to_string());
         next = cause.source();
     }
-    Failure::of_lines(error.code().unwrap_or_else(|| code_of(error)), lines)
+    let code = error.code().unwrap_or_else(|| code_of(error));
+    Failure { passes: error.passes(), ..Failure::of_lines(code, lines) }
 }
 
 #[cfg(test)]

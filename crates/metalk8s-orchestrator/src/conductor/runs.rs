@@ -11,7 +11,7 @@ use metalk8s_kube::{Fleet, fleet::Seen};
 use metalk8s_types::fleet::{ProcedureName, Run, RunPhase, RunStatus, RunStep, StepState};
 use tokio::{
     task::JoinSet,
-    time::{interval, sleep},
+    time::{Instant, interval, sleep},
 };
 
 use super::{ConductorConfig, deploy_node, failure::Failure, remove_node};
@@ -28,8 +28,11 @@ const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// How often it is looked whether one is older than that.
 const LOOK: Duration = Duration::from_secs(3600);
 
-/// How long after the API did not take what became of a run it is told again.
+/// How long after the API did not take what became of a run it is told again, and a step is that failed as it may have
+/// been busy.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a step is tried again, from its first failure on. A lone API server that starts anew takes a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One stage of a procedure: its name in records, and what it does.
 pub(super) type Planned = (&'static str, &'static str);
@@ -222,10 +225,7 @@ async fn conduct(fleet: &Fleet, name: &str, run: Run, mut procedure: impl Proced
         });
         record(fleet, name, &status).await?;
         tracing::info!(step, "{title}");
-        let done = match run.spec.procedure.trial {
-            true => procedure.foresee(step).await,
-            false => procedure.carry_out(step).await,
-        };
+        let done = patiently(&mut procedure, step, run.spec.procedure.trial).await;
         let last = status.steps.last_mut().expect("it was pushed above");
         last.finished = Some(Timestamp::now());
         match done {
@@ -250,6 +250,27 @@ async fn conduct(fleet: &Fleet, name: &str, run: Run, mut procedure: impl Proced
     status.phase = RunPhase::Succeeded;
     status.message = None;
     end(fleet, name, status).await
+}
+
+/// Does one step, or tells what it would do, and tries again what passes by itself: an API server that has just started,
+/// or an etcd that elects a leader, is no reason to give up.
+async fn patiently(procedure: &mut impl Procedure, step: &str, is_trial: bool) -> Result<Done, Failure> {
+    let mut given_up = None;
+    loop {
+        let done = match is_trial {
+            true => procedure.foresee(step).await,
+            false => procedure.carry_out(step).await,
+        };
+        let failure = match done {
+            Err(failure) if failure.passes() => failure,
+            ended => return ended,
+        };
+        if Instant::now() >= *given_up.get_or_insert_with(|| Instant::now() + PATIENCE) {
+            return Err(failure);
+        }
+        tracing::warn!(step, error = failure.into_lines().join(": "), "a step is tried again");
+        sleep(AGAIN).await;
+    }
 }
 
 async fn end(fleet: &Fleet, name: &str, mut status: RunStatus) -> Result<(), String> {
@@ -292,15 +313,67 @@ fn bounded(lines: Vec<String>, longest: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use metalk8s_types::fleet::{Procedure, RunSpec};
+    use metalk8s_diagnostics::Diagnose;
+    use metalk8s_types::fleet::{Procedure as Asked, RunSpec};
 
-    use super::*;
+    use super::{super::failure::told, *};
 
     fn run(node: &str, phase: RunPhase) -> Run {
-        let procedure = Procedure::new(ProcedureName::DeployNode, node);
+        let procedure = Asked::new(ProcedureName::DeployNode, node);
         let mut run = Run::new("", RunSpec { procedure, version: "1".into(), cancelled: false });
         run.status = Some(RunStatus { phase, ..RunStatus::default() });
         run
+    }
+
+    /// Fails for as long as this, then is done.
+    struct Hindered {
+        until: Instant,
+        tries: usize,
+        passes: bool,
+    }
+
+    impl Procedure for Hindered {
+        fn steps(&self) -> &'static [Planned] {
+            &[]
+        }
+
+        async fn carry_out(&mut self, _: &str) -> Result<Done, Failure> {
+            self.tries += 1;
+            let failure = told(&Busy { passes: self.passes });
+            if Instant::now() < self.until { Err(failure) } else { Ok(Done::nothing("at last")) }
+        }
+
+        async fn foresee(&mut self, step: &str) -> Result<Done, Failure> {
+            self.carry_out(step).await
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("it is busy")]
+    struct Busy {
+        passes: bool,
+    }
+
+    impl Diagnose for Busy {
+        fn passes(&self) -> bool {
+            self.passes
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_is_tried_again_for_two_minutes_where_its_failure_may_pass() {
+        let after = |seconds| Instant::now() + Duration::from_secs(seconds);
+        for is_trial in [false, true] {
+            let mut short = Hindered { until: after(30), tries: 0, passes: true };
+            assert_eq!(patiently(&mut short, "a", is_trial).await.unwrap().comment, "at last");
+            assert_eq!(short.tries, 31);
+            let mut long = Hindered { until: after(3600), tries: 0, passes: true };
+            assert!(patiently(&mut long, "a", is_trial).await.unwrap_err().into_lines()[0].contains("busy"));
+            assert_eq!(long.tries, 121);
+            let mut refused = Hindered { until: after(30), tries: 0, passes: false };
+            patiently(&mut refused, "a", is_trial).await.unwrap_err();
+            assert_eq!(refused.tries, 1);
+        }
     }
 
     #[test]

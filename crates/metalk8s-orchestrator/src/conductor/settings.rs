@@ -117,6 +117,14 @@ impl Diagnose for RenewError {
             Self::Etcd(error) => error.code(),
         }
     }
+
+    fn passes(&self) -> bool {
+        match self {
+            Self::Fleet(error) => error.passes(),
+            Self::Settings(error) => error.passes(),
+            Self::Etcd(error) => error.passes(),
+        }
+    }
 }
 
 /// Keeps the settings of the API as they should be, and the member of etcd on the Bootstrap node where it is.

@@ -80,6 +80,10 @@ impl Diagnose for JobError {
             Self::Failed { .. } => Some(explain::AGENT_FAILED),
         }
     }
+
+    fn passes(&self) -> bool {
+        matches!(self, Self::Give { source, .. } if source.passes())
+    }
 }
 
 /// What became of a job, as far as its agent has told.
