@@ -236,10 +236,11 @@ fn unmount_former(machine: &Machine) -> Result<(), InstallError> {
 }
 
 /// Makes the key pair of the manual (BOOT-08) and lets it in everywhere, so that machines can be added.
+/// An RSA key as the manual prints it takes seconds of a processor; the suite `procedures` makes one.
 fn share_key(lab: &Lab, machine: &Machine) -> Result<(), InstallError> {
     let key = format!("{}/salt-bootstrap", paths::PKI_DIR);
     let public = machine.run_checked(&format!(
-        "set -e; mkdir -p {folder}; [ -f {key} ] || ssh-keygen -q -t rsa -b 4096 -N '' -C salt@{BOOTSTRAP} -f {key}; \
+        "set -e; mkdir -p {folder}; [ -f {key} ] || ssh-keygen -q -t ed25519 -N '' -C salt@{BOOTSTRAP} -f {key}; \
          cat {key}.pub",
         folder = paths::PKI_DIR,
     ))?;
