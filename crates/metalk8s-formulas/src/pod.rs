@@ -146,7 +146,8 @@ impl Pod {
         if let Some(probes) = &self.probes {
             container["startupProbe"] = probes.probe(&probes.ready, 1, 300);
             container["livenessProbe"] = probes.probe(&probes.live, 10, 8);
-            container["readinessProbe"] = probes.probe(&probes.ready, 2, 3);
+            // The kubelet looks at once when the startup probe has ended; after that each look costs a handshake.
+            container["readinessProbe"] = probes.probe(&probes.ready, 10, 3);
         }
         container
     }
