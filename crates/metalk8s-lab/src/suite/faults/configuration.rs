@@ -1,10 +1,16 @@
 //! Configurations that are none.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use metalk8s_types::paths::BOOTSTRAP_CONFIG;
 
-use super::{bare_machine, refusal::Refusal};
-use crate::{install, suite::Stage};
+use super::{
+    bare_machine,
+    refusal::{Refusal, Untouched},
+};
+use crate::{
+    install,
+    suite::{Stage, cluster::bootstrap_sh},
+};
 
 pub(super) fn wrong_ones(stage: &Stage) -> Result<()> {
     let machine = bare_machine(stage)?;
@@ -14,6 +20,8 @@ pub(super) fn wrong_ones(stage: &Stage) -> Result<()> {
     let binary =
         (0..4096_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>();
     let huge = vec![b'#'; 8 << 20];
+    machine.run_checked(&format!("rm {BOOTSTRAP_CONFIG}"))?;
+    let untouched = Untouched::of(machine)?;
     for (what, contents, code, name) in [
         ("empty", Vec::new(), "MK1102", "the file is empty"),
         ("binary", binary, "MK1102", "UTF-8"),
@@ -33,13 +41,14 @@ pub(super) fn wrong_ones(stage: &Stage) -> Result<()> {
         ("for another machine", with("minion: bootstrap", "minion: somebody"), "MK1105", "somebody"),
     ] {
         machine.write(BOOTSTRAP_CONFIG, &contents, 0o644)?;
-        Refusal { code, names: &[name] }
-            .of_bootstrap(machine)
-            .with_context(|| format!("one that is {what}"))?;
+        let digest = || machine.run_checked(&format!("sha256sum {BOOTSTRAP_CONFIG}"));
+        let written = digest()?;
+        let output = bootstrap_sh(machine, "")?;
+        Refusal { code, names: &[name] }.is(&output).with_context(|| format!("one that is {what}"))?;
+        ensure!(digest()? == written, "one that is {what} was changed");
     }
     machine.run_checked(&format!("rm {BOOTSTRAP_CONFIG}"))?;
-    Refusal { code: "MK1101", names: &[BOOTSTRAP_CONFIG] }
-        .of_bootstrap(machine)
-        .context("one that is missing")?;
-    Ok(())
+    let output = bootstrap_sh(machine, "")?;
+    Refusal { code: "MK1101", names: &[BOOTSTRAP_CONFIG] }.is(&output).context("one that is missing")?;
+    untouched.is_as_before(&[])
 }

@@ -3,7 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use metalk8s_types::paths::BOOTSTRAP_CONFIG;
 
-use super::{bare_machine, refusal::Refusal};
+use super::{
+    bare_machine,
+    refusal::{Refusal, Untouched},
+};
 use crate::{
     SOON, install,
     suite::{
@@ -84,10 +87,12 @@ pub(super) fn taken_port(stage: &Stage) -> Result<()> {
 
 pub(super) fn bad_name(stage: &Stage) -> Result<()> {
     let machine = bare_machine(stage)?;
+    let untouched = Untouched::of(machine)?;
     for name in ["Boot_Strap", "bootstrap.", "-bootstrap", "localhost"] {
         // hostname(1) would refuse the name, as a careful person does.
         machine.run_checked(&format!("echo {name} > /proc/sys/kernel/hostname"))?;
-        Refusal { code: "MK1207", names: &[name] }.of_bootstrap(machine).with_context(|| name.to_owned())?;
+        let output = bootstrap_sh(machine, "")?;
+        Refusal { code: "MK1207", names: &[name] }.is(&output).with_context(|| name.to_owned())?;
     }
-    Ok(())
+    untouched.is_as_before(&[])
 }
