@@ -30,6 +30,8 @@ pub const TASK: &str = "populate_iso";
 const RECIPE: &str = include_str!("populate.rs");
 /// Examples for `kubectl apply`. They lie at the root of the archive, where the manual has them (ISO-01).
 const MANIFESTS: [&str; 3] = ["new-node.yaml", "new-node_vagrant.yaml", "prometheus-sparse.yaml"];
+/// The documented names of one script, which does what its name says (constants.md, section 3).
+const FRONT_DOORS: [&str; 3] = ["backup.sh", "bootstrap.sh", "iso-manager.sh"];
 /// Where packages come from: the task's name, and the folder of the archive.
 pub const PACKAGING: &str = "packaging";
 
@@ -115,15 +117,8 @@ pub fn shipped(ctx: &Context) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn place_scripts(ctx: &Context, root: &Path) -> anyhow::Result<()> {
-    let Ok(entries) = fs::read_dir(ctx.root.join("scripts")) else { return Ok(()) };
-    for entry in entries {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.ends_with(".sh") {
-            copy_file(&path, &root.join(name))?;
-        }
-    }
-    Ok(())
+    let script = ctx.root.join("scripts/front-door.sh");
+    FRONT_DOORS.iter().try_for_each(|name| copy_file(&script, &root.join(name)))
 }
 
 /// Examples, and the book in both forms: as plain text for a terminal, rendered for a browser.

@@ -2,6 +2,7 @@
 
 mod archive;
 mod authority;
+mod backup;
 mod certificates;
 mod doctor;
 mod fleet;
@@ -28,6 +29,7 @@ use metalk8s_types::paths;
 
 pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
 pub use authority::{Authority, AuthorityCommand, Keys};
+pub use backup::Backup;
 pub use certificates::Certificates;
 pub use doctor::Doctor;
 pub use fleet::{Agent, Conductor, Job, Look, SaltApi};
@@ -61,6 +63,7 @@ pub struct Args {
 pub enum Command {
     Bootstrap(Bootstrap),
     Archive(Archive),
+    Backup(Backup),
     Node(Node),
     Certificates(Certificates),
     Authority(Authority),
@@ -237,6 +240,14 @@ mod tests {
             &["--log-file", "/tmp/x", "--output", "json", "--no-progress"],
         ] {
             Args::try_parse_from(["metalk8s", "archive", "add"].iter().chain(words)).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_documented_options_of_backup_are_accepted() {
+        for words in [&[][..], &["-b", "/a.tar.gz", "-l", "/tmp/x", "-v"], &["--backup-file=b", "--verbose"]]
+        {
+            Args::try_parse_from(["metalk8s", "backup"].iter().chain(words)).unwrap();
         }
     }
 

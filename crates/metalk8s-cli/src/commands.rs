@@ -5,6 +5,7 @@ pub(crate) mod apiserver_proxy;
 pub(crate) mod apply;
 pub(crate) mod archive;
 pub(crate) mod authority;
+pub(crate) mod backup;
 pub(crate) mod bootstrap;
 pub(crate) mod certificates;
 pub(crate) mod conductor;

@@ -56,6 +56,7 @@ fn run(args: Args, printer: &mut Printer) -> anyhow::Result<Exit> {
         match args.command {
             Command::Bootstrap(command) => commands::bootstrap::run(command, args.quiet, printer).await,
             Command::Archive(command) => commands::archive::run(command, args.quiet, printer).await,
+            Command::Backup(command) => commands::backup::run(command, args.quiet, printer).await,
             Command::Node(command) => commands::node::run(command, args.quiet, printer).await,
             Command::Certificates(command) => commands::certificates::run(command, printer).await,
             Command::Authority(command) => commands::authority::run(command, printer),

@@ -26,6 +26,7 @@ Other names lead to it:
 | --- | --- |
 | `bootstrap.sh` in an archive | `metalk8s bootstrap --archive` with the folder that it lies in, and the options that it was given |
 | `iso-manager.sh` in an archive | `metalk8s archive add` with the options that it was given |
+| `backup.sh` in an archive | `metalk8s backup` with the options that it was given |
 | `salt-call` | `metalk8s salt-call`, on every node |
 | `salt`, `salt-run`, `salt-key`, `salt-ssh` | `metalk8s salt` and so on, in the container `salt-master` |
 ";

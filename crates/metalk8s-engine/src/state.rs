@@ -1,6 +1,7 @@
 //! Everything that can be wished for, one type per wish.
 
 pub mod archive;
+pub mod backup;
 pub mod cluster;
 pub mod containers;
 pub mod edit;
@@ -15,6 +16,7 @@ pub mod wait;
 use serde::{Deserialize, Serialize};
 
 pub use archive::Extracted;
+pub use backup::Backup;
 pub use cluster::{NodeMetadata, Object, Taint, TaintEffect};
 pub use containers::{Image, ImageSource, StaticPod};
 pub use edit::{Edit, EditError, FileEdit, Otherwise};
@@ -69,6 +71,7 @@ pub enum State {
     Kubeconfig(Kubeconfig),
     Object(Object),
     NodeMetadata(NodeMetadata),
+    Backup(Backup),
     Wait(Wait),
     Trial(Trial),
 }

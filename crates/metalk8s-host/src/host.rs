@@ -225,7 +225,7 @@ pub(crate) fn nothing_at(path: &Path) -> bool {
 impl Hands for Host {
     fn takes(&self, state: &State) -> bool {
         match state {
-            State::Object(_) | State::NodeMetadata(_) => false,
+            State::Object(_) | State::NodeMetadata(_) | State::Backup(_) => false,
             State::Wait(Wait { until, .. }) => match until {
                 Condition::Http { .. } | Condition::Socket(_) => true,
                 Condition::NodeExists(_)
@@ -301,7 +301,7 @@ impl Hands for Host {
             State::Kubeconfig(wish) => keys::kubeconfig::check(self, wish),
             State::Wait(wish) => wait::check(self, wish).await,
             State::Trial(wish) => wish.check(),
-            State::Object(_) | State::NodeMetadata(_) => Err(not_ours()),
+            State::Object(_) | State::NodeMetadata(_) | State::Backup(_) => Err(not_ours()),
         }
     }
 
@@ -338,7 +338,7 @@ impl Hands for Host {
             State::Kubeconfig(wish) => keys::kubeconfig::apply(self, wish).await?,
             State::Wait(wish) => wait::apply(self, wish).await?,
             State::Trial(wish) => wish.apply(change)?,
-            State::Object(_) | State::NodeMetadata(_) => return Err(not_ours()),
+            State::Object(_) | State::NodeMetadata(_) | State::Backup(_) => return Err(not_ours()),
         }
         Ok(change.clone())
     }
@@ -376,11 +376,11 @@ impl Hands for Host {
             | State::Kubeconfig(_)
             | State::Wait(_)
             | State::Trial(_) => Ok(None),
-            State::Object(_) | State::NodeMetadata(_) => Err(not_ours()),
+            State::Object(_) | State::NodeMetadata(_) | State::Backup(_) => Err(not_ours()),
         }
     }
 }
 
 fn not_ours() -> StateError {
-    StateError::new("a state of the cluster was given to the hands of the host")
+    StateError::new("this state is not about a host")
 }

@@ -95,12 +95,7 @@ impl Https {
         patience: Duration,
     ) -> Result<Answer, CallError> {
         let asked = async {
-            let request = Request::builder()
-                .method(method)
-                .uri(url)
-                .header(header::CONTENT_TYPE, "application/json")
-                .header(header::ACCEPT, accept)
-                .body(Full::new(Bytes::from(body)))?;
+            let request = request(method, url, accept, body)?;
             let answer = self.client.request(request).await?;
             let (status, headers) = (answer.status(), answer.headers().clone());
             let body = Limited::new(answer.into_body(), LIMIT).collect().await?.to_bytes();
@@ -112,19 +107,21 @@ impl Https {
         }
     }
 
-    /// Writes what is at `url` to `sink`, at most `limit` bytes of it.
+    /// Writes what the answer of one call is to `sink`, at most `limit` bytes of it; a body is JSON.
     ///
     /// # Errors
     /// When it does not come whole within `patience`, is larger, or is not there.
     pub(crate) async fn download(
         &self,
+        method: Method,
         url: &str,
+        body: String,
         sink: &mut (impl Write + Send),
         limit: u64,
         patience: Duration,
     ) -> Result<(), CallError> {
         let asked = async {
-            let request = Request::builder().uri(url).body(Full::new(Bytes::new()))?;
+            let request = request(method, url, "*/*", body)?;
             let answer = self.client.request(request).await?;
             if answer.status() != StatusCode::OK {
                 return Err(format!("the answer is {}", answer.status()).into());
@@ -144,6 +141,20 @@ impl Https {
             Err(_) => Err(CallError::TimedOut(patience)),
         }
     }
+}
+
+fn request(
+    method: Method,
+    url: &str,
+    accept: &str,
+    body: String,
+) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    Request::builder()
+        .method(method)
+        .uri(url)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, accept)
+        .body(Full::new(Bytes::from(body)))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, KeyFileError> {

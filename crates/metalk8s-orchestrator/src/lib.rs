@@ -8,6 +8,7 @@
 pub mod api_servers;
 pub mod archives;
 pub mod authorities;
+pub mod backup;
 pub mod bootstrap;
 pub mod bus;
 pub mod certificates;

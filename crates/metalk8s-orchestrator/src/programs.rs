@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use hyper::Method;
 use metalk8s_diagnostics::{Code, Diagnose, code_of_io, explain, sentence};
 use metalk8s_types::{
     VERSION, environment,
@@ -101,7 +102,7 @@ pub async fn program_of(
     for endpoint in endpoints {
         let url = format!("https://{endpoint}/{}/bin/metalk8s", environment(version));
         let mut draft = Draft::new(&path).map_err(failed)?;
-        match client.download(&url, &mut draft, LIMIT, PATIENCE).await {
+        match client.download(Method::GET, &url, String::new(), &mut draft, LIMIT, PATIENCE).await {
             Err(error) => told.push(format!("{endpoint}: {}", sentence(&error))),
             Ok(()) if draft.digest() != *wanted => {
                 told.push(format!("{endpoint}: it has another program, with the SHA-256 {}", draft.digest()));

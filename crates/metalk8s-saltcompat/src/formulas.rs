@@ -221,6 +221,7 @@ fn salt_name(state: &State) -> (&'static str, &'static str) {
         State::Kubeconfig(_) => ("metalk8s_kubeconfig", "managed"),
         State::Object(_) => ("metalk8s_kubernetes", "object_present"),
         State::NodeMetadata(_) => ("metalk8s_kubernetes", "node_managed"),
+        State::Backup(_) => ("metalk8s", "backup"),
         State::Wait(_) => ("metalk8s", "wait"),
     }
 }

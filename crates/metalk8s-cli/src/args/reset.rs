@@ -13,7 +13,7 @@ Examples:
 ///
 /// Names everything that it will remove, asks, and removes it: services, pods with their processes and mounts,
 /// network interfaces and rules of the packet filter, packages, files, users. All data of etcd and of pods on this
-/// machine is lost. It needs no cluster and no network; what is gone already is left alone, so that the same
+/// machine is lost, and so are backups in /var/lib/metalk8s. It needs no cluster and no network; what is gone already is left alone, so that the same
 /// command goes on after an interruption. A BootstrapConfiguration, and keys that a person has put beside it,
 /// stay. Kernel parameters and modules keep their values until the next boot. `metalk8s node remove` does this on
 /// a machine of a cluster that works, after its pods have gone elsewhere.

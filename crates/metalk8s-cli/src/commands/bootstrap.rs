@@ -8,7 +8,7 @@ use metalk8s_engine::Chain;
 use metalk8s_host::Host;
 use metalk8s_kube::Cluster;
 use metalk8s_orchestrator::{
-    RunJournal, api_servers,
+    RunJournal, api_servers, backup,
     bootstrap::{Bootstrap, BootstrapOptions, RUN, prepare},
     lock,
     stages::{self, Summary},
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: args::Bootstrap, quiet: bool, printer: &mut Printe
     // At a new address of this machine its own API server answers late, those of other masters at once.
     let servers = api_servers::listed().unwrap_or_default();
     let (host, cluster) = (Host::new(), Cluster::lazy_or_at(paths::ADMIN_KUBECONFIG, &servers));
-    let hands = Chain::new(vec![&host, &cluster]);
+    let hands = Chain::new(vec![&host, &cluster, &backup::Keeper]);
     let mode = ProgressMode::choose(quiet, args.verbose, args.no_progress);
     if args.dry_run {
         logging::command(None, LogFormat::Text, u8::from(args.verbose))?;
@@ -66,15 +66,17 @@ async fn decide(options: &BootstrapOptions, progress: &Progress) -> anyhow::Resu
 }
 
 fn words(bootstrap: &Bootstrap, summary: &Summary, seconds: f64) -> String {
+    let backup = backup::newest_here().map(|file| format!("\n  backup       {}", file.display()));
     format!(
         "\nThis machine is a Bootstrap node: {} of {} states changed in {seconds:.1} s.\n\n  \
          API server   https://{}:6443\n  \
-         kubectl      kubectl --kubeconfig {} get nodes\n  \
+         kubectl      kubectl --kubeconfig {} get nodes{}\n  \
          next         {}/docs/operation/everyday.md",
         summary.changed,
         summary.states,
         bootstrap.pillar.node.control_plane,
         paths::ADMIN_KUBECONFIG,
+        backup.unwrap_or_default(),
         bootstrap.pillar.archive.root.display(),
     )
 }

@@ -31,4 +31,7 @@ super::explanations! { START:
     UNEXPECTED = "MK1010", "something failed for which there is no code of its own",
         "The message and its causes tell all that is known. What was done before is kept.",
         "Repair what the causes name, then start the same command again. If they name nothing, report it with the log as a bug.";
+    BACKUP_FAILED = "MK1011", "no backup could be made",
+        "A backup has the configuration and the authorities of the Bootstrap node, and all that etcd holds. etcd did not give that, or gave something that has not the sum at its end. No half of a backup is left, and everything else that was done is kept.",
+        "See to it that etcd on this machine is well (`metalk8s doctor`), then make one with `backup.sh`.";
 }

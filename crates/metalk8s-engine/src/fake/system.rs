@@ -46,6 +46,7 @@ impl World {
             | State::IssuingAuthority(_)
             | State::Certificate(_)
             | State::Kubeconfig(_)
+            | State::Backup(_)
             | State::Wait(_) => true,
         };
         Ok((!true_already).then(|| Change::new(ChangeKind::Update, format!("set {}", state.label()))))
@@ -116,6 +117,7 @@ impl World {
             | State::IssuingAuthority(_)
             | State::Certificate(_)
             | State::Kubeconfig(_)
+            | State::Backup(_)
             | State::Wait(_) => {}
         }
         Ok(())

@@ -43,6 +43,7 @@ impl State {
             Self::Kubeconfig(kubeconfig) => format!("Kubeconfig {}", kubeconfig.path.display()),
             Self::Object(object) => label_of_object(&object.manifest),
             Self::NodeMetadata(node) => format!("Labels and taints of Node {}", node.node),
+            Self::Backup(backup) => format!("Backup in {}", backup.folder.display()),
             Self::Wait(wait) => format!("Wait until {}", wait.until),
             Self::Trial(trial) => format!("Trial {}", trial.name),
         }

@@ -79,6 +79,7 @@ fn left(state: &State, undone: &[State]) -> Vec<String> {
         // They are in the cluster, or change nothing.
         | State::Object(_)
         | State::NodeMetadata(_)
+        | State::Backup(_)
         | State::Wait(_)
         | State::Trial(_)
         | State::Absent(_)

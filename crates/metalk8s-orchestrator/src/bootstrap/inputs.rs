@@ -12,7 +12,8 @@ use metalk8s_artifacts::{
     source::SourceError,
 };
 use metalk8s_diagnostics::{Code, Diagnose, Hint, Problems, Progress, explain, sentence};
-use metalk8s_formulas::{API_SERVERS_LIST, FormulaError, UpstreamManifests, bootstrap};
+use metalk8s_engine::{Graph, State, state::Backup};
+use metalk8s_formulas::{API_SERVERS_LIST, FormulaError, Stage, UpstreamManifests, bootstrap};
 use metalk8s_kube::{Fleet, fleet::FleetError};
 use metalk8s_types::{
     BootstrapConfiguration, Grains, VERSION,
@@ -164,7 +165,20 @@ pub async fn prepare(
     tokio::task::block_in_place(|| verify_once(source, Path::new(NOTE), !options.dry_run, &step))?;
     step.done();
     // Nothing of the archive but its signed manifest is read before this.
-    decide_from(&archive, pillar, grains)
+    let mut bootstrap = decide_from(&archive, pillar, grains)?;
+    bootstrap.stages.push(backup());
+    Ok(bootstrap)
+}
+
+/// A backup of what the stages before have made (BOOT-25). No part of what a Bootstrap node shall be: drift does not
+/// tell of it.
+fn backup() -> Stage {
+    let mut graph = Graph::default();
+    graph.add(
+        "backup",
+        State::Backup(Backup { folder: paths::STATE_DIR.into(), version: VERSION.to_owned() }),
+    );
+    Stage { title: "Making a backup", name: "backup", graph }
 }
 
 /// Decides every stage again on a machine that is a Bootstrap node: neither it nor the archive is checked.

@@ -1,6 +1,7 @@
 //! The members of etcd, over the JSON form of its API (etcd documentation, "gRPC gateway").
 
 use std::{
+    io::Write,
     net::{IpAddr, SocketAddr},
     path::Path,
     time::Duration,
@@ -16,6 +17,11 @@ use crate::https::{Https, KeyFileError};
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long etcd may take to give all that it holds, and how much of it is read, in bytes. 8 GiB are the most that
+/// it should hold (etcd documentation, "System limits"), and base64 makes a third more of them.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(600);
+const SNAPSHOT_LIMIT: u64 = 12 << 30;
 
 /// The code with which it tells that it has no leader, another one by now, or no time (gRPC, "Status codes").
 const UNAVAILABLE: u64 = 14;
@@ -217,6 +223,30 @@ impl Etcd {
     pub(super) async fn is_healthy(&self) -> bool {
         let answer = self.call("maintenance/status", &json!({})).await;
         answer.is_ok_and(|status| status["leader"].as_str().is_some_and(|leader| leader != "0"))
+    }
+
+    /// Writes what one member tells of all that it holds to `sink`: lines of JSON, with the parts in them.
+    ///
+    /// # Errors
+    /// When it does not answer, or `sink` takes a part for an error.
+    pub(crate) async fn snapshot(
+        &self,
+        address: IpAddr,
+        sink: &mut (impl Write + Send),
+    ) -> Result<(), EtcdError> {
+        let endpoint = SocketAddr::new(address, 2379);
+        let url = format!("https://{endpoint}/v3/maintenance/snapshot");
+        let answer = self.client.download(
+            Method::POST,
+            &url,
+            "{}".to_owned(),
+            sink,
+            SNAPSHOT_LIMIT,
+            SNAPSHOT_PATIENCE,
+        );
+        answer
+            .await
+            .map_err(|error| EtcdError::Unreachable(vec![format!("{endpoint}: {}", sentence(&error))]))
     }
 
     /// Asks one member after the other.

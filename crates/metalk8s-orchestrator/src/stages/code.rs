@@ -44,6 +44,7 @@ fn by_kind(state: &State, failed: &StepReport) -> Option<Code> {
         State::Image(_) => explain::IMAGE_IMPORT,
         State::Mount(_) => explain::ARCHIVE_MOUNT,
         State::Swap(_) => explain::SWAP_IN_USE,
+        State::Backup(_) => explain::BACKUP_FAILED,
         State::Object(_) if says(failed, "conflict") => explain::API_CONFLICT,
         State::Wait(Wait { until: Condition::NodeReady(_), .. }) => explain::NODE_NOT_READY,
         State::Wait(_) => explain::WAIT_TIMED_OUT,

@@ -80,7 +80,8 @@ pub(super) fn with_contents(machine: &Machine) -> Result<Listing> {
          for file in /etc/passwd /etc/group /etc/gshadow; do sort $file | told $file; done",
         walk()
     ))?;
-    let mut listing = Listing::new(kinds.lines().filter_map(entry));
+    let mut listing =
+        Listing::new(kinds.lines().filter_map(entry).map(|(path, told)| (without_time(path), told)));
     for line in sums.lines() {
         let Some((sum, path)) = line.split_once("  ") else { continue };
         if let Some(told) = listing.0.get_mut(path).filter(|_| !is_own(path)) {
@@ -105,6 +106,15 @@ fn entry(line: &str) -> Option<(String, String)> {
     line.split_once('\t').map(|(path, told)| (path.to_owned(), told.to_owned()))
 }
 
+/// A backup is called by the time when it was made.
+fn without_time(path: String) -> String {
+    const BACKUP: &str = "/var/lib/metalk8s/backup_";
+    match path.starts_with(BACKUP) && path.ends_with(".tar.gz") {
+        true => format!("{BACKUP}TIME.tar.gz"),
+        false => path,
+    }
+}
+
 fn is_own(path: &str) -> bool {
     OWN_CONTENTS.iter().any(|own| path == *own || (own.ends_with('/') && path.starts_with(own)))
 }
@@ -124,6 +134,13 @@ mod tests {
         assert!(is_own("/etc/kubernetes/admin.conf"));
         assert!(!is_own("/etc/kubernetes/manifests/etcd.yaml"));
         assert!(!is_own("/etc/kubernetes/admin.conf.old"));
+    }
+
+    #[test]
+    fn backups_are_compared_without_their_time() {
+        let path = |name: &str| without_time(format!("/var/lib/metalk8s/{name}"));
+        assert_eq!(path("backup_20261129_010203.tar.gz"), path("backup_20270101_000000.tar.gz"));
+        assert_eq!(path(".backup.draft"), "/var/lib/metalk8s/.backup.draft");
     }
 
     #[test]

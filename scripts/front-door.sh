@@ -1,7 +1,22 @@
 #!/bin/sh
-# Turns this machine into a Bootstrap node. Documented as `bootstrap.sh [--verbose] [--log-file FILE]`.
+# The front doors of an archive, which are this file under their documented names; `--help` behind each tells more.
+#
+#   bootstrap.sh      turns this machine into a Bootstrap node
+#   iso-manager.sh    makes archives available
+#   backup.sh         makes a backup of the Bootstrap node
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+name=$(basename "$0")
+case $name in
+    bootstrap.sh) set -- bootstrap --archive "$here" "$@" ;;
+    iso-manager.sh) set -- archive add "$@" ;;
+    backup.sh) set -- backup "$@" ;;
+    *)
+        printf '%s\n' "error: this is called \`$name\`, and not as it lies in the archive" \
+            'hint: its names are `bootstrap.sh`, `iso-manager.sh` and `backup.sh`' >&2
+        exit 1
+        ;;
+esac
 
 # A damaged program can judge neither itself nor the rest of the archive, so it is compared before it starts.
 refuse() {
@@ -19,4 +34,4 @@ found=${found%% *}
 [ "$found" = "$expected" ] ||
     refuse MK1303 "is damaged: \`bin/metalk8s\` was changed: sha256 $found, expected $expected"
 
-exec "$here/bin/metalk8s" bootstrap --archive "$here" "$@"
+exec "$here/bin/metalk8s" "$@"
