@@ -121,6 +121,10 @@ impl Procedure for DeployNode {
     async fn foresee(&mut self, step: &str) -> Result<Done, Failure> {
         self.would(step).await
     }
+
+    async fn tell(&self, message: &str) {
+        self.hands.tell(message).await;
+    }
 }
 
 impl DeployNode {

@@ -67,6 +67,10 @@ impl Procedure for RemoveNode {
     async fn foresee(&mut self, step: &str) -> Result<Done, Failure> {
         self.would(step).await
     }
+
+    async fn tell(&self, message: &str) {
+        self.hands.tell(message).await;
+    }
 }
 
 impl RemoveNode {

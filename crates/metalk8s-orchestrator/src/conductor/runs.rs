@@ -68,6 +68,9 @@ pub(super) trait Procedure {
 
     /// Tells what one step would do, after the others would have been done.
     fn foresee(&mut self, step: &str) -> impl Future<Output = Result<Done, Failure>> + Send;
+
+    /// Tells whoever watches the run what its step waits for.
+    fn tell(&self, message: &str) -> impl Future<Output = ()> + Send;
 }
 
 /// Carries out every run that is asked for, those of different nodes side by side.
@@ -256,6 +259,7 @@ async fn conduct(fleet: &Fleet, name: &str, run: Run, mut procedure: impl Proced
 /// or an etcd that elects a leader, is no reason to give up.
 async fn patiently(procedure: &mut impl Procedure, step: &str, is_trial: bool) -> Result<Done, Failure> {
     let mut given_up = None;
+    let mut told = String::new();
     loop {
         let done = match is_trial {
             true => procedure.foresee(step).await,
@@ -268,7 +272,11 @@ async fn patiently(procedure: &mut impl Procedure, step: &str, is_trial: bool) -
         if Instant::now() >= *given_up.get_or_insert_with(|| Instant::now() + PATIENCE) {
             return Err(failure);
         }
-        tracing::warn!(step, error = failure.into_lines().join(": "), "a step is tried again");
+        let why = format!("{}, trying again", failure.into_lines().join(": "));
+        if why != told {
+            procedure.tell(&why).await;
+            told = why;
+        }
         sleep(AGAIN).await;
     }
 }
@@ -313,6 +321,8 @@ fn bounded(lines: Vec<String>, longest: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use metalk8s_diagnostics::Diagnose;
     use metalk8s_types::fleet::{Procedure as Asked, RunSpec};
 
@@ -330,6 +340,13 @@ mod tests {
         until: Instant,
         tries: usize,
         passes: bool,
+        told: Mutex<Vec<String>>,
+    }
+
+    impl Hindered {
+        fn until(until: Instant, passes: bool) -> Self {
+            Self { until, tries: 0, passes, told: Mutex::default() }
+        }
     }
 
     impl Procedure for Hindered {
@@ -345,6 +362,10 @@ mod tests {
 
         async fn foresee(&mut self, step: &str) -> Result<Done, Failure> {
             self.carry_out(step).await
+        }
+
+        async fn tell(&self, message: &str) {
+            self.told.lock().unwrap().push(message.to_owned());
         }
     }
 
@@ -364,15 +385,16 @@ mod tests {
     async fn a_step_is_tried_again_for_two_minutes_where_its_failure_may_pass() {
         let after = |seconds| Instant::now() + Duration::from_secs(seconds);
         for is_trial in [false, true] {
-            let mut short = Hindered { until: after(30), tries: 0, passes: true };
+            let mut short = Hindered::until(after(30), true);
             assert_eq!(patiently(&mut short, "a", is_trial).await.unwrap().comment, "at last");
             assert_eq!(short.tries, 31);
-            let mut long = Hindered { until: after(3600), tries: 0, passes: true };
+            assert_eq!(*short.told.lock().unwrap(), ["it is busy (MK1010), trying again"]);
+            let mut long = Hindered::until(after(3600), true);
             assert!(patiently(&mut long, "a", is_trial).await.unwrap_err().into_lines()[0].contains("busy"));
             assert_eq!(long.tries, 121);
-            let mut refused = Hindered { until: after(30), tries: 0, passes: false };
+            let mut refused = Hindered::until(after(30), false);
             patiently(&mut refused, "a", is_trial).await.unwrap_err();
-            assert_eq!(refused.tries, 1);
+            assert_eq!((refused.tries, refused.told.lock().unwrap().len()), (1, 0));
         }
     }
 
