@@ -17,6 +17,7 @@ mod salt_key;
 mod salt_output;
 mod salt_run;
 mod salt_ssh;
+mod telling;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,7 +25,6 @@ use std::{
 };
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use metalk8s_diagnostics::Output;
 use metalk8s_types::paths;
 
 pub use archive::{Archive, ArchiveAdd, ArchiveCommand, ArchiveVerify};
@@ -44,6 +44,7 @@ pub use salt_key::SaltKey;
 pub use salt_output::SaltOutput;
 pub use salt_run::SaltRun;
 pub use salt_ssh::SaltSsh;
+pub use telling::Telling;
 
 /// Kubernetes for a company's own machines, from one archive.
 #[derive(Debug, Parser)]
@@ -107,15 +108,9 @@ pub struct Bootstrap {
     /// With --dry-run: exit with 3 when something would change
     #[arg(long, requires = "dry_run")]
     pub exit_code: bool,
-    /// Form of the plan and of the summary on stdout
-    #[arg(short, long, value_name = "text|json|yaml", default_value = "text")]
-    pub output: Output,
-    /// Show the details of each step
-    #[arg(short, long, env = "VERBOSE", num_args = 0, default_value_t = false, value_parser = clap::builder::FalseyValueParser::new())]
-    pub verbose: bool,
-    /// Plain lines instead of moving ones
-    #[arg(long)]
-    pub no_progress: bool,
+    /// How it is told what happens.
+    #[command(flatten)]
+    pub telling: Telling,
     /// Where everything is written down
     #[arg(short, long, value_name = "FILE", default_value = "/var/log/metalk8s/bootstrap.log")]
     pub log_file: PathBuf,

@@ -134,7 +134,8 @@ fn write(
     let _ = fs::remove_file(folder.join(DRAFT));
     let draft = tempfile::Builder::new().prefix(DRAFT).rand_bytes(0).tempfile_in(folder).map_err(failed)?;
     let metadata = format!("VERSION={version}\nDATE={}\n", now.strftime("%Y-%m-%dT%H:%M:%SZ"));
-    tarball::write(draft.as_file(), &metadata, entries, &mut snapshot, &whole).map_err(failed)?;
+    let made = u64::try_from(now.as_second()).unwrap_or_default();
+    tarball::write(draft.as_file(), made, &metadata, entries, &mut snapshot, &whole).map_err(failed)?;
     draft.as_file().sync_all().map_err(failed)?;
     let bytes = draft.as_file().metadata().map_err(failed)?.len();
     draft.persist_noclobber(file).map_err(|error| match error.error.kind() {
@@ -206,7 +207,8 @@ mod tests {
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside it");
 
         let script = "tar --extract --gzip --xattrs --file \"$0\" && sha256sum --quiet --check .sha256sum && \
-                      find . ! -type d -printf '%P\\n' | sort && cat .metadata && cat metalk8s/link";
+                      find . ! -type d -printf '%P\\n' | sort && cat .metadata && cat metalk8s/link && \
+                      stat --format %Y .metadata .sha256sum etcd_snapshot | uniq";
         let output =
             Command::new("sh").args(["-c", script]).arg(&file).current_dir(place.path()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -215,7 +217,7 @@ mod tests {
             .metadata\n.sha256sum\nbackup_20261129_010203.tar.gz\netcd_snapshot\nkubernetes/pki/ca.key\n\
             kubernetes/pki/etcd/issuing-ca.crt\nkubernetes/pki/sa.pub\nmetalk8s/bootstrap.yaml\nmetalk8s/link\n\
             metalk8s/pki/repositories/ca.key\nVERSION=1.2.3\nDATE=2026-11-29T01:02:03Z\n\
-            kind: BootstrapConfiguration\n";
+            kind: BootstrapConfiguration\n1795914123\n";
         assert_eq!(told, expected);
     }
 

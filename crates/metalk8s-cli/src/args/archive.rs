@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, builder::FalseyValueParser};
+use clap::{Args, Subcommand};
 use metalk8s_diagnostics::Output;
 use metalk8s_types::paths;
+
+use super::Telling;
 
 /// Add archives, and look into them
 #[derive(Debug, Args)]
@@ -40,15 +42,9 @@ pub struct ArchiveAdd {
     /// With --dry-run: exit with 3 when something would change
     #[arg(long, requires = "dry_run")]
     pub exit_code: bool,
-    /// Form of the plan and of the summary on stdout
-    #[arg(short, long, value_name = "text|json|yaml", default_value = "text")]
-    pub output: Output,
-    /// Show the details of each step
-    #[arg(short, long, env = "VERBOSE", num_args = 0, default_value_t = false, value_parser = FalseyValueParser::new())]
-    pub verbose: bool,
-    /// Plain lines instead of moving ones
-    #[arg(long)]
-    pub no_progress: bool,
+    /// How it is told what happens.
+    #[command(flatten)]
+    pub telling: Telling,
     /// Where everything is written down
     #[arg(short, long, value_name = "FILE", default_value = "/var/log/metalk8s/iso-manager.log")]
     pub log_file: PathBuf,

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, builder::FalseyValueParser};
-use metalk8s_diagnostics::Output;
+use clap::Args;
+
+use super::Telling;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,15 +23,9 @@ pub struct Backup {
     /// The backup; without it, backup_YYYYmmdd_HHMMSS.tar.gz with the time in UTC, in /var/lib/metalk8s
     #[arg(short, long, value_name = "FILE")]
     pub backup_file: Option<PathBuf>,
-    /// Form of the summary on stdout
-    #[arg(short, long, value_name = "text|json|yaml", default_value = "text")]
-    pub output: Output,
-    /// Show the details of each step
-    #[arg(short, long, env = "VERBOSE", num_args = 0, default_value_t = false, value_parser = FalseyValueParser::new())]
-    pub verbose: bool,
-    /// Plain lines instead of moving ones
-    #[arg(long)]
-    pub no_progress: bool,
+    /// How it is told what happens.
+    #[command(flatten)]
+    pub telling: Telling,
     /// Where everything is written down
     #[arg(short, long, value_name = "FILE", default_value = "/var/log/metalk8s/backup.log")]
     pub log_file: PathBuf,

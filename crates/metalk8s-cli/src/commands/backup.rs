@@ -21,8 +21,8 @@ const RUN: &str = "backup";
 /// Makes one, and tells where it is.
 pub(crate) async fn run(args: args::Backup, quiet: bool, printer: &mut Printer) -> anyhow::Result<Exit> {
     must_be_root()?;
-    let mode = ProgressMode::choose(quiet, args.verbose, args.no_progress);
-    let progress = begin(RUN, &args.log_file, mode, args.verbose, printer)?;
+    let mode = ProgressMode::choose(quiet, args.telling.verbose, args.telling.no_progress);
+    let progress = begin(RUN, &args.log_file, mode, args.telling.verbose, printer)?;
     // Whoever deploys would change what is read.
     let _lock = lock(Path::new(paths::RUN_LOCK), RUN).diagnose()?;
     let place = match &args.backup_file {
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: args::Backup, quiet: bool, printer: &mut Printer) 
         _ = told_to_stop() => return Ok(interrupted(printer)),
     };
     step.done();
-    match args.output {
+    match args.telling.output {
         Output::Json => printer.json(&made)?,
         Output::Yaml => printer.data(&serde_saphyr::to_string(&made)?),
         Output::Text => printer.say(&words(&made)),

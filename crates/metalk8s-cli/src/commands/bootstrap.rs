@@ -33,14 +33,14 @@ pub(crate) async fn run(args: args::Bootstrap, quiet: bool, printer: &mut Printe
     let servers = api_servers::listed().unwrap_or_default();
     let (host, cluster) = (Host::new(), Cluster::lazy_or_at(paths::ADMIN_KUBECONFIG, &servers));
     let hands = Chain::new(vec![&host, &cluster, &backup::Keeper]);
-    let mode = ProgressMode::choose(quiet, args.verbose, args.no_progress);
+    let mode = ProgressMode::choose(quiet, args.telling.verbose, args.telling.no_progress);
     if args.dry_run {
-        logging::command(None, LogFormat::Text, u8::from(args.verbose))?;
+        logging::command(None, LogFormat::Text, u8::from(args.telling.verbose))?;
         let bootstrap = decide(&options, &Progress::new(mode, None)).await?;
         let plans = stages::plan(&bootstrap.stages, &hands).await.diagnose()?;
-        return print_plans(&plans, args.output, args.exit_code, printer);
+        return print_plans(&plans, args.telling.output, args.exit_code, printer);
     }
-    let progress = begin(RUN, &args.log_file, mode, args.verbose, printer)?;
+    let progress = begin(RUN, &args.log_file, mode, args.telling.verbose, printer)?;
     link_documented_log(&args.log_file);
     let began = Instant::now();
     let bootstrap = decide(&options, &progress).await?;
@@ -56,7 +56,7 @@ pub(crate) async fn run(args: args::Bootstrap, quiet: bool, printer: &mut Printe
     };
     let summary = summary.map_err(|err| stopped(err, &args.log_file))?;
     let seconds = began.elapsed().as_secs_f64();
-    print_summary(&summary, seconds, args.output, &words(&bootstrap, &summary, seconds), printer)?;
+    print_summary(&summary, seconds, args.telling.output, &words(&bootstrap, &summary, seconds), printer)?;
     Ok(Exit::Done)
 }
 

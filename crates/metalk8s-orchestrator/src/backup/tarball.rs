@@ -19,32 +19,37 @@ use super::{
 const METADATA: &str = ".metadata";
 /// What `sha256sum --check` reads.
 const SUMS: &str = ".sha256sum";
-/// What etcd holds, as `etcdutl snapshot restore` reads it.
+/// What etcd holds, as `etcdctl snapshot save` writes it.
 pub(super) const SNAPSHOT: &str = "etcd_snapshot";
 /// The most that is read of sums, in bytes.
 const SUMS_LIMIT: u64 = 16 << 20;
 /// Where GNU tar keeps extended attributes.
 const ATTRIBUTE: &str = "SCHILY.xattr.";
 
-/// Writes a backup.
+/// Writes a backup that is made at this time, in seconds since 1970.
 pub(super) fn write(
     sink: impl Write,
+    made: u64,
     metadata: &str,
     entries: &[Entry],
     snapshot: &mut File,
     whole: &Whole,
 ) -> io::Result<()> {
-    // What etcd holds has much that repeats: the fastest compression makes a fifth of it, the best little less.
+    // What etcd holds has much that repeats: the fastest compression makes a fifth of it.
     let mut tar = Builder::new(GzEncoder::new(BufWriter::new(sink), Compression::fast()));
     let all = format!("{}{}  {SNAPSHOT}\n", sums(entries), whole.sha256);
     for (name, text) in [(METADATA, metadata), (SUMS, &*all)] {
-        tar.append_data(&mut header(EntryType::Regular, 0o600, text.len() as u64), name, text.as_bytes())?;
+        tar.append_data(
+            &mut header(EntryType::Regular, 0o600, made, text.len() as u64),
+            name,
+            text.as_bytes(),
+        )?;
     }
     for entry in entries {
         append(&mut tar, entry)?;
     }
     snapshot.rewind()?;
-    let mut own = header(EntryType::Regular, 0o600, whole.bytes);
+    let mut own = header(EntryType::Regular, 0o600, made, whole.bytes);
     tar.append_data(&mut own, SNAPSHOT, snapshot.take(whole.bytes))?;
     tar.into_inner()?.finish()?.flush()
 }
@@ -80,10 +85,9 @@ fn append(tar: &mut Builder<impl Write>, entry: &Entry) -> io::Result<()> {
         Kind::Link(_) => (EntryType::Symlink, 0),
         Kind::File { bytes, .. } => (EntryType::Regular, bytes.len() as u64),
     };
-    let mut header = header(kind, entry.mode, size);
+    let mut header = header(kind, entry.mode, entry.modified, size);
     header.set_uid(entry.user.into());
     header.set_gid(entry.group.into());
-    header.set_mtime(entry.modified);
     match &entry.kind {
         Kind::Folder => tar.append_data(&mut header, format!("{}/", entry.name), io::empty()),
         Kind::Link(target) => tar.append_link(&mut header, &entry.name, target),
@@ -91,10 +95,11 @@ fn append(tar: &mut Builder<impl Write>, entry: &Entry) -> io::Result<()> {
     }
 }
 
-fn header(kind: EntryType, mode: u32, size: u64) -> Header {
+fn header(kind: EntryType, mode: u32, modified: u64, size: u64) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
+    header.set_mtime(modified);
     header.set_size(size);
     header
 }

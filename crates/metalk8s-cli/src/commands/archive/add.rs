@@ -25,14 +25,14 @@ pub(crate) async fn run(args: ArchiveAdd, quiet: bool, printer: &mut Printer) ->
     must_be_root()?;
     let options = ArchivesOptions::new(&args.config, args.archives.clone(), args.dry_run);
     let host = Host::new();
-    let mode = ProgressMode::choose(quiet, args.verbose, args.no_progress);
+    let mode = ProgressMode::choose(quiet, args.telling.verbose, args.telling.no_progress);
     if args.dry_run {
-        logging::command(None, LogFormat::Text, u8::from(args.verbose))?;
+        logging::command(None, LogFormat::Text, u8::from(args.telling.verbose))?;
         let archives = decide(&options, &Progress::new(mode, None))?;
         let plans = stages::plan(&archives.stages, &host).await.diagnose()?;
-        return print_plans(&plans, args.output, args.exit_code, printer);
+        return print_plans(&plans, args.telling.output, args.exit_code, printer);
     }
-    let progress = begin("iso-manager", &args.log_file, mode, args.verbose, printer)?;
+    let progress = begin("iso-manager", &args.log_file, mode, args.telling.verbose, printer)?;
     let began = Instant::now();
     // Taken before the configuration is read: whoever comes second must not write over what the first added.
     let _lock = lock(Path::new(paths::RUN_LOCK), archives::RUN).diagnose()?;
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: ArchiveAdd, quiet: bool, printer: &mut Printer) ->
     };
     let summary = summary.map_err(|err| stopped(err, &args.log_file))?;
     let words = words(&archives, &summary);
-    print_summary(&summary, began.elapsed().as_secs_f64(), args.output, &words, printer)?;
+    print_summary(&summary, began.elapsed().as_secs_f64(), args.telling.output, &words, printer)?;
     Ok(Exit::Done)
 }
 
